@@ -12,6 +12,7 @@ and what is cropped behind a bin is cropped before it, so that it need not be re
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -496,7 +497,8 @@ def _grid(pair: tuple[Any, Any], frame_shape: Shape) -> tuple[FrameView | Pick, 
             f"index arrays of shapes {ss.shape} and {fs.shape} do not go together"
         ) from None
     if len(shape) > 2:
-        ss, fs = (np.broadcast_to(index, shape).reshape(-1, shape[-1]) for index in (ss, fs))
+        rows = math.prod(shape[:-1])
+        ss, fs = (np.broadcast_to(index, shape).reshape(rows, shape[-1]) for index in (ss, fs))
     ss, fs = np.atleast_2d(ss), np.atleast_2d(fs)
     rows, columns = np.broadcast_shapes(ss.shape, fs.shape)
     if ss.shape[0] == rows and ss.shape[1] and fs.shape[1] == columns and fs.shape[0]:
