@@ -1,0 +1,28 @@
+/* One SIMD level's row kernels: meson compiles this file once per level, each with its flags. */
+#include "rows.h"
+#include "row_types.h"
+
+#include <float.h>
+#include <string.h>
+#if defined(__SSE2__)
+#include <immintrin.h>
+#endif
+
+#include "cast_rows.h"
+#include "move_rows.h"
+
+#define JOIN(a, b) a##b
+#define TABLE(level) JOIN(cxi_rows_, level)
+#define TEXT(x) #x
+#define NAME(level) TEXT(level)
+
+const struct cxi_rows TABLE(CXI_LEVEL) = {
+    .name = NAME(CXI_LEVEL),
+    .cast = {CASTS_FROM(b1), CASTS_FROM(i1), CASTS_FROM(i2), CASTS_FROM(i4), CASTS_FROM(i8),
+             CASTS_FROM(u1), CASTS_FROM(u2), CASTS_FROM(u4), CASTS_FROM(u8), CASTS_FROM(f4),
+             CASTS_FROM(f8)},
+    .pick = {pick_0, pick_1, pick_2, pick_3, pick_4},
+    .swap = {NULL, swap_1, swap_2, swap_3, NULL},
+    .good = {good_0, good_1, good_2, good_3, NULL},
+    .stream = stream_lines,
+};

@@ -1,0 +1,50 @@
+/* The table of row kernels: one per SIMD level, all with the same results, bit for bit. */
+#ifndef CXISTACK_ROWS_H
+#define CXISTACK_ROWS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Pixel types, in the order of every table below. */
+enum cxi_pixel {
+    CXI_BOOL,
+    CXI_INT8, CXI_INT16, CXI_INT32, CXI_INT64,
+    CXI_UINT8, CXI_UINT16, CXI_UINT32, CXI_UINT64,
+    CXI_FLOAT32, CXI_FLOAT64,
+    CXI_PIXELS
+};
+
+/* A row is n pixels one after another, at any address; src and dst do not overlap (except that
+ * swap may work in place). A cast returns non-zero when a value was lost: a fraction, NaN,
+ * infinity or out-of-range value to an integer, or a finite value that became infinite. */
+typedef int (*cxi_cast)(const char *src, char *dst, size_t n);
+
+/* Every step bytes (any sign, zero too) one pixel of the picker's size, into a row. */
+typedef void (*cxi_pick)(const char *src, ptrdiff_t step, char *dst, size_t n);
+
+/* A row of pixels of the other byte order. */
+typedef void (*cxi_swap)(const char *src, char *dst, size_t n);
+
+/* Whole cache lines past the caches: dst is 64-byte aligned, n a multiple of 64. */
+typedef void (*cxi_stream)(const char *src, char *dst, size_t n);
+
+/* dst[i] = (src[i] & bits) == 0. */
+typedef void (*cxi_good)(const char *src, char *dst, size_t n, uint64_t bits);
+
+/* The size classes of picks, swaps and flags: 1, 2, 4, 8 and 16 bytes are numbers 0 to 4. */
+enum { CXI_SIZES = 5 };
+
+struct cxi_rows {
+    const char *name;
+    cxi_cast cast[CXI_PIXELS][CXI_PIXELS];  /* [source][target] */
+    cxi_pick pick[CXI_SIZES];
+    cxi_swap swap[CXI_SIZES];               /* NULL where there is nothing to swap */
+    cxi_good good[CXI_SIZES];               /* NULL for 16 bytes */
+    cxi_stream stream;
+};
+
+extern const struct cxi_rows cxi_rows_portable;
+extern const struct cxi_rows cxi_rows_avx2;
+extern const struct cxi_rows cxi_rows_avx512;
+
+#endif

@@ -1,0 +1,34 @@
+/* Pixels of any size between a row and a stride: for targets with gaps and for opaque types. */
+#ifndef CXISTACK_SCATTER_H
+#define CXISTACK_SCATTER_H
+
+#include <stddef.h>
+#include <string.h>
+
+static inline void cxi_pick_any(const char *src, ptrdiff_t step, char *dst, size_t n, size_t size)
+{
+    for (size_t i = 0; i < n; i++) memcpy(dst + i * size, src + (ptrdiff_t)i * step, size);
+}
+
+/* A constant size lets the compiler make each memcpy one move. */
+#define CXI_SCATTER(bytes)                                                                        \
+    case bytes:                                                                                   \
+        for (size_t i = 0; i < n; i++)                                                            \
+            memcpy(dst + (ptrdiff_t)i * step, src + i * (bytes), (bytes));                        \
+        break;
+
+static inline void cxi_scatter(const char *src, char *dst, ptrdiff_t step, size_t n, size_t size)
+{
+    switch (size) {
+    CXI_SCATTER(1)
+    CXI_SCATTER(2)
+    CXI_SCATTER(4)
+    CXI_SCATTER(8)
+    CXI_SCATTER(16)
+    default:
+        for (size_t i = 0; i < n; i++) memcpy(dst + (ptrdiff_t)i * step, src + i * size, size);
+    }
+}
+#undef CXI_SCATTER
+
+#endif

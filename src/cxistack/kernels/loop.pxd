@@ -1,0 +1,52 @@
+# One pass over an array of any layout: pick, swap, cast, and store or stream.
+from libc.stdint cimport int64_t
+
+from cxistack.kernels.job cimport Job
+from cxistack.kernels.rows cimport cxi_cast, cxi_pick, cxi_rows, cxi_stream, cxi_swap
+
+cdef enum:
+    MAX_RANK = 64
+
+
+# What to do with every pixel, and where pixels are. Frames are what an index table chooses from;
+# where there is no table, everything is one frame. Whoever fills it has checked every bound.
+cdef struct Pass:
+    const cxi_rows *rows
+    cxi_cast cast                   # NULL: pixels keep their type
+    cxi_pick pick                   # NULL: pixels of an odd size
+    cxi_swap swap                   # NULL: pixels are in native byte order
+    size_t src_size
+    size_t dst_size
+    bint checked                    # a lost value ends the pass
+    bint stream                     # frames are dense in dst, and too large to stay in cache
+    const char *src
+    char *dst
+    Py_ssize_t frames
+    const int64_t *index            # source frame of each, or NULL
+    const int64_t *at               # target frame of each, or NULL
+    Py_ssize_t src_frame            # bytes from a frame to the next
+    Py_ssize_t dst_frame
+    Py_ssize_t frame_pixels
+    int rank                        # of a frame, its axes coalesced; at least 1
+    Py_ssize_t shape[MAX_RANK]
+    Py_ssize_t src_step[MAX_RANK]
+    Py_ssize_t dst_step[MAX_RANK]
+
+
+cdef void set_rows(Pass *p, int src_pixel, int dst_pixel, bint swapped) noexcept nogil
+cdef void set_opaque(Pass *p, size_t size) noexcept nogil
+cdef void set_axes(Pass *p, int rank, const Py_ssize_t *shape, const Py_ssize_t *src_step,
+                   const Py_ssize_t *dst_step) noexcept nogil
+
+# Pixels start to stop, numbered through all frames in C order. Returns where the row piece that
+# first lost a value begins, or -1.
+cdef int64_t run_pass(const Pass *p, int64_t start, int64_t stop) noexcept nogil
+
+# The whole pass, on threads if it is large. `num_threads` is an int or None.
+cdef int64_t execute(Pass *p, object num_threads) except -2
+
+
+cdef class PassJob(Job):
+    cdef Pass p
+    cdef int64_t pixels
+    cdef int64_t task_pixels

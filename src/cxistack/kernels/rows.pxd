@@ -1,0 +1,67 @@
+# The C row kernels and the sink, as Cython sees them.
+from libc.stddef cimport ptrdiff_t
+from libc.stdint cimport int64_t, uint64_t
+
+
+cdef extern from "rows.h" nogil:
+    cdef enum:
+        CXI_BOOL
+        CXI_INT8
+        CXI_INT16
+        CXI_INT32
+        CXI_INT64
+        CXI_UINT8
+        CXI_UINT16
+        CXI_UINT32
+        CXI_UINT64
+        CXI_FLOAT32
+        CXI_FLOAT64
+        CXI_PIXELS
+        CXI_SIZES
+
+    ctypedef int (*cxi_cast)(const char *src, char *dst, size_t n) noexcept nogil
+    ctypedef void (*cxi_pick)(const char *src, ptrdiff_t step, char *dst, size_t n) noexcept nogil
+    ctypedef void (*cxi_swap)(const char *src, char *dst, size_t n) noexcept nogil
+    ctypedef void (*cxi_stream)(const char *src, char *dst, size_t n) noexcept nogil
+    ctypedef void (*cxi_good)(const char *src, char *dst, size_t n, uint64_t bits) noexcept nogil
+
+    cdef struct cxi_rows:
+        const char *name
+        cxi_cast cast[11][11]
+        cxi_pick pick[5]
+        cxi_swap swap[5]
+        cxi_good good[5]
+        cxi_stream stream
+
+
+cdef extern from "levels.h" nogil:
+    int cxi_levels(const cxi_rows **tables) noexcept
+
+
+cdef extern from "sink.h" nogil:
+    cdef enum:
+        CXI_SINK
+
+    cdef struct cxi_sink:
+        cxi_stream stream
+
+    void cxi_sink_open(cxi_sink *sink, char *dst) noexcept
+    char *cxi_sink_next(cxi_sink *sink) noexcept
+    size_t cxi_sink_room(const cxi_sink *sink) noexcept
+    char *cxi_sink_dst(const cxi_sink *sink) noexcept
+    void cxi_sink_put(cxi_sink *sink, size_t n, size_t size) noexcept
+    void cxi_sink_close(cxi_sink *sink) noexcept
+    void cxi_sink_pass(cxi_sink *sink, const char *src, size_t n) noexcept
+    void cxi_fence() noexcept
+
+
+cdef extern from "scatter.h" nogil:
+    void cxi_pick_any(const char *src, ptrdiff_t step, char *dst, size_t n, size_t size) noexcept
+    void cxi_scatter(const char *src, char *dst, ptrdiff_t step, size_t n, size_t size) noexcept
+
+
+cdef extern from "atomics.h" nogil:
+    int64_t cxi_atomic_add(int64_t *at, int64_t n) noexcept
+    int64_t cxi_atomic_load(const int64_t *at) noexcept
+    void cxi_atomic_store(int64_t *at, int64_t value) noexcept
+    void cxi_atomic_min(int64_t *at, int64_t value) noexcept

@@ -1,0 +1,97 @@
+"""Runs a job on several threads while the calling thread waits and answers signals."""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import Protocol
+
+__all__ = ["Work", "count_threads", "run"]
+
+
+class Work(Protocol):
+    """What can be run: a :class:`cxistack.kernels.job.Job`, for one."""
+
+    @property
+    def tasks(self) -> int:
+        """How many tasks there are."""
+
+    def work(self, limit: int = -1) -> bool:
+        """Do tasks; return whether there may be more."""
+
+    def cancel(self) -> None:
+        """Let no further task begin."""
+
+
+def count_threads(num_threads: int | None) -> int:
+    """Return how many threads to use: all cores this process may run on, unless told.
+
+    Parameters
+    ----------
+    num_threads : int or None
+        What the caller asked for.
+
+    Raises
+    ------
+    ValueError
+        When that is less than one.
+    """
+    if num_threads is None:
+        if hasattr(os, "sched_getaffinity"):
+            return len(os.sched_getaffinity(0))
+        return os.cpu_count() or 1
+    if num_threads < 1:
+        raise ValueError(f"num_threads must be 1 or more, or None for all cores; got {num_threads}")
+    return num_threads
+
+
+def run(job: Work, num_threads: int | None = None) -> None:
+    """Do all tasks of a job.
+
+    Parameters
+    ----------
+    job : Job
+        The work.
+    num_threads : int, optional
+        How many threads work; None is every core that this process may use.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        And whatever else a signal handler raises, once the threads have come to rest: after
+        this function nobody writes to the job's memory.
+    """
+    count = min(count_threads(num_threads), job.tasks)
+    if count <= 1:
+        # Back in the interpreter after each task, where signals are answered.
+        try:
+            while job.work(1):
+                pass
+        except BaseException:
+            job.cancel()
+            raise
+        return
+    threads = [
+        threading.Thread(target=job.work, name=f"cxistack-{i}", daemon=True) for i in range(count)
+    ]
+    started = []
+    try:
+        for thread in threads:
+            thread.start()
+            started.append(thread)
+        for thread in started:
+            thread.join()
+    except BaseException:
+        job.cancel()
+        _rest(started)
+        raise
+
+
+def _rest(threads: list[threading.Thread]) -> None:
+    """Wait for cancelled threads, however impatient the user is."""
+    for thread in threads:
+        while thread.is_alive():
+            try:
+                thread.join()
+            except KeyboardInterrupt:
+                continue
