@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar, Literal, Self, TypeAlias, TypeVar, cast, overload
 
@@ -404,7 +405,7 @@ class CXIProtocol:
         ----------
         path : str
             A dataset, or a group, which stands for its direct children that are datasets, each
-            once and in natural order.
+            once and in natural order; but one that is virtual over others stands for all.
         h5file : h5py.File
             An open file.
 
@@ -422,18 +423,21 @@ class CXIProtocol:
             return {path: _shape(found)}
         if not isinstance(found, h5py.Group):
             raise LayoutError(f"{h5file.file.filename}: {path} is neither a dataset nor a group")
-        shapes, seen = {}, set()
+        children: dict[h5py.Dataset, str] = {}
         for name in sorted(found, key=_natural):
+            place = f"{path.rstrip('/')}/{name}"
             try:
                 child = found[name]
             except KeyError as error:
                 raise LinkError(
-                    f"{h5file.file.filename}: {path.rstrip('/')}/{name} leads nowhere: {error}"
+                    f"{h5file.file.filename}: {place} leads nowhere: {error}"
                 ) from error
-            if isinstance(child, h5py.Dataset) and child not in seen:
-                seen.add(child)
-                shapes[f"{path.rstrip('/')}/{name}"] = _shape(child)
-        return shapes
+            if isinstance(child, h5py.Dataset):
+                children.setdefault(child, place)
+        for child, place in children.items():
+            if _is_virtual_over(child, children):
+                return {place: _shape(child)}
+        return {place: _shape(child) for child, place in children.items()}
 
     def read_attribute_shapes(self, attr: str, h5file: h5py.Group) -> dict[str, tuple[int, ...]]:
         """Return the shapes of the datasets of `attr` in `h5file`, by their paths."""
@@ -553,6 +557,18 @@ def _shape(dataset: h5py.Dataset) -> tuple[int, ...]:
     if dataset.shape is None:
         raise LayoutError(f"{dataset.file.filename}: {dataset.name} is a dataset without values")
     return tuple(dataset.shape)
+
+
+def _is_virtual_over(dataset: h5py.Dataset, others: Iterable[h5py.Dataset]) -> bool:
+    if not dataset.is_virtual:
+        return False
+    here = Path(dataset.file.filename)
+    sources = {
+        (here.parent / source.file_name if source.file_name != "." else here, source.dset_name)
+        for source in dataset.virtual_sources()
+    }
+    sources = {(file.resolve(), f"/{name.lstrip('/')}") for file, name in sources}
+    return any((Path(other.file.filename).resolve(), other.name) in sources for other in others)
 
 
 def _natural(name: str) -> list[tuple[int, int | str]]:
