@@ -243,6 +243,23 @@ def test_the_first_path_that_is_there_counts(run):
     assert protocol.read_attribute_shapes("gain", run) == {}
 
 
+def test_a_link_that_leads_nowhere_is_not_passed_over(run):
+    for link in (h5py.ExternalLink("absent.h5", "x"), h5py.SoftLink("/absent")):
+        run["a"] = link
+        assert small().find_path("data", run) == "/a"
+        with pytest.raises(LinkError, match=r"run\.h5: /a leads nowhere"):
+            small().read_attribute_indices("data", [run])
+        del run["a"]
+        run["entry"] = link
+        cut = small(load_paths={**small().load_paths, "data": ["/none/x", "/entry/data/x", "/b"]})
+        assert cut.find_path("data", run) == "/entry/data/x"
+        with pytest.raises(LinkError, match=r"run\.h5: /entry/data/x leads nowhere"):
+            cut.read_attribute_shapes("data", run)
+        del run["entry"]
+    beneath = small(load_paths={**small().load_paths, "data": ["/e/x", "/b"]})
+    assert beneath.find_path("data", run) == "/b"
+
+
 def test_a_group_stands_for_its_datasets_once_and_in_natural_order(run):
     group = run.create_group("a")
     for number in (10, 2, 1):

@@ -284,6 +284,9 @@ class CXIProtocol:
     def find_path(self, attr: str, h5file: h5py.Group) -> str:
         """Return the first load path of `attr` that `h5file` has, or an empty string.
 
+        A path with a link that leads nowhere counts as present: reading it raises LinkError, where
+        taking the next path instead could load other data.
+
         Parameters
         ----------
         attr : str
@@ -291,7 +294,8 @@ class CXIProtocol:
         h5file : h5py.File
             An open file.
         """
-        return next((path for path in self.load_paths.get(attr, ()) if path in h5file), "")
+        paths = self.load_paths.get(attr, ())
+        return next((path for path in paths if path in h5file or _is_cut(h5file, path)), "")
 
     @overload
     def get_load_paths(self, attr: str) -> Sequence[str] | None: ...
@@ -414,11 +418,11 @@ class CXIProtocol:
         LayoutError
             If something else is there, or a dataset without a dataspace.
         LinkError
-            If a link in the group leads nowhere.
+            If a link at `path`, or in the group, leads nowhere.
         """
-        if path not in h5file:
+        if not path or (path not in h5file and not _is_cut(h5file, path)):
             return {}
-        found = h5file[path]
+        found = _follow(h5file, path)
         if isinstance(found, h5py.Dataset):
             return {path: _shape(found)}
         if not isinstance(found, h5py.Group):
@@ -426,12 +430,7 @@ class CXIProtocol:
         children: dict[h5py.Dataset, str] = {}
         for name in sorted(found, key=_natural):
             place = f"{path.rstrip('/')}/{name}"
-            try:
-                child = found[name]
-            except KeyError as error:
-                raise LinkError(
-                    f"{h5file.file.filename}: {place} leads nowhere: {error}"
-                ) from error
+            child = _follow(h5file, place)
             if isinstance(child, h5py.Dataset):
                 children.setdefault(child, place)
         for child, place in children.items():
@@ -551,6 +550,30 @@ def _list(section: str, attr: str, text: str) -> tuple[str, ...]:
         return parse_list(text)
     except ValueError as error:
         raise _fault(section, attr, str(error)) from None
+
+
+def _is_cut(h5file: h5py.Group, path: str) -> bool:
+    """Tell whether a link on the way to `path` leads nowhere."""
+    start = "/" if path.startswith("/") else ""
+    parts = path.strip("/").split("/")
+    for number in range(1, len(parts)):
+        group = start + "/".join(parts[:number])
+        if group not in h5file:
+            return False
+        if not isinstance(h5file.get(group, getlink=True), h5py.HardLink):
+            try:
+                h5file[group]
+            except (KeyError, OSError):
+                return True
+    return False
+
+
+def _follow(h5file: h5py.Group, path: str) -> Any:
+    try:
+        return h5file[path]
+    except (KeyError, OSError) as error:
+        reason = error.args[0] if error.args else error
+        raise LinkError(f"{h5file.file.filename}: {path} leads nowhere: {reason}") from error
 
 
 def _shape(dataset: h5py.Dataset) -> tuple[int, ...]:
