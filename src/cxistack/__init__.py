@@ -1,5 +1,57 @@
-"""The way between CXI/HDF5 files of detector frames and NumPy arrays."""
+"""The way between CXI/HDF5 files of detector frames and NumPy arrays.
+
+A protocol says where attributes (``data``, ``mask``, ``whitefield``, ...) may be stored and what
+they are; a store finds them in the files of a run and gives each from all files as one array; a
+container holds what was loaded, and saves results.
+"""
 
 from importlib.metadata import version
 
+from . import kernels
+from .catalogue import Problem
+from .data import STData
+from .errors import (
+    AttributeMissingError,
+    CastError,
+    ClosedStoreError,
+    CXIError,
+    FrameIndexError,
+    LayoutError,
+    LinkError,
+    Offence,
+    ProtocolError,
+    ReadOnlyStoreError,
+    StorageError,
+)
+from .protocol import CXIProtocol
+from .stack import LazyArray
+from .store import CXIStore
+from .transform import ComposeTransforms, Crop, Downscale, Mirror, Transform
+
 __version__ = version("cxistack")
+
+__all__ = [
+    "AttributeMissingError",
+    "CXIError",
+    "CXIProtocol",
+    "CXIStore",
+    "CastError",
+    "ClosedStoreError",
+    "ComposeTransforms",
+    "Crop",
+    "Downscale",
+    "FrameIndexError",
+    "LayoutError",
+    "LazyArray",
+    "LinkError",
+    "Mirror",
+    "Offence",
+    "Problem",
+    "ProtocolError",
+    "ReadOnlyStoreError",
+    "STData",
+    "StorageError",
+    "Transform",
+    "__version__",
+    "kernels",
+]

@@ -6,6 +6,7 @@ in its place, so ``except ValueError`` written for either keeps working.
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "LinkError",
     "Offence",
     "ProtocolError",
+    "ReadOnlyStoreError",
     "StorageError",
 ]
 
@@ -52,6 +54,10 @@ class StorageError(CXIError, OSError):
 
 class FrameIndexError(CXIError, IndexError):
     """A frame, row or column was asked for that is not there."""
+
+
+class ReadOnlyStoreError(CXIError, io.UnsupportedOperation):
+    """The store was opened for reading."""
 
 
 class ClosedStoreError(CXIError, RuntimeError):

@@ -1,0 +1,189 @@
+"""What the files of a run have of each attribute of a protocol, found when it is first asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from .errors import AttributeMissingError, CXIError, LayoutError
+from .hdf5.files import Files
+from .hdf5.links import LinkPolicy
+from .hdf5.locate import Found, locate
+from .protocol import CXIProtocol
+from .read.index import FrameIndex, align, check_rank, never_indexed, own_frames
+
+__all__ = ["Catalogue", "Problem"]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something in the files that does not fit the protocol, and is an error when asked for.
+
+    Attributes
+    ----------
+    attribute : str
+        The attribute concerned; empty where a whole file cannot be used.
+    filename : str
+        The file.
+    message : str
+        What is wrong, as a sentence.
+    """
+
+    attribute: str
+    filename: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.attribute or self.filename}: {self.message}"
+
+
+class Catalogue:
+    """Finds attributes in files, and remembers what it found.
+
+    Parameters
+    ----------
+    files : Files
+        The run's files.
+    numbers : sequence of int
+        Which of them to look into (a file yet to be written is left out).
+    protocol : CXIProtocol
+        What is looked for, and where.
+    policy : {"follow", "tree"}
+        How far links may lead.
+    """
+
+    def __init__(
+        self, files: Files, numbers: Sequence[int], protocol: CXIProtocol, policy: LinkPolicy
+    ) -> None:
+        self.files = files
+        self.numbers = tuple(numbers)
+        self.protocol = protocol
+        self.policy: LinkPolicy = policy
+        self._found: dict[str, dict[int, Found]] = {}
+        self._index: dict[str, FrameIndex] = {}
+        self._opened: dict[int, OSError | None] = {}
+
+    def _opens(self, number: int) -> bool:
+        """Open a file, or remember why it cannot be opened."""
+        if number not in self._opened:
+            self._opened[number] = None
+            try:
+                with self.files.reading(self.files.paths[number]):
+                    pass
+            except OSError as error:
+                self._opened[number] = error
+        return self._opened[number] is None
+
+    def found(self, attr: str) -> dict[int, Found]:
+        """Return what each file has of the attribute, by the file's number."""
+        if attr not in self._found:
+            if attr not in self.protocol:
+                raise AttributeMissingError(
+                    f"{attr!r} is not in the protocol, which knows {', '.join(self.protocol)}"
+                )
+            kind, paths = self.protocol.get_kind(attr), self.protocol.load_paths[attr]
+            result = {}
+            for number in self.numbers:
+                if not self._opens(number):
+                    continue
+                one = locate(self.files, number, paths, self.policy)
+                if one is not None:
+                    result[number] = _of_right_rank(attr, kind, one)
+            self._found[attr] = result
+        return self._found[attr]
+
+    def is_indexed(self, attr: str) -> bool:
+        """Tell whether the attribute has a frame axis that frame numbers index."""
+        if self.protocol.get_kind(attr) not in ("sequence", "stack"):
+            return False
+        return not any(never_indexed(attr, found) for found in self.found(attr).values())
+
+    def usable(self, attr: str) -> dict[int, Found]:
+        """Return what :meth:`found` does, or raise where any of it cannot be used."""
+        found = self.found(attr)
+        for error in filter(None, self._opened.values()):
+            raise error
+        if not found:
+            raise AttributeMissingError(
+                f"{attr!r} is in none of the files {_listed(self.files.names)}; looked at "
+                f"{', '.join(self.protocol.load_paths[attr])}"
+            )
+        for one in found.values():
+            if one.error is not None:
+                raise one.error
+        return found
+
+    def single(self, attr: str, source: int | None = None) -> Found:
+        """Return where a scalar, a frame or a never-indexed sequence comes from.
+
+        That is the first file that has it, or the one numbered `source`.
+        """
+        found = self.usable(attr)
+        if source is None:
+            return found[min(found)]
+        if source not in found:
+            raise AttributeMissingError(
+                f"{attr!r} is not in {self.files.names[source]}; it is in "
+                f"{_listed([self.files.names[n] for n in found])}"
+            )
+        return found[source]
+
+    def index(self, attr: str) -> FrameIndex:
+        """Return where the frames of a stack or sequence lie, numbered as those of `data` are."""
+        if attr not in self._index:
+            kind = self.protocol.get_kind(attr)
+            own = {n: own_frames(attr, kind, one) for n, one in self.usable(attr).items()}
+            frames: dict[int, int] = {}
+            if attr != "data" and self.has_data():
+                data = self.index("data")
+                for part in data.parts:
+                    frames[part.file] = frames.get(part.file, 0) + part.count
+            self._index[attr] = align(attr, own, frames, self.files.names)
+        return self._index[attr]
+
+    def has_data(self) -> bool:
+        """Tell whether there are `data` frames that other attributes' frames go with."""
+        return (
+            "data" in self.protocol
+            and self.protocol.get_kind("data") == "stack"
+            and bool(self.found("data"))
+        )
+
+    def problems(self) -> list[Problem]:
+        """Return what does not fit, as far as it shows without reading values."""
+        names = self.files.names
+        problems = [
+            Problem("", names[number], str(self._opened[number]))
+            for number in self.numbers
+            if not self._opens(number)
+        ]
+        for attr in self.protocol:
+            found = self.found(attr)
+            for number, one in found.items():
+                if one.error is not None:
+                    problems.append(Problem(attr, names[number], str(one.error)))
+            if not found or any(one.error for one in found.values()) or not self.is_indexed(attr):
+                continue
+            try:
+                index = self.index(attr)
+                _ = index.frame_shape  # raises where frames differ in shape
+            except (CXIError, OSError) as error:
+                problems.append(Problem(attr, names[min(found)], str(error)))
+                continue
+            if index.mismatch is not None:
+                problems.append(Problem(attr, names[min(found)], index.mismatch))
+        return problems
+
+
+def _of_right_rank(attr: str, kind: str, found: Found) -> Found:
+    try:
+        check_rank(attr, kind, found)
+    except LayoutError as error:
+        return Found(found.file, found.path, found.datasets, error)
+    return found
+
+
+def _listed(names: Sequence[str]) -> str:
+    if len(names) <= 4:
+        return ", ".join(names)
+    return f"{names[0]}, {names[1]}, ..., {names[-1]} ({len(names)} files)"

@@ -1,0 +1,396 @@
+"""STData: the container of a run's attributes; loads, transforms, replaces and saves them.
+
+What computes new attributes from loaded ones (percentile masks, whitefields) is to live beside it
+in ``processing.py``; the container only holds, moves and selects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import AttributeMissingError, LayoutError
+from .loading import steps_of
+from .read.frames import FrameSelection, frame_numbers
+from .saving import is_by_frame
+from .store import CXIStore
+from .transform import Transform
+from .write.writer import SaveMode
+
+__all__ = ["STData"]
+
+_FIELDS = ("input_file", "transform", "output_file", "frames", "num_threads")
+_PIXELS = ("stack", "frame")
+
+
+class STData:
+    """What was loaded of a run: the protocol's attributes by name, and where to save them.
+
+    Parameters
+    ----------
+    input_file : CXIStore
+        Where attributes are loaded from; its protocol says which there are.
+    transform : Transform, optional
+        What is done to frames and stacks when they are loaded.
+    output_file : CXIStore, optional
+        Where attributes are saved.
+    **attributes
+        Values of the protocol's attributes, `frames` (the numbers of the frames loaded) and
+        `num_threads` (how many threads load; every core when None).
+
+    Notes
+    -----
+    A container is a mapping (``st["data"]``) and an object (``st.data``); what has no value is
+    None. Methods return a new container. With `data` there are always `good_frames`, all of them,
+    and `mask`, all good, unless they were loaded or given.
+
+    Examples
+    --------
+    >>> st = STData(CXIStore(example_run), transform=Crop([0, 2, 0, 3])).load("data", idxs=[1])
+    >>> st.data
+    array([[[200, 201, 202],
+            [220, 221, 222]]], dtype=uint16)
+    >>> st.good_frames, st.mask.all()
+    (array([0]), np.True_)
+    >>> st.replace(data=None).contents()
+    ['input_file', 'transform', 'frames']
+    """
+
+    def __init__(
+        self,
+        input_file: CXIStore,
+        transform: Transform | None = None,
+        output_file: CXIStore | None = None,
+        **attributes: Any,
+    ) -> None:
+        values = {"input_file": input_file, "transform": transform, "output_file": output_file}
+        object.__setattr__(self, "_values", values)
+        for attr, value in attributes.items():
+            self[attr] = value
+
+    # ---------------------------------------------------------------- a mapping and an object
+
+    _values: dict[str, Any]
+
+    def keys(self) -> list[str]:
+        """Return the names that may have a value: the container's own and the protocol's."""
+        return [*_FIELDS, *self._values["input_file"].protocol]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.keys())
+
+    def __contains__(self, attr: object) -> bool:
+        return attr in _FIELDS or attr in self._values["input_file"].protocol
+
+    def __len__(self) -> int:
+        return len(self.keys())
+
+    def __getitem__(self, attr: str) -> Any:
+        if attr not in self:
+            raise AttributeMissingError(
+                f"{attr!r} is not an attribute of this container: it knows {', '.join(self)}"
+            )
+        value = self._values.get(attr)
+        if value is None and attr in ("good_frames", "mask"):
+            data = self._values.get("data")
+            if data is not None:
+                # Computed when asked for: an all-good mask takes no memory and always fits.
+                return (
+                    np.arange(len(data))
+                    if attr == "good_frames"
+                    else np.broadcast_to(np.True_, np.shape(data))
+                )
+        return value
+
+    def __setitem__(self, attr: str, value: Any) -> None:
+        if attr not in self:
+            raise AttributeMissingError(
+                f"{attr!r} is not an attribute of this container: it knows {', '.join(self)}"
+            )
+        self._values[attr] = value
+
+    def __getattr__(self, attr: str) -> Any:
+        # Only called for what is no ordinary attribute; "_values" is absent while unpickling.
+        if attr.startswith("_") or attr not in self:
+            raise AttributeError(f"{type(self).__name__} has no attribute {attr!r}")
+        return self[attr]
+
+    def __setattr__(self, attr: str, value: Any) -> None:
+        if attr not in self:
+            raise AttributeError(f"{type(self).__name__} has no attribute {attr!r} to set")
+        self._values[attr] = value
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self._values
+
+    def __setstate__(self, values: dict[str, Any]) -> None:
+        object.__setattr__(self, "_values", values)
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *self]
+
+    def values(self) -> list[Any]:
+        """Return the values, in the order of :meth:`keys`; None for what has none."""
+        return [self[attr] for attr in self]
+
+    def items(self) -> list[tuple[str, Any]]:
+        """Return (name, value) pairs, in the order of :meth:`keys`."""
+        return [(attr, self[attr]) for attr in self]
+
+    def get(self, attr: str, value: Any = None) -> Any:
+        """Return the value of `attr`, or `value` for a name that the container does not know."""
+        return self[attr] if attr in self else value
+
+    def contents(self) -> list[str]:
+        """Return the names of what has a value."""
+        return [attr for attr in self if self[attr] is not None]
+
+    def __repr__(self) -> str:
+        lines = [f"STData of {len(self.input_file.filenames())} files, transform={self.transform}"]
+        for attr in self.contents():
+            if attr not in ("input_file", "transform"):
+                value = self[attr]
+                shown = f"{value.dtype} {value.shape}" if isinstance(value, np.ndarray) else value
+                lines.append(f"  {attr}: {shown}" if attr != "output_file" else f"  {attr}")
+        return "\n".join(lines)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(frames, ss, fs) of what is loaded; 0 for what nothing loaded tells."""
+        shape: tuple[int, ...] = (0, 0, 0)
+        for kind in ("sequence", "frame", "stack"):
+            for attr in self._loaded(kind):
+                value = self[attr]
+                if kind == "stack":
+                    shape = np.shape(value)
+                elif kind == "frame":
+                    shape = (shape[0], *np.shape(value)[-2:])
+                elif attr == "good_frames":
+                    continue
+                else:
+                    shape = (len(value), *shape[1:])
+        return shape
+
+    def _loaded(self, *kinds: str) -> list[str]:
+        protocol = self.input_file.protocol
+        return [
+            attr
+            for attr in protocol
+            if self._values.get(attr) is not None and protocol.get_kind(attr) in kinds
+        ]
+
+    # ---------------------------------------------------------------- new containers
+
+    def replace(self, **attributes: Any) -> Self:
+        """Return a new container with some attributes replaced."""
+        return type(self)(**{**self._values, **attributes})
+
+    def clear(self, attributes: str | Iterable[str] | None = None) -> Self:
+        """Return a new container without the arrays named; without any array when None."""
+        names = self._names(attributes, self.contents())
+        return self.replace(
+            **{attr: None for attr in names if isinstance(self[attr], np.ndarray)}
+        )
+
+    def update_output_file(self, output_file: CXIStore) -> Self:
+        """Return a new container that saves to `output_file`."""
+        return self.replace(output_file=output_file)
+
+    def update_transform(self, transform: Transform | None) -> Self:
+        """Return a new container with another transform.
+
+        Frames and stacks that were loaded without one are transformed; those that were loaded with
+        another cannot be, and are dropped: load them again.
+        """
+        pixels: dict[str, Any] = dict.fromkeys(self._loaded(*_PIXELS))
+        if self.transform is None and transform is not None:
+            pixels = {attr: _transformed(attr, self[attr], transform) for attr in pixels}
+        elif self.transform is None:
+            pixels = {}
+        return self.replace(transform=transform, **pixels)
+
+    def mask_frames(self, frames: FrameSelection = None) -> Self:
+        """Return a new container with other `good_frames`.
+
+        Parameters
+        ----------
+        frames : sequence of int or boolean mask, optional
+            Numbers of the good frames among those loaded. When None, all that are not empty.
+        """
+        data = self._data()
+        if frames is None:
+            good = np.array([bool(np.any(frame > 0)) for frame in data], dtype=bool)
+            return self.replace(good_frames=np.flatnonzero(good))
+        return self.replace(good_frames=frame_numbers(frames, len(data), "data"))
+
+    def integrate_data(self, axis: int = 0) -> Self:
+        """Return a new container with the good pixels of `data` summed over a detector axis.
+
+        Parameters
+        ----------
+        axis : {0, 1}
+            The slow or the fast axis; it is kept, with length 1. All other frames and stacks are
+            dropped: they do not fit any more.
+        """
+        if axis not in (0, 1):
+            raise ValueError(f"axis must be 0 (slow) or 1 (fast), not {axis!r}")
+        data = self._data()
+        sums = np.sum(data, axis=axis - 2, keepdims=True, where=self.mask)
+        return self.replace(**{**dict.fromkeys(self._loaded(*_PIXELS)), "data": sums})
+
+    def _data(self) -> NDArray[Any]:
+        data = self._values.get("data")
+        if data is None:
+            raise ValueError("no data in the container: load it first")
+        return np.asarray(data)
+
+    def _names(self, names: str | Iterable[str] | None, default: list[str]) -> list[str]:
+        if names is None:
+            return default
+        chosen = [names] if isinstance(names, str) else list(names)
+        for name in chosen:
+            _ = self[name]  # raises for what is not known
+        return chosen
+
+    # ---------------------------------------------------------------- files
+
+    def load(
+        self,
+        attributes: str | Iterable[str] | None = None,
+        idxs: FrameSelection = None,
+        processes: int | None = None,
+        verbose: bool = True,
+    ) -> Self:
+        """Return a new container with attributes loaded from the input files.
+
+        Parameters
+        ----------
+        attributes : str or list of str, optional
+            What is loaded; everything that the files have when None.
+        idxs : None, int, slice, sequence or array of int, or boolean mask
+            Which frames; see :meth:`CXIStore.load_attribute`.
+        processes : int, optional
+            How many threads work; `num_threads` of the container when None.
+        verbose : bool
+            Show progress bars.
+
+        Raises
+        ------
+        AttributeMissingError, LayoutError, ...
+            As :meth:`CXIStore.load_attribute`; nothing is left out without a word.
+        """
+        store: CXIStore = self.input_file
+        with ExitStack() as stack:
+            if not store:  # as it was handed over: opened for this load only
+                stack.enter_context(store)
+            else:
+                store.update_indices()
+            names = self._names(attributes, store.found)
+            frames = store.indices()
+            loaded: dict[str, Any] = {
+                "frames": frame_numbers(idxs, len(frames), "data") if len(frames) else frames
+            }
+            for attr in names:
+                indexed = store.is_indexed(attr)
+                pixels = store.protocol.get_kind(attr) in _PIXELS
+                loaded[attr] = store.load_attribute(
+                    attr,
+                    idxs if indexed else None,
+                    processes=processes if processes is not None else self.num_threads,
+                    transform=self.transform if pixels else None,
+                    verbose=verbose,
+                )
+        return self.replace(**loaded)
+
+    def save(
+        self,
+        attributes: str | Iterable[str] | None = None,
+        apply_transform: bool = False,
+        mode: SaveMode = "append",
+        idxs: FrameSelection = None,
+    ) -> None:
+        """Save attributes to the output file, all in one commit: all of them appear, or none.
+
+        Of stacks and sequences the good frames are saved.
+
+        Parameters
+        ----------
+        attributes : str or list of str, optional
+            What is saved. When None, all that was loaded or given, without `good_frames`: the
+            frames that are saved are the good ones.
+        apply_transform : bool
+            Put frames and stacks back to their places in whole frames; the pixels outside are 0.
+        mode : {"append", "overwrite", "insert"}
+            What becomes of frames that are in the file; see :meth:`CXIStore.save_attribute`.
+        idxs : sequence of int, optional
+            Where each frame goes, with "insert".
+
+        Raises
+        ------
+        ValueError
+            There is no output file.
+        """
+        output: CXIStore | None = self.output_file
+        if output is None:
+            raise ValueError("no output file in the container: see update_output_file()")
+        given = [attr for attr, value in self._values.items() if value is not None]
+        names = self._names(attributes, [attr for attr in given if attr != "good_frames"])
+        shape = self._whole_shape() if apply_transform and self.transform is not None else None
+        with ExitStack() as stack:
+            if not output:
+                stack.enter_context(output)
+            has_data = len(output.indices()) > 0
+            stack.enter_context(output.transaction())
+            for attr in names:
+                if attr in output.protocol and self[attr] is not None:
+                    value = self._to_save(attr, shape)
+                    if _is_broadcast(value) and (mode == "overwrite" or not has_data):
+                        value = value[0]
+                    output.save_attribute(attr, value, mode, idxs)
+
+    def _to_save(self, attr: str, shape: tuple[int, int] | None) -> NDArray[Any]:
+        protocol = self.input_file.protocol
+        value = np.asarray(self[attr])
+        if is_by_frame(protocol, attr, value):
+            value = _good(attr, value, self.good_frames)
+        if shape is not None and protocol.get_kind(attr) in _PIXELS:
+            whole = np.zeros((*value.shape[:-2], *shape), value.dtype)
+            value = self.transform.backward(value, whole)
+        return value
+
+    def _whole_shape(self) -> tuple[int, int]:
+        store: CXIStore = self.input_file
+        with ExitStack() as stack:
+            if not store:
+                stack.enter_context(store)
+            return store.read_shape()
+
+
+def _transformed(attr: str, value: Any, transform: Transform) -> NDArray[Any]:
+    array = np.asarray(value)
+    for step in steps_of(attr, transform, array.shape):
+        array = step.apply(array)
+    return array
+
+
+def _good(attr: str, value: NDArray[Any], good: Any) -> NDArray[Any]:
+    if good is None:
+        return value
+    if _is_broadcast(value):
+        return np.broadcast_to(value[0], (len(good), *value.shape[1:]))
+    if len(value) and len(good) and int(np.max(good)) >= len(value):
+        raise LayoutError(
+            f"good_frames go up to {np.max(good)}, and {attr!r} has {len(value)} frames"
+        )
+    return value if np.array_equal(good, np.arange(len(value))) else value[good]
+
+
+def _is_broadcast(value: Any) -> bool:
+    """Tell whether an array is one frame, repeated without taking memory."""
+    return isinstance(value, np.ndarray) and value.ndim > 2 and len(value) > 0 and (
+        value.strides[0] == 0
+    )

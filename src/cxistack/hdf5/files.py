@@ -1,0 +1,195 @@
+"""The only owner of HDF5 handles: opens files when they are needed, keeps few open, lends them.
+
+Others name a file by its path and borrow it (``with files.reading(path) as h5``); nobody else
+stores an h5py object. So thousands of files, forks, pickling and commits are solved here.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import resource
+import threading
+import weakref
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import hdf5plugin  # noqa: F401  (registers the filters of the field with HDF5)
+
+from ..errors import ClosedStoreError, StorageError
+
+__all__ = ["Files", "forget"]
+
+# Handles inherited through a fork. Closing one in the child would release the parent's file lock,
+# so they are kept, never used and never closed.
+_inherited: list[Any] = []
+_all_files: weakref.WeakSet[Files] = weakref.WeakSet()
+
+
+def _most_open() -> int:
+    """How many files one :class:`Files` keeps open: a share of the process's descriptors."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return 256 if soft == resource.RLIM_INFINITY else max(4, min(256, soft // 4))
+
+
+@dataclass
+class _Handle:
+    h5: Any
+    stamp: tuple[int, int, int, int]
+    users: int = 0
+    pinned: bool = False
+
+
+def _stamp(path: str) -> tuple[int, int, int, int]:
+    status = os.stat(path)
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+
+
+class Files:
+    """The files of one run, by name, and the open handles on them.
+
+    Parameters
+    ----------
+    names : tuple of str
+        The files' names, in the order in which their frames count.
+    """
+
+    def __init__(self, names: tuple[str, ...]) -> None:
+        self.names = names
+        # Made absolute at once: a later chdir must not change which files are meant.
+        self.paths = tuple(os.path.abspath(name) for name in names)  # noqa: PTH100 (keeps links)
+        self.closed = False
+        self._reset()
+        _all_files.add(self)
+
+    def _reset(self) -> None:
+        self._open: OrderedDict[str, _Handle] = OrderedDict()
+        self._lock = threading.RLock()
+        self._pid = os.getpid()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"names": self.names, "paths": self.paths, "closed": self.closed}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._reset()
+        _all_files.add(self)
+
+    @contextmanager
+    def reading(self, path: str) -> Iterator[Any]:
+        """Lend the read-only :class:`h5py.File` of the file at the absolute `path`."""
+        handle = self._borrow(path)
+        try:
+            yield handle.h5
+        finally:
+            with self._lock:
+                handle.users -= 1
+
+    def handle(self, path: str) -> Any:
+        """Return a read-only :class:`h5py.File` that stays open until :meth:`release`."""
+        handle = self._borrow(path)
+        handle.users -= 1
+        handle.pinned = True
+        return handle.h5
+
+    def by_name(self) -> Mapping[str, Any]:
+        """Return a mapping from each file's name to its handle, opened when it is looked up."""
+        return _Handles(self)
+
+    def _borrow(self, path: str) -> _Handle:
+        if self.closed:
+            raise ClosedStoreError("the store is closed: call open() or use it in a with block")
+        if self._pid != os.getpid():
+            _inherited.append(self._open)
+            self._reset()
+        with self._lock:
+            handle = self._open.get(path)
+            if handle is not None and not handle.h5:  # closed by the user who was given it
+                del self._open[path]
+                handle = None
+            if handle is None:
+                self._evict()
+                handle = self._open[path] = _open_for_reading(path)
+            self._open.move_to_end(path)
+            handle.users += 1
+            return handle
+
+    def _evict(self) -> None:
+        """Close the handles longest unused until one more may be opened; caller holds the lock."""
+        idle = [path for path, h in self._open.items() if not h.users and not h.pinned]
+        for path in idle[: max(0, len(self._open) - _most_open() + 1)]:
+            self._open.pop(path).h5.close()
+
+    def release(self) -> None:
+        """Close every handle that nobody is using at this moment."""
+        with self._lock:
+            if self._pid != os.getpid():
+                _inherited.append(self._open)
+                self._reset()
+                return
+            for path, handle in list(self._open.items()):
+                if not handle.users:
+                    del self._open[path]
+                    handle.h5.close()
+
+    def refresh(self) -> None:
+        """Close handles on files that were replaced or changed since they were opened."""
+        with self._lock:
+            for path, handle in list(self._open.items()):
+                if not handle.users and (not Path(path).exists() or _stamp(path) != handle.stamp):
+                    del self._open[path]
+                    handle.h5.close()
+
+    def in_tree(self, path: str) -> bool:
+        """Tell whether `path` lies in or below the folder of one of the given files."""
+        real = os.path.realpath(path)
+        folders = {os.path.realpath(Path(given).parent) for given in self.paths}
+        return any(os.path.commonpath([folder, real]) == folder for folder in folders)
+
+
+class _Handles(Mapping[str, Any]):
+    """File names and their handles, each opened when it is looked up."""
+
+    def __init__(self, files: Files) -> None:
+        self._files = files
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._files.names:
+            raise KeyError(name)
+        return self._files.handle(self._files.paths[self._files.names.index(name)])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._files.names)
+
+    def __len__(self) -> int:
+        return len(self._files.names)
+
+
+def _open_for_reading(path: str) -> _Handle:
+    if not Path(path).exists():
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
+    stamp = _stamp(path)
+    try:
+        return _Handle(h5py.File(path, "r"), stamp)
+    except PermissionError:
+        raise
+    except OSError as cause:
+        raise StorageError(f"{path} cannot be opened as an HDF5 file: {cause}") from cause
+
+
+def forget(path: str) -> None:
+    """Close this process's idle handles on the file at `path`: a commit has replaced it."""
+    real = os.path.realpath(path)
+    for files in list(_all_files):
+        with files._lock:
+            if files._pid != os.getpid():
+                continue
+            for name, handle in list(files._open.items()):
+                if os.path.realpath(name) == real and not handle.users:
+                    del files._open[name]
+                    handle.h5.close()

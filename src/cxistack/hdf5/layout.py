@@ -1,0 +1,128 @@
+"""How a dataset is stored, and whether it may be read: the gate before any byte moves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import h5py
+import numpy as np
+
+from ..errors import LayoutError
+from .files import Files
+from .links import LinkPolicy, Place
+from .virtual import check_sources
+
+__all__ = ["Stored", "describe"]
+
+# The filters' registered names (HDF5 registered filter plugins), for people to read.
+_FILTERS = {
+    1: "deflate",
+    2: "shuffle",
+    3: "fletcher32",
+    4: "szip",
+    5: "nbit",
+    6: "scale-offset",
+    307: "bzip2",
+    32000: "lzf",
+    32001: "blosc",
+    32004: "lz4",
+    32008: "bitshuffle",
+    32013: "zfp",
+    32015: "zstd",
+    32026: "blosc2",
+}
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A dataset as it lies in its file.
+
+    Attributes
+    ----------
+    place : Place
+        The file and the path that hold it.
+    shape : tuple of int
+        Its shape.
+    dtype : numpy.dtype
+        Its type, as h5py gives it; ``object`` for text.
+    storage : {"contiguous", "chunked", "compact", "virtual"}
+        How HDF5 lays it out.
+    chunk : int
+        Rows of the first axis that lie in one chunk (1 where there are no chunks).
+    filters : tuple of str
+        Its filter pipeline.
+    address : tuple
+        What makes it the same object under another name.
+    """
+
+    place: Place
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    storage: str
+    chunk: int
+    filters: tuple[str, ...]
+    address: tuple[str, int]
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self.shape)
+
+    @property
+    def is_text(self) -> bool:
+        """Whether it holds strings."""
+        return self.dtype.kind == "O"
+
+
+def describe(files: Files, place: Place, policy: LinkPolicy = "follow") -> Stored:
+    """Look at the dataset at `place` without reading it, and at the sources of a virtual one.
+
+    Raises
+    ------
+    LayoutError
+        It is empty (a null dataspace), of a type that is no array of numbers or text, stored in
+        external raw files, or virtual over sources that do not fit it.
+    LinkError
+        It is virtual and a source is missing.
+    """
+    with files.reading(place.filename) as h5:
+        dataset = h5[place.path]
+        plist = dataset.id.get_create_plist()
+        layout = plist.get_layout()
+        if dataset.shape is None:
+            raise LayoutError(f"{place} is empty: it has a type but no shape and no values")
+        if layout == h5py.h5d.CONTIGUOUS and plist.get_external_count():
+            raise LayoutError(
+                f"{place} keeps its values in external raw files "
+                f"({dataset.external[0][0]!r}, ...), which are never read: they may be any file"
+            )
+        stored = Stored(
+            place=place,
+            shape=dataset.shape,
+            dtype=_pixel_type(dataset, place),
+            storage={
+                h5py.h5d.CONTIGUOUS: "contiguous",
+                h5py.h5d.CHUNKED: "chunked",
+                h5py.h5d.COMPACT: "compact",
+            }.get(layout, "virtual"),
+            chunk=dataset.chunks[0] if dataset.chunks else 1,
+            filters=tuple(
+                _FILTERS.get(code, f"filter {code}")
+                for code in (plist.get_filter(k)[0] for k in range(plist.get_nfilters()))
+            ),
+            address=(place.filename, h5py.h5o.get_info(dataset.id).addr),
+        )
+        sources = dataset.virtual_sources() if stored.storage == "virtual" else []
+    if sources:
+        check_sources(files, place, stored.shape, stored.dtype, sources, policy)
+    return stored
+
+
+def _pixel_type(dataset: Any, place: Place) -> np.dtype[Any]:
+    dtype: np.dtype[Any] = dataset.dtype
+    if h5py.check_string_dtype(dtype) is not None:
+        return np.dtype(object)
+    if dtype.kind in "biufc":
+        return np.dtype(dtype.str)  # without h5py's marks of enums and the like
+    raise LayoutError(f"{place} is of type {dtype}, which is neither numbers nor text")

@@ -1,0 +1,150 @@
+"""Where a path leads: links walked one by one, before libhdf5 may follow them.
+
+libhdf5 follows a link without a word wherever it points. Walked here, each hop is known and can be
+shown, limited to a folder, and named when it leads nowhere or in a circle.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import h5py
+
+from ..errors import LinkError
+from .files import Files
+
+__all__ = ["LinkPolicy", "Place", "resolve", "resolve_file"]
+
+LinkPolicy = Literal["follow", "tree"]
+_MOST_HOPS = 64  # a chain longer than this is taken for a circle
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an object lies once every link on the way has been followed.
+
+    Attributes
+    ----------
+    filename : str
+        Absolute path of the file that holds it.
+    path : str
+        Path of the object in that file, free of links.
+    hops : tuple of str
+        The soft and external links on the way, for people to read.
+    is_dataset : bool
+        Whether it is a dataset (else a group).
+    """
+
+    filename: str
+    path: str
+    hops: tuple[str, ...]
+    is_dataset: bool
+
+    def __str__(self) -> str:
+        return f"{self.filename}:{self.path}"
+
+
+def resolve(files: Files, filename: str, path: str, policy: LinkPolicy = "follow") -> Place | None:
+    """Follow `path` from the root of the file and return where it ends, or None: no such name.
+
+    Raises
+    ------
+    LinkError
+        A link on the way dangles, turns in a circle, or leaves the tree under ``policy="tree"``.
+    """
+    start = f"{filename}:{path}"
+    hops: list[str] = []
+    todo = _pieces(path)
+    while True:
+        outcome = _walk_file(files, filename, todo, hops, start)
+        if outcome is None:
+            if hops:
+                raise LinkError(f"{start}: a link leads nowhere ({'; '.join(hops)})")
+            return None
+        if isinstance(outcome, Place):
+            return outcome
+        target, todo = outcome
+        filename = resolve_file(files, target, filename, policy, start)
+
+
+def _walk_file(
+    files: Files, filename: str, todo: list[str], hops: list[str], start: str
+) -> Place | tuple[str, list[str]] | None:
+    """Walk within one file: to a place, to (another file, what is left), or to None."""
+    with files.reading(filename) as h5:
+        node: Any = h5py.h5g.open(h5.id, b"/")
+        here: list[str] = []
+        while todo:
+            if not isinstance(node, h5py.h5g.GroupID):
+                return None
+            name = todo[0].encode()
+            if not node.links.exists(name):
+                return None
+            kind = node.links.get_info(name).type
+            if kind == h5py.h5l.TYPE_HARD:
+                node = h5py.h5o.open(node, name)
+                here.append(todo[0])
+                todo = todo[1:]
+                continue
+            if len(hops) >= _MOST_HOPS:
+                raise LinkError(f"{start}: links turn in a circle ({'; '.join(hops[:4])}; ...)")
+            link = "/" + "/".join([*here, todo[0]])
+            value = node.links.get_val(name)
+            if kind == h5py.h5l.TYPE_SOFT:
+                target = os.fsdecode(value)
+                hops.append(f"soft link {link} -> {target}")
+                todo = (_pieces(target) if target.startswith("/") else here + _pieces(target)) + (
+                    todo[1:]
+                )
+                node, here = h5py.h5g.open(h5.id, b"/"), []
+            elif kind == h5py.h5l.TYPE_EXTERNAL:
+                target, inner = (os.fsdecode(part) for part in value)
+                hops.append(f"external link {link} -> {target}:{inner}")
+                return target, _pieces(inner) + todo[1:]
+            else:
+                raise LinkError(f"{start}: {link} is a user-defined link, which cannot be followed")
+        if isinstance(node, h5py.h5d.DatasetID | h5py.h5g.GroupID):
+            is_dataset = isinstance(node, h5py.h5d.DatasetID)
+            return Place(filename, "/" + "/".join(here), tuple(hops), is_dataset)
+        return None  # a named type: neither data nor a group of them
+
+
+def _pieces(path: str) -> list[str]:
+    return [piece for piece in path.split("/") if piece not in ("", ".")]
+
+
+def resolve_file(files: Files, target: str, linking: str, policy: LinkPolicy, start: str) -> str:
+    """Find the file that a link or a virtual mapping in the file `linking` means by `target`.
+
+    The places are tried in the order of the HDF5 library (H5Lcreate_external): the name itself when
+    absolute, each folder of HDF5_EXT_PREFIX, the linking file's folder, the working folder.
+    """
+    places = list(_candidates(target, linking))
+    for place in places:
+        if not Path(place).exists():
+            continue
+        found = os.path.abspath(place)  # noqa: PTH100 (keeps links)
+        if policy == "tree" and not files.in_tree(found):
+            raise LinkError(
+                f'{start}: leads to {found}, outside the folders of the given files; links="follow"'
+                " allows it"
+            )
+        return found
+    raise LinkError(
+        f"{start}: needs the file {target!r}, which is not there (looked for {', '.join(places)})"
+    )
+
+
+def _candidates(target: str, linking: str) -> Iterator[str]:
+    folder = Path(linking).parent
+    if Path(target).is_absolute():
+        yield target
+        target = Path(target).name
+    for prefix in filter(None, os.environ.get("HDF5_EXT_PREFIX", "").split(":")):
+        yield str(Path(prefix.replace("${ORIGIN}", str(folder))) / target)
+    yield str(folder / target)
+    yield str(Path.cwd() / target)

@@ -1,0 +1,58 @@
+"""Which files a user's names mean: a path, a list of paths, a glob."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+__all__ = ["Names", "expand", "natural_key"]
+
+Names = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
+
+
+def natural_key(text: str) -> list[tuple[int, int, str]]:
+    """Sort key in which numbers count as numbers: ``scan_2`` comes before ``scan_10``."""
+    return [
+        (0, int(piece), piece) if piece.isdecimal() and piece.isascii() else (1, 0, piece)
+        for piece in re.split(r"([0-9]+)", text)
+        if piece
+    ]
+
+
+def expand(names: Names) -> tuple[str, ...]:
+    """Return the file names meant by `names`: globs expanded in natural order, others as given.
+
+    Raises
+    ------
+    FileNotFoundError
+        A glob matches nothing.
+    ValueError
+        No name is given, or two names mean the same file (each frame would count twice).
+    """
+    given = [names] if isinstance(names, (str, os.PathLike)) else list(names)
+    found: list[str] = []
+    for name in given:
+        text = os.fspath(name)
+        if not isinstance(text, str) or not text:
+            raise ValueError(f"a file name must be a non-empty string, not {name!r}")
+        if glob.has_magic(text) and not Path(text).exists():
+            matches = sorted(glob.glob(text, recursive=True), key=natural_key)
+            if not matches:
+                raise FileNotFoundError(f"no file matches {text!r} (in {Path.cwd()})")
+            found += matches
+        else:
+            found.append(text)
+    if not found:
+        raise ValueError("no file is named: give a path, a list of paths or a glob")
+    seen: dict[str, str] = {}
+    for name in found:
+        real = os.path.realpath(name)
+        if real in seen:
+            raise ValueError(
+                f"{name!r} and {seen[real]!r} are the same file; its frames would count twice"
+            )
+        seen[real] = name
+    return tuple(found)

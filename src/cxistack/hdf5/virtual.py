@@ -1,0 +1,131 @@
+"""What a virtual dataset stands on: every mapped source must be there, large enough and alike.
+
+libhdf5 reads a missing source as the fill value, and clips values that do not fit, without a word.
+So each source is opened and looked at before anything is read through the virtual dataset.
+"""
+
+from __future__ import annotations
+
+import resource
+from typing import Any
+
+import h5py
+import numpy as np
+
+from ..errors import LayoutError, LinkError, StorageError
+from .files import Files
+from .links import LinkPolicy, Place, resolve, resolve_file
+
+__all__ = ["check_sources", "source_names", "source_place"]
+
+_UNLIMITED = h5py.h5s.UNLIMITED
+_MOST_NESTED = 16  # virtual datasets over virtual datasets: deeper than this is a circle
+
+
+def check_sources(
+    files: Files,
+    place: Place,
+    shape: tuple[int, ...],
+    dtype: np.dtype[Any],
+    sources: list[Any],
+    policy: LinkPolicy,
+    depth: int = 0,
+) -> None:
+    """Raise unless every source of the virtual dataset at `place` can be read as it is mapped."""
+    if depth > _MOST_NESTED:
+        raise LinkError(f"{place}: virtual datasets stand on one another in a circle")
+    filenames = set()
+    for source in sources:
+        for file_name, dataset_name in source_names(source, shape):
+            found = source_place(files, place, file_name, dataset_name, policy)
+            filenames.add(found.filename)
+            _check_one(files, place, dtype, source, found, policy, depth)
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and len(filenames) + 64 > soft:
+        raise StorageError(
+            f"{place} is virtual over {len(filenames)} files and this process may open {soft}: "
+            "HDF5 would give fill values for the rest. Raise the limit (ulimit -n) or name the "
+            "source files themselves"
+        )
+
+
+def source_names(source: Any, shape: tuple[int, ...]) -> list[tuple[str, str]]:
+    """Return (file, dataset) of one mapping; printf-style names give a pair for each block."""
+    if "%b" not in source.file_name and "%b" not in source.dset_name:
+        return [(source.file_name, source.dset_name)]
+    start, stride, count, _ = source.vspace.get_regular_hyperslab()
+    # The blocks follow one another along the axis with more than one of them.
+    axis = next((k for k, number in enumerate(count) if number != 1), 0)
+    number = count[axis]
+    if number == _UNLIMITED:
+        number = -(-(shape[axis] - start[axis]) // stride[axis])
+    return [
+        (source.file_name.replace("%b", str(b)), source.dset_name.replace("%b", str(b)))
+        for b in range(number)
+    ]
+
+
+def source_place(
+    files: Files, place: Place, file_name: str, dataset_name: str, policy: LinkPolicy
+) -> Place:
+    """Follow one source name of the virtual dataset at `place` to the dataset it means."""
+    start = f"{place} (virtual)"
+    filename = (
+        place.filename
+        if file_name == "."
+        else resolve_file(files, file_name, place.filename, policy, start)
+    )
+    found = resolve(files, filename, dataset_name, policy)
+    if found is None or not found.is_dataset:
+        raise LinkError(f"{start}: its source {filename}:{dataset_name} is not there")
+    return found
+
+
+def _check_one(
+    files: Files,
+    place: Place,
+    dtype: np.dtype[Any],
+    source: Any,
+    found: Place,
+    policy: LinkPolicy,
+    depth: int,
+) -> None:
+    with files.reading(found.filename) as h5:
+        dataset = h5[found.path]
+        shape, source_dtype = dataset.shape, dataset.dtype
+        plist = dataset.id.get_create_plist()
+        external = (
+            plist.get_layout() == h5py.h5d.CONTIGUOUS and plist.get_external_count() > 0
+        )
+        nested = dataset.virtual_sources() if dataset.is_virtual else []
+    if external:
+        raise LayoutError(f"{place}: its source {found} keeps its values in external raw files")
+    needed = _needed(source.src_space)
+    if needed is not None and (
+        len(needed) != len(shape) or any(n > s for n, s in zip(needed, shape, strict=True))
+    ):
+        raise LayoutError(
+            f"{place} maps {needed} of its source {found}, which has only shape {shape}"
+        )
+    if not np.can_cast(source_dtype, dtype, "safe"):
+        raise LayoutError(
+            f"{place} is virtual with type {dtype}, its source {found} has {source_dtype}: "
+            "HDF5 would clip values that do not fit; name the source itself"
+        )
+    if nested:
+        check_sources(files, found, shape, source_dtype, nested, policy, depth + 1)
+
+
+def _needed(space: Any) -> tuple[int, ...] | None:
+    """Return the extent that the mapped selection reaches to, or None where it is the whole."""
+    if space.get_select_type() == h5py.h5s.SEL_ALL:
+        extent = space.get_simple_extent_dims()
+        return tuple(extent) if extent else None
+    if space.get_select_type() == h5py.h5s.SEL_HYPERSLABS and space.is_regular_hyperslab():
+        start, stride, count, block = space.get_regular_hyperslab()
+        return tuple(
+            0 if _UNLIMITED in (c, b) else s + (c - 1) * d + b
+            for s, d, c, b in zip(start, stride, count, block, strict=True)
+        )
+    _, last = space.get_select_bounds()
+    return tuple(k + 1 for k in last)

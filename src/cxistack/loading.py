@@ -1,0 +1,258 @@
+"""Loading an attribute: from a user's words to an array. Checks the words, decides, calls read/."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+from tqdm.auto import tqdm
+
+from .catalogue import Catalogue
+from .errors import LayoutError
+from .read import engine, recipe
+from .read.frames import FrameSelection, frame_numbers
+from .read.index import FrameIndex, Part
+from .read.recipe import Casting, Recipe
+from .transform import Transform
+from .view import Bin, Step, fold, view_of_indices
+
+__all__ = ["Load", "available_threads", "prepare", "run", "steps_of"]
+
+_SUMMED = ("data", "whitefield", "whitefields")
+_BAR_DELAY = 0.5  # seconds before a progress bar appears: short loads show none
+
+
+@dataclass(frozen=True)
+class Load:
+    """A load that has been checked and decided, and not begun.
+
+    Attributes
+    ----------
+    attr : str
+        What is loaded.
+    index : FrameIndex
+        Where its frames lie.
+    recipes : tuple of Recipe
+        What happens to the pixels of each part of the index.
+    numbers : ndarray of int64
+        The frames, in the order asked for.
+    squeeze : bool
+        Whether the result drops the frame axis (scalars and frames).
+    shape : tuple of int
+        Shape of the result.
+    grid : tuple of int
+        Shape of the result's frames as the recipes' steps leave them, with two axes last.
+    dtype : numpy.dtype
+        Type of the result.
+    """
+
+    attr: str
+    index: FrameIndex
+    recipes: tuple[Recipe, ...]
+    numbers: NDArray[np.int64]
+    squeeze: bool
+    shape: tuple[int, ...]
+    grid: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+    @property
+    def is_text(self) -> bool:
+        """Whether strings are loaded."""
+        return self.dtype.kind == "O"
+
+    @property
+    def is_static(self) -> bool:
+        """Whether one 2-D dataset stands for every frame."""
+        parts = self.index.parts
+        return (
+            self.attr != "data"
+            and not self.squeeze
+            and len(parts) == 1
+            and not parts[0].has_frame_axis
+        )
+
+
+def available_threads(num_threads: int | None = None) -> int:
+    """Return `num_threads`, or for None the cores that this process may use."""
+    if num_threads is None:
+        if hasattr(os, "sched_getaffinity"):
+            return len(os.sched_getaffinity(0))
+        return os.cpu_count() or 1
+    if num_threads < 1:
+        raise ValueError(f"at least one thread is needed, not {num_threads}")
+    return int(num_threads)
+
+
+def prepare(
+    catalogue: Catalogue,
+    attr: str,
+    idxs: FrameSelection = None,
+    *,
+    ss_idxs: Any = slice(None),
+    fs_idxs: Any = slice(None),
+    transform: Transform | None = None,
+    dtype: DTypeLike = None,
+    casting: Casting = "checked",
+    source: int | None = None,
+) -> Load:
+    """Decide a load; reads no pixel.
+
+    Raises
+    ------
+    AttributeMissingError, LayoutError, LinkError, StorageError
+        The attribute is not there or does not fit; see :class:`Catalogue`.
+    FrameIndexError
+        `idxs`, `ss_idxs` or `fs_idxs` are out of bounds.
+    CastError
+        The stored type has no default in the protocol's family, and no `dtype` is given.
+    """
+    kind = catalogue.protocol.get_kind(attr)
+    found = catalogue.usable(attr)
+    squeeze = not catalogue.is_indexed(attr)
+    if squeeze:
+        one = catalogue.single(attr, source)
+        index = FrameIndex.of([Part(one.file, one.datasets[0], 1, False)])
+        numbers = np.zeros(1, np.int64)
+    else:
+        if source is not None:
+            raise ValueError(
+                f"source= picks the file of a scalar or a frame; {attr!r} is a {kind} over all "
+                "files: pick its frames with idxs="
+            )
+        index = catalogue.index(attr)
+        if index.mismatch is not None and idxs is not None:
+            raise LayoutError(f"{attr!r} cannot be indexed by frame: {index.mismatch}")
+        numbers = frame_numbers(idxs, index.total, repr(attr))
+    shape = index.frame_shape
+    steps, result_shape = (
+        _steps(attr, shape, ss_idxs, fs_idxs, transform) if kind in ("frame", "stack") else ((), shape)
+    )
+    stored = [part.stored for part in index.parts]
+    if all(one.is_text for one in stored) and catalogue.protocol.datatypes[attr] == "str":
+        recipes: tuple[Recipe, ...] = ()
+        common = np.dtype(object)
+    else:
+        protocol = catalogue.protocol
+        recipes = tuple(
+            recipe.make(protocol, attr, found[p.file].path, p.stored, steps, dtype, casting)
+            for p in index.parts
+        )
+        common = recipe.common_dtype(recipes, stored)
+        recipes = tuple(replace(one, dtype=common) for one in recipes)
+    whole = result_shape if squeeze else (len(numbers), *result_shape)
+    grid = (*shape[:-2], *steps[-1].shape) if steps else shape
+    return Load(attr, index, recipes, numbers, squeeze, whole, grid, common)
+
+
+def steps_of(attr: str, transform: Transform, shape: tuple[int, ...]) -> tuple[Step, ...]:
+    """Return what `transform` does to an attribute's frames: a sum applies to intensities only.
+
+    Of every other attribute (a mask, a phase) the bins are means.
+    """
+    steps = fold(transform, shape[-2:])
+    if attr in _SUMMED:
+        return steps
+    return tuple(replace(step, mode="mean") if isinstance(step, Bin) else step for step in steps)
+
+
+def _steps(
+    attr: str,
+    shape: tuple[int, ...], ss_idxs: Any, fs_idxs: Any, transform: Transform | None
+) -> tuple[tuple[Step, ...], tuple[int, ...]]:
+    is_whole = all(isinstance(idxs, slice) and idxs == slice(None) for idxs in (ss_idxs, fs_idxs))
+    if transform is not None:
+        if not is_whole:
+            raise ValueError("transform= and ss_idxs=, fs_idxs= both say which pixels: give one")
+        steps = steps_of(attr, transform, shape)
+        last = tuple(steps[-1].shape) if steps else shape[-2:]
+        return steps, (*shape[:-2], *last)
+    if is_whole:
+        return (), shape
+    steps, last = view_of_indices(ss_idxs, fs_idxs, shape[-2:])
+    return steps, (*shape[:-2], *last)
+
+
+def run(
+    catalogue: Catalogue,
+    load: Load,
+    *,
+    out: NDArray[Any] | None = None,
+    num_threads: int | None = None,
+    verbose: bool = False,
+) -> Any:
+    """Do a load that was prepared, into `out` or a new array."""
+    if load.is_text:
+        return _text(catalogue, load, out)
+    if load.is_static and out is None and len(load.numbers):
+        once = replace(load, numbers=load.numbers[:1], shape=(1, *load.shape[1:]))
+        return np.broadcast_to(run(catalogue, once, out=_empty(once)), load.shape)
+    result = _empty(load) if out is None else _checked_out(out, load)
+    frames = result.view()
+    try:
+        frames.shape = (len(load.numbers), *load.grid)
+    except AttributeError:  # an out whose strides do not allow it
+        frames = np.empty((len(load.numbers), *load.grid), load.dtype)
+    _read(catalogue, load, frames, num_threads, verbose)
+    if not np.may_share_memory(frames, result):
+        result[...] = frames.reshape(result.shape)
+    return result[()] if out is None and not result.ndim else result
+
+
+def _read(
+    catalogue: Catalogue,
+    load: Load,
+    out: NDArray[Any],
+    num_threads: int | None,
+    verbose: bool,
+) -> None:
+    threads = available_threads(num_threads)
+    with tqdm(
+        total=len(load.numbers),
+        desc=f"Loading {load.attr}",
+        unit="frame",
+        delay=_BAR_DELAY,
+        disable=not verbose or load.squeeze,
+    ) as bar:
+        engine.read_frames(
+            catalogue.files, load.index, load.recipes, load.numbers, out, threads, bar.update
+        )
+
+
+def _empty(load: Load) -> NDArray[Any]:
+    try:
+        return np.empty(load.shape, load.dtype)
+    except (MemoryError, ValueError) as cause:
+        size = load.dtype.itemsize
+        for length in load.shape:
+            size *= length
+        raise MemoryError(
+            f"{load.attr!r} of shape {load.shape} as {load.dtype} takes {size} bytes, which this "
+            "machine does not give; load fewer frames, a region (transform=), or a smaller dtype="
+        ) from cause
+
+
+def _checked_out(out: NDArray[Any], load: Load) -> NDArray[Any]:
+    if not isinstance(out, np.ndarray):
+        raise TypeError(f"out must be a NumPy array, not {type(out).__name__}")
+    if out.shape != load.shape:
+        raise ValueError(f"out has shape {out.shape}; {load.attr!r} needs {load.shape}")
+    if out.dtype != load.dtype:
+        raise ValueError(f"out has dtype {out.dtype}; {load.attr!r} comes as {load.dtype}")
+    if not out.flags.writeable:
+        raise ValueError("out is read-only")
+    return out
+
+
+def _text(catalogue: Catalogue, load: Load, out: NDArray[Any] | None) -> Any:
+    """Read strings, whole datasets at a time: they are few."""
+    pieces = [engine.read_text(catalogue.files, part.stored) for part in load.index.parts]
+    if load.squeeze:
+        return pieces[0] if np.ndim(pieces[0]) or isinstance(pieces[0], str) else pieces[0][()]
+    result = np.concatenate([np.atleast_1d(piece) for piece in pieces])[load.numbers]
+    if out is not None:
+        _checked_out(out, load)[...] = result
+        return out
+    return result

@@ -1,0 +1,1 @@
+"""Reading: which frames lie where (index), what to read (plan), and doing it (engine)."""

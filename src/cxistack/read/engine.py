@@ -1,0 +1,212 @@
+"""Doing a planned load: read a block, then view and cast it into its place. Decides nothing."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import kernels
+from ..errors import CastError, CXIError, Offence, StorageError
+from ..hdf5.files import Files
+from ..hdf5.layout import Stored
+from ..view import Bin, FrameView, Step
+from .index import FrameIndex, Part
+from .plan import BLOCK_BYTES, Block, blocks
+from .recipe import Recipe
+
+__all__ = ["read_frames", "read_text"]
+
+Box = tuple[slice, slice] | None
+
+
+def read_frames(
+    files: Files,
+    index: FrameIndex,
+    recipes: Sequence[Recipe],
+    numbers: NDArray[np.int64],
+    out: NDArray[Any],
+    num_threads: int | None,
+    tick: Callable[[int], object],
+) -> None:
+    """Read frames `numbers` of `index` into `out`, part ``k`` by ``recipes[k]``.
+
+    Raises
+    ------
+    CastError
+        A value does not fit; of the frame that comes first in the result. `out` is undefined.
+    StorageError
+        HDF5 cannot read a block; names file, dataset and rows.
+    """
+    shape = index.frame_shape
+    boxes = [_box(recipe, shape) for recipe in recipes]
+    frame_bytes = max(
+        (
+            _box_pixels(box, shape) * part.stored.dtype.itemsize
+            for (box, _), part in zip(boxes, index.parts, strict=True)
+        ),
+        default=0,
+    )
+    reader = _Reader(files)
+    worst: tuple[int, Part, int, Offence] | None = None
+    for block in blocks(index, numbers, frame_bytes, BLOCK_BYTES):
+        if worst is not None and block.dst.min() > worst[0]:
+            continue
+        part, recipe = index.parts[block.part], recipes[block.part]
+        box, steps = boxes[block.part]
+        if _is_plain(recipe, part, block, steps, out):
+            a = int(block.dst[0])
+            reader.read(part, block.start, block.stop, box, out[a : a + len(block.dst)])
+        else:
+            raw = reader.read(part, block.start, block.stop, box, None)
+            try:
+                _place(raw, block, replace(recipe, steps=steps), out, num_threads)
+            except CastError as error:
+                if error.offence is None:
+                    raise
+                # Offences come in the order of the result, blocks in the order of the files.
+                place = error.offence.frame
+                if worst is None or place < worst[0]:
+                    row = block.start + int(block.src[list(block.dst).index(place)])
+                    worst = (place, part, row, error.offence)
+        tick(len(block.dst))
+    if worst is not None:
+        raise _does_not_fit(*worst, int(numbers[worst[0]]), out.dtype)
+
+
+def read_text(files: Files, stored: Stored) -> Any:
+    """Read a whole dataset of strings: a ``str``, or an object array of them."""
+    with files.reading(stored.place.filename) as h5:
+        return h5[stored.place.path].asstr()[()]
+
+
+def _place(
+    raw: NDArray[Any], block: Block, recipe: Recipe, out: NDArray[Any], num_threads: int | None
+) -> None:
+    """Turn the stored pixels of a block into those of the result, at their places in `out`."""
+    if recipe.is_one_pass:
+        (view,) = recipe.steps or (None,)
+        kernels.gather(
+            raw if view is None else view.apply(raw),
+            block.src,
+            at=block.dst,
+            out=out,
+            casting=recipe.casting,
+            num_threads=num_threads,
+        )
+        return
+    pixels = raw
+    identity = np.arange(len(block.src))
+    if len(block.src) != len(raw) or (block.src != identity).any():
+        pixels = kernels.gather(raw, block.src, num_threads=num_threads)
+    try:
+        if recipe.bad_bits is not None:
+            pixels = kernels.good_pixels(pixels, recipe.bad_bits, num_threads=num_threads)
+        elif recipe.via is not None:
+            pixels = kernels.cast(
+                pixels, recipe.via, casting=recipe.casting, num_threads=num_threads
+            )
+        for step in recipe.steps:
+            if isinstance(step, Bin):
+                pixels = kernels.bin(pixels, step.n, step.mode, num_threads=num_threads)
+            else:
+                pixels = step.apply(pixels)
+    except CastError as error:
+        if error.offence is None:
+            raise
+        place = int(block.dst[error.offence.frame])
+        raise CastError(str(error), replace(error.offence, frame=place)) from error
+    kernels.gather(
+        pixels, identity, at=block.dst, out=out, casting=recipe.casting, num_threads=num_threads
+    )
+
+
+def _box(recipe: Recipe, shape: tuple[int, ...]) -> tuple[Box, tuple[Step, ...]]:
+    """Return the part of each frame that must be read, and the steps left to do on it."""
+    if not recipe.steps:
+        return None, ()
+    first, *rest = recipe.steps
+    if isinstance(first, Bin):
+        return None, recipe.steps
+    box = first.bounds()
+    inner = first.within_bounds()
+    read_shape = tuple(axis.stop - axis.start for axis in box)
+    if isinstance(inner, FrameView) and inner.is_full(read_shape):
+        return box, tuple(rest)
+    return box, (inner, *rest)
+
+
+def _box_pixels(box: Box, shape: tuple[int, ...]) -> int:
+    if box is None:
+        return math.prod(shape)
+    return math.prod(shape[:-2]) * math.prod(axis.stop - axis.start for axis in box)
+
+
+def _is_plain(
+    recipe: Recipe, part: Part, block: Block, steps: tuple[Step, ...], out: NDArray[Any]
+) -> bool:
+    """Tell whether HDF5 can put the block's pixels straight where they belong."""
+    return (
+        not steps
+        and recipe.bad_bits is None
+        and part.stored.dtype == out.dtype
+        and out.dtype.kind != "b"  # a byte other than 0 and 1 must become True
+        and out.flags.c_contiguous
+        and block.is_run
+    )
+
+
+class _Reader:
+    """Reads blocks of rows through h5py, into one buffer that is used again."""
+
+    def __init__(self, files: Files) -> None:
+        self._files = files
+        self._buffer: NDArray[np.uint8] = np.empty(0, np.uint8)
+
+    def read(
+        self, part: Part, start: int, stop: int, box: Box, into: NDArray[Any] | None
+    ) -> NDArray[Any]:
+        """Read the rows' `box` of each frame; the result has a frame axis always."""
+        stored = part.stored
+        frame = part.frame_shape if box is None else (
+            *part.frame_shape[:-2], *(axis.stop - axis.start for axis in box)
+        )
+        if into is None:
+            into = self._array((stop - start, *frame), stored.dtype)
+        rows = (slice(start, stop),) if part.has_frame_axis else ()
+        source = rows if box is None else (*rows, Ellipsis, *box)
+        if into.size:
+            target = into if part.has_frame_axis else into.reshape(into.shape[1:])
+            try:
+                with self._files.reading(stored.place.filename) as h5:
+                    h5[stored.place.path].read_direct(target, source or None)
+            except CXIError:
+                raise
+            except (OSError, RuntimeError, ValueError, TypeError) as cause:
+                raise StorageError(
+                    f"{stored.place}, rows {start} to {stop - 1}, cannot be read: {cause}"
+                ) from cause
+        return into
+
+    def _array(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
+        needed = math.prod(shape) * dtype.itemsize
+        if self._buffer.nbytes < needed:
+            self._buffer = np.empty(needed, np.uint8)
+        return self._buffer[:needed].view(dtype).reshape(shape)
+
+
+def _does_not_fit(
+    place: int, part: Part, row: int, offence: Offence, number: int, dtype: np.dtype[Any]
+) -> CastError:
+    stored = part.stored
+    return CastError(
+        f"frame {number} (row {row} of {stored.place}): {offence.count} "
+        f"{'pixel does' if offence.count == 1 else 'pixels do'} not fit {dtype}; the first is "
+        f"{offence.value} at {list(offence.pixel)} of the result. Say dtype={stored.dtype.name!r} "
+        "to keep the stored values, or casting='unsafe' to cast as NumPy does",
+        replace(offence, frame=place),
+    )

@@ -1,0 +1,185 @@
+"""Which frame lies where: the frames of an attribute in all files as one, in O(files) memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import LayoutError
+from ..hdf5.layout import Stored
+from ..hdf5.locate import Found
+
+__all__ = ["FrameIndex", "Part", "align", "check_rank", "never_indexed", "own_frames"]
+
+_RANKS = {"scalar": (0, 2), "sequence": (1, 3), "frame": (2, None), "stack": (2, None)}
+
+
+@dataclass(frozen=True)
+class Part:
+    """A run of frames that come from one dataset.
+
+    Attributes
+    ----------
+    file : int
+        Number of the file in the store.
+    stored : Stored
+        The dataset.
+    count : int
+        How many frames of the store it provides.
+    has_frame_axis : bool
+        False for a 2-D dataset: one frame, which stands for all `count`.
+    """
+
+    file: int
+    stored: Stored
+    count: int
+    has_frame_axis: bool
+
+    @property
+    def frame_shape(self) -> tuple[int, ...]:
+        """Shape of one frame."""
+        return self.stored.shape[1:] if self.has_frame_axis else self.stored.shape
+
+
+@dataclass(frozen=True)
+class FrameIndex:
+    """The parts of an attribute in the order of their frames.
+
+    Attributes
+    ----------
+    parts : tuple of Part
+        The runs of frames.
+    offsets : ndarray of int64, shape (parts + 1,)
+        Number of the first frame of each part, and the total.
+    mismatch : str or None
+        Why frame numbers of `data` do not number this attribute's frames.
+    """
+
+    parts: tuple[Part, ...]
+    offsets: NDArray[np.int64]
+    mismatch: str | None = None
+
+    @classmethod
+    def of(cls, parts: Sequence[Part], mismatch: str | None = None) -> FrameIndex:
+        """Number the frames of `parts` one after another."""
+        counts = np.array([0, *(part.count for part in parts)], dtype=np.int64)
+        return cls(tuple(parts), np.cumsum(counts), mismatch)
+
+    @property
+    def total(self) -> int:
+        """Number of frames in all parts."""
+        return int(self.offsets[-1])
+
+    @property
+    def frame_shape(self) -> tuple[int, ...]:
+        """Shape of one frame, the same in all parts.
+
+        Raises
+        ------
+        LayoutError
+            The parts differ; names two of them.
+        """
+        if not self.parts:
+            return ()
+        first = self.parts[0]
+        for part in self.parts[1:]:
+            if part.frame_shape != first.frame_shape:
+                raise LayoutError(
+                    f"frames differ in shape: {first.frame_shape} in {first.stored.place}, "
+                    f"{part.frame_shape} in {part.stored.place}"
+                )
+        return first.frame_shape
+
+
+def check_rank(attr: str, kind: str, found: Found) -> None:
+    """Raise :class:`LayoutError` where a dataset's rank does not fit the attribute's kind."""
+    low, high = _RANKS[kind]
+    for stored in found.datasets:
+        if stored.ndim < low or (high is not None and stored.ndim > high):
+            ranks = f"{low} or more" if high is None else f"{low} to {high}"
+            raise LayoutError(
+                f"{stored.place} has shape {stored.shape}; {attr!r} is a {kind}, of {ranks} axes"
+            )
+    if kind in ("scalar", "frame") and len(found.datasets) > 1:
+        raise LayoutError(
+            f"{found.datasets[0].place.filename}:{found.path} is a group of "
+            f"{len(found.datasets)} datasets; {attr!r} is a {kind}, of one"
+        )
+
+
+def never_indexed(attr: str, found: Found) -> bool:
+    """Tell whether a sequence has no frame axis: 2-D `basis_vectors`, and `good_frames`."""
+    if attr == "good_frames":
+        return True
+    return attr == "basis_vectors" and all(stored.ndim == 2 for stored in found.datasets)
+
+
+def own_frames(attr: str, kind: str, found: Found) -> list[Part]:
+    """Return the frames that one file has of a stack or sequence, as it lies there.
+
+    A 2-D dataset of a stack is one frame; :func:`align` lets it stand for many.
+    """
+    parts = []
+    for stored in found.datasets:
+        has_frame_axis = not (kind == "stack" and stored.ndim == 2)
+        count = stored.shape[0] if has_frame_axis else 1
+        parts.append(Part(found.file, stored, count, has_frame_axis))
+    return parts
+
+
+def align(
+    attr: str, own: Mapping[int, list[Part]], data: Mapping[int, int], names: Sequence[str]
+) -> FrameIndex:
+    """Number an attribute's frames as the store's `data` frames are numbered.
+
+    Parameters
+    ----------
+    attr : str
+        The attribute, for messages.
+    own : mapping of int to list of Part
+        The attribute's own frames in each file that has it.
+    data : mapping of int to int
+        How many frames of `data` each file has; files without `data` are absent.
+    names : sequence of str
+        The files' names, for messages.
+    """
+    if not data:
+        return FrameIndex.of([part for number in sorted(own) for part in own[number]])
+    static = [n for n, parts in own.items() if n not in data and _is_static(parts)]
+    lacking = [n for n in data if n not in own]
+    shared: Part | None = None
+    mismatch: str | None = None
+    if static and lacking:
+        if len(static) > 1:
+            mismatch = (
+                f"{attr!r} in {names[static[0]]} and in {names[static[1]]} are both single frames "
+                f"without data, and either could stand for the frames of {names[lacking[0]]}"
+            )
+        else:
+            shared = own[static[0]][0]
+    parts: list[Part] = []
+    for number in sorted({*own, *data}):
+        frames = data.get(number, 0)
+        mine = own.get(number, [])
+        if not mine and shared is not None:
+            parts.append(Part(shared.file, shared.stored, frames, False))
+        elif _is_static(mine) and frames:
+            parts.append(Part(number, mine[0].stored, frames, False))
+        elif number in static and (shared is not None or mismatch is None):
+            continue  # it stands for others' frames, or nobody needs it
+        else:
+            count = sum(part.count for part in mine)
+            if count != frames and mismatch is None:
+                mismatch = (
+                    f"{names[number]} has {frames} frames of 'data' and {count} of {attr!r}: "
+                    "frame numbers do not say which belong together"
+                )
+            parts += mine
+    return FrameIndex.of(parts, mismatch)
+
+
+def _is_static(parts: Sequence[Part]) -> bool:
+    return len(parts) == 1 and not parts[0].has_frame_axis

@@ -1,0 +1,145 @@
+"""What happens to the pixels of a load: mask flags, types and views, decided before any is read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from ..errors import CastError, LayoutError
+from ..hdf5.layout import Stored
+from ..masks import FLAGS
+from ..protocol import CXIProtocol
+from ..view import Bin, FrameView, Step
+
+__all__ = ["Casting", "Recipe", "bad_bits", "common_dtype", "make"]
+
+Casting = Literal["checked", "unsafe"]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How stored pixels become those of the result.
+
+    Attributes
+    ----------
+    bad_bits : int or None
+        Pixels are flags: good where none of these bits is set. None: they are values.
+    via : numpy.dtype or None
+        Type that the stored pixels are cast to before they are binned.
+    steps : tuple of Step
+        What is done to the last two axes.
+    dtype : numpy.dtype
+        Type of the result.
+    casting : {"checked", "unsafe"}
+        Whether a cast that would change a value raises.
+    """
+
+    bad_bits: int | None
+    via: np.dtype[Any] | None
+    steps: tuple[Step, ...]
+    dtype: np.dtype[Any]
+    casting: Casting
+
+    @property
+    def is_one_pass(self) -> bool:
+        """Whether one kernel call does it: values, and at most one view."""
+        return self.bad_bits is None and (
+            not self.steps or (len(self.steps) == 1 and isinstance(self.steps[0], FrameView))
+        )
+
+
+def make(
+    protocol: CXIProtocol,
+    attr: str,
+    path: str,
+    stored: Stored,
+    steps: Sequence[Step],
+    dtype: DTypeLike,
+    casting: Casting,
+) -> Recipe:
+    """Decide the recipe for a dataset that was found at load path `path`.
+
+    Raises
+    ------
+    CastError
+        The stored type has no default in the protocol's family (float to integers).
+    LayoutError
+        Text where numbers are expected or the other way round, or flags that are no integers.
+    """
+    if casting not in ("checked", "unsafe"):
+        raise ValueError(f"casting must be 'checked' or 'unsafe', not {casting!r}")
+    family = protocol.datatypes[attr]
+    if stored.is_text or family == "str":
+        raise LayoutError(
+            f"{stored.place} holds {'text' if stored.is_text else stored.dtype}, and {attr!r} is "
+            f"of type {family} in the protocol"
+        )
+    flags = bad_bits(protocol.get_convention(attr, path), stored)
+    if dtype is not None and flags is None:
+        via = stored.dtype
+    else:
+        via = family_dtype(protocol, attr, stored)
+    result = via
+    for step in steps:
+        if isinstance(step, Bin):
+            result = step.result_dtype(result)
+    binned = any(isinstance(step, Bin) for step in steps)
+    return Recipe(
+        bad_bits=flags,
+        via=via if binned and flags is None and via != stored.dtype else None,
+        steps=tuple(steps),
+        dtype=np.dtype(dtype) if dtype is not None else result.newbyteorder("="),
+        casting=casting,
+    )
+
+
+def family_dtype(protocol: CXIProtocol, attr: str, stored: Stored) -> np.dtype[Any]:
+    """Return the type that the protocol gives the dataset's values."""
+    if stored.dtype.kind == "c":
+        raise LayoutError(f"{stored.place} holds complex numbers; {attr!r} is real")
+    try:
+        return np.dtype(protocol.get_dtype(attr, stored.dtype))
+    except CastError as error:
+        raise CastError(f"{stored.place}: {error}") from error
+
+
+def bad_bits(convention: str | None, stored: Stored) -> int | None:
+    """Return the bits that mark a bad pixel, or None where the pixels are truth values.
+
+    An HDF5 boolean says itself what it is: True is a good pixel under ``cxi`` as under ``good``.
+    """
+    if convention in (None, "good"):
+        return None
+    assert convention is not None
+    if stored.dtype.kind == "b" and convention == "cxi":
+        return None
+    if stored.dtype.kind not in "iub":
+        raise LayoutError(
+            f"{stored.place} is of type {stored.dtype}; a mask of convention {convention!r} is a "
+            "bit field of integers"
+        )
+    return FLAGS[convention].bad_bits
+
+
+def common_dtype(recipes: Sequence[Recipe], stored: Sequence[Stored]) -> np.dtype[Any]:
+    """Return the one type that holds the values of all parts without changing any.
+
+    Raises
+    ------
+    CastError
+        There is none; names two of the datasets.
+    """
+    common = recipes[0].dtype
+    for recipe, other in zip(recipes[1:], stored[1:], strict=True):
+        together = np.result_type(common, recipe.dtype)
+        if together.kind != common.kind and {together.kind, common.kind} != {"i", "u"}:
+            raise CastError(
+                f"{stored[0].place} gives {common} and {other.place} gives {recipe.dtype}, and no "
+                "type holds both exactly: say dtype="
+            )
+        common = together
+    return common

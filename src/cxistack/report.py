@@ -1,0 +1,150 @@
+"""What a store tells people: the table of what is there, differences, how a load will be done."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+
+from . import loading
+from .catalogue import Catalogue, Problem
+from .errors import CXIError
+from .loading import Load
+from .read.recipe import Recipe
+from .view import Bin, FrameView
+
+__all__ = ["differences", "explanation", "rows", "table"]
+
+HEADER = ("attribute", "kind", "shape", "dtype", "found at")
+
+
+def rows(catalogue: Catalogue) -> list[tuple[str, str, str, str, str]]:
+    """Return one line for each attribute found: name, kind, shape, dtype, where."""
+    lines = []
+    for attr in catalogue.protocol:
+        found = catalogue.found(attr)
+        if not found:
+            continue
+        try:
+            load = loading.prepare(catalogue, attr)
+            shape, dtype = str(load.shape), "str" if load.is_text else str(load.dtype)
+        except (CXIError, OSError) as error:
+            shape, dtype = "?", type(error).__name__
+        paths = Counter(one.path for one in found.values())
+        where = ", ".join(paths)
+        if len(catalogue.files.names) > 1:
+            where += f" in {len(found)} of {len(catalogue.files.names)} files"
+        lines.append((attr, catalogue.protocol.get_kind(attr), shape, dtype, where))
+    return lines
+
+
+def table(catalogue: Catalogue, mode: str) -> str:
+    """Return the text that a store shows of itself."""
+    names = catalogue.files.names
+    title = names[0] if len(names) == 1 else f"{len(names)} files, {names[0]} ... {names[-1]}"
+    lines = [HEADER, *rows(catalogue)]
+    widths = [max(len(line[k]) for line in lines) for k in range(len(HEADER) - 1)]
+    text = [f"CXIStore ({mode}): {title}"]
+    for line in lines:
+        cells = [cell.ljust(width) for cell, width in zip(line, widths, strict=False)]
+        text.append("  ".join([" ", *cells, line[-1]]))
+    if len(lines) == 1:
+        text.append("    (none of the protocol's attributes)")
+    problems = catalogue.problems()
+    if problems:
+        text.append("Problems:")
+        text += [f"    {problem}" for problem in problems[:10]]
+        if len(problems) > 10:
+            text.append(f"    ... and {len(problems) - 10} more: see store.problems")
+    return "\n".join(text)
+
+
+def differences(catalogue: Catalogue) -> list[Problem]:
+    """Return the files whose scalars and frames differ from the first's; reads them all."""
+    problems = []
+    for attr in catalogue.protocol:
+        found = catalogue.found(attr)
+        if len(found) < 2 or any(one.error for one in found.values()):
+            continue
+        if catalogue.is_indexed(attr):
+            continue
+        numbers = sorted(found)
+        try:
+            first = _value(catalogue, attr, numbers[0])
+            for number in numbers[1:]:
+                other = _value(catalogue, attr, number)
+                if not _same(first, other):
+                    names = catalogue.files.names
+                    problems.append(
+                        Problem(
+                            attr,
+                            names[number],
+                            f"{names[number]} has {_shown(other)} and {names[numbers[0]]}, which is"
+                            f" loaded, has {_shown(first)}",
+                        )
+                    )
+        except (CXIError, OSError) as error:
+            problems.append(Problem(attr, catalogue.files.names[numbers[0]], str(error)))
+    return problems
+
+
+def _value(catalogue: Catalogue, attr: str, source: int) -> object:
+    return loading.run(catalogue, loading.prepare(catalogue, attr, source=source))
+
+
+def _same(first: object, other: object) -> bool:
+    a, b = np.asarray(first), np.asarray(other)
+    if a.dtype.kind in "fc" and b.dtype.kind in "fc":
+        return np.array_equal(a, b, equal_nan=True)
+    return np.array_equal(a, b)
+
+
+def _shown(value: object) -> str:
+    array = np.asarray(value)
+    return str(value) if array.size < 4 else f"other values of shape {array.shape}"
+
+
+def explanation(load: Load) -> str:
+    """Return how a prepared load will be done, for people to read."""
+    if load.squeeze:
+        head = f"{load.attr}: {load.shape} {load.dtype}"
+    else:
+        head = f"{load.attr}: {len(load.numbers)} of {load.index.total} frames, {load.shape} "
+        head += f"{load.dtype}, {np.prod(load.shape, dtype=np.int64) * load.dtype.itemsize:,} bytes"
+    lines = [head]
+    for number, part in enumerate(load.index.parts):
+        stored = part.stored
+        filters = "+".join(stored.filters) or "no filter"
+        first, last = load.index.offsets[number], load.index.offsets[number + 1] - 1
+        frames = "" if load.squeeze else f"frames {first} to {last}: "
+        lines.append(
+            f"  {frames}{stored.place}, {stored.dtype} {stored.shape}, {stored.storage}, {filters}"
+        )
+        lines += [f"    by {hop}" for hop in stored.place.hops]
+        if not part.has_frame_axis and not load.squeeze:
+            lines.append(f"    one frame, which stands for all {part.count}")
+        lines.append("    read by h5py")
+        if load.recipes:
+            lines += [f"    then {text}" for text in _told(load.recipes[number], stored.dtype)]
+    return "\n".join(lines)
+
+
+def _told(recipe: Recipe, dtype: np.dtype[np.generic]) -> list[str]:
+    told = []
+    if recipe.bad_bits is not None:
+        told.append(f"good where no bit of {recipe.bad_bits:#x} is set")
+    if recipe.via is not None:
+        told.append(f"cast to {recipe.via} ({recipe.casting})")
+    for step in recipe.steps:
+        if isinstance(step, FrameView):
+            ss, fs = step.ss, step.fs
+            told.append(
+                f"view ss {ss.start}+{ss.count}x{ss.step}, fs {fs.start}+{fs.count}x{fs.step}"
+            )
+        elif isinstance(step, Bin):
+            told.append(f"{step.mode} of bins of {step.n}")
+        else:
+            told.append(f"pixels picked one by one, of shape {tuple(step.shape)}")
+    if recipe.dtype != dtype and recipe.bad_bits is None:
+        told.append(f"cast to {recipe.dtype} ({recipe.casting})")
+    return told

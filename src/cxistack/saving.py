@@ -1,0 +1,199 @@
+"""Saving an attribute: from a user's words to a change of a file. Checks all before it touches any."""
+
+from __future__ import annotations
+
+import errno
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .catalogue import Catalogue
+from .errors import AttributeMissingError, FrameIndexError, LayoutError, ReadOnlyStoreError
+from .hdf5.files import Files
+from .masks import FLAGS
+from .protocol import CXIProtocol
+from .read.frames import FrameSelection
+from .read.recipe import Casting
+from .write.encode import Encoder
+from .write.transaction import Transaction
+from .write.writer import SaveMode, write
+
+__all__ = ["Change", "check_mode", "is_by_frame", "prepare", "run"]
+
+_RANKS = {"scalar": (0, 2), "sequence": (1, 3), "frame": (2, None), "stack": (2, None)}
+_SAVE_MODES = ("overwrite", "append", "insert")
+
+
+@dataclass(frozen=True)
+class Change:
+    """A save that has been checked, and not begun."""
+
+    path: str
+    data: NDArray[Any]
+    mode: SaveMode
+    rows: NDArray[np.int64] | None
+    encoder: Encoder
+    by_frame: bool
+
+
+def check_mode(files: Files, mode: str) -> bool:
+    """Hold a store's mode against its files; tell whether the first is to come by a commit.
+
+    Raises
+    ------
+    FileNotFoundError, FileExistsError
+        A file is not there, or is there, against the mode.
+    ValueError
+        A file would be replaced and others are named with it.
+    """
+    if mode in ("w", "w-", "x") and len(files.names) > 1:
+        raise ValueError(
+            f"mode {mode!r} makes one new file, and {len(files.names)} are named; open the others "
+            "in a store of their own"
+        )
+    first, *others = files.paths
+    exists = Path(first).exists()
+    for path in [first, *others] if mode in ("r", "r+") else others:
+        if not Path(path).exists():
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
+    if mode in ("w-", "x") and exists:
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), first)
+    if mode in ("w", "w-", "x", "a") and not Path(first).parent.is_dir():
+        raise FileNotFoundError(
+            errno.ENOENT, "the folder of the new file does not exist", str(Path(first).parent)
+        )
+    if mode == "a" and not exists:
+        with Transaction(first, fresh=True) as transaction:
+            transaction.h5()
+    return mode in ("w", "w-", "x")
+
+
+def prepare(
+    catalogue: Catalogue,
+    mode: str,
+    attr: str,
+    data: ArrayLike,
+    save_mode: SaveMode,
+    idxs: FrameSelection,
+    path: str,
+    casting: Casting,
+) -> Change:
+    """Check a save and decide how it is done; nothing is touched."""
+    if mode == "r":
+        raise ReadOnlyStoreError(
+            f"{catalogue.files.names[0]} is open in read-only mode: open the store with "
+            'mode="r+" or "a" to save'
+        )
+    if save_mode not in _SAVE_MODES:
+        raise ValueError(f"mode must be one of {', '.join(_SAVE_MODES)}, not {save_mode!r}")
+    protocol = catalogue.protocol
+    if attr not in protocol:
+        raise AttributeMissingError(
+            f"{attr!r} is not in the protocol, which knows {', '.join(protocol)}"
+        )
+    array = np.asarray(data)
+    by_frame = is_by_frame(protocol, attr, array)
+    if attr == "data" and array.ndim == 2 and by_frame:
+        array = array[None]
+    rows = None
+    if save_mode == "insert" and by_frame:
+        rows = _rows(idxs, len(array), _length(catalogue, attr))
+    convention = protocol.get_convention(attr, path)
+    return Change(
+        path=_resolved(catalogue, attr, path),
+        data=array,
+        mode=save_mode,
+        rows=rows,
+        encoder=Encoder(_new_dtype(protocol, attr, array, convention), convention, casting),
+        by_frame=by_frame,
+    )
+
+
+def run(h5: Any, change: Change) -> None:
+    """Do a save that was prepared, in a file open for writing."""
+    write(
+        h5,
+        change.path,
+        change.data,
+        change.mode,
+        change.rows,
+        change.encoder,
+        by_frame=change.by_frame,
+    )
+
+
+def is_by_frame(protocol: CXIProtocol, attr: str, array: NDArray[Any]) -> bool:
+    """Check the rank of what is saved, and tell whether its first axis counts frames."""
+    kind = protocol.get_kind(attr)
+    low, high = _RANKS[kind]
+    if array.ndim < low or (high is not None and array.ndim > high):
+        raise LayoutError(f"{attr!r} is a {kind}; an array of shape {array.shape} is none")
+    if attr == "good_frames" or (attr == "basis_vectors" and array.ndim == 2):
+        return False
+    if kind == "stack" and attr != "data":
+        return array.ndim > 2
+    return kind in ("stack", "sequence")
+
+
+def _resolved(catalogue: Catalogue, attr: str, path: str) -> str:
+    """Return where the object lies that the path leads to; refuse one in another file."""
+    found = catalogue.found(attr).get(0)
+    if found is None:
+        return path
+    if found.error is not None and not found.datasets:
+        raise found.error
+    if len(found.datasets) != 1:
+        raise LayoutError(
+            f"{catalogue.files.names[0]}:{path} is a group of {len(found.datasets)} datasets; a "
+            "save needs one"
+        )
+    place = found.datasets[0].place
+    if place.filename != catalogue.files.paths[0]:
+        raise LayoutError(
+            f"{attr!r} of {catalogue.files.names[0]} lies in another file, {place} "
+            f"({'; '.join(place.hops)}); open that file to change it"
+        )
+    return place.path
+
+
+def _length(catalogue: Catalogue, attr: str) -> int:
+    found = catalogue.found(attr).get(0)
+    if found is None or not found.datasets or not found.datasets[0].shape:
+        return 0
+    return found.datasets[0].shape[0]
+
+
+def _rows(idxs: FrameSelection, count: int, length: int) -> NDArray[np.int64]:
+    """Return where the frames of an insertion go; numbers past the end make it longer."""
+    if idxs is None:
+        raise FrameIndexError('mode="insert" needs idxs: where each frame of the data goes')
+    if isinstance(idxs, slice):
+        array = np.arange(*idxs.indices(max(length, idxs.stop or 0)))
+    else:
+        array = np.atleast_1d(np.asarray(idxs))
+    if array.dtype == np.bool_:
+        array = np.flatnonzero(array)
+    if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
+        raise FrameIndexError(f"idxs must be a list of frame numbers, not {idxs!r}")
+    if len(array) != count:
+        raise FrameIndexError(f"{len(array)} idxs are given for {count} frames")
+    rows = array.astype(np.int64)
+    rows[rows < 0] += length
+    if (rows < 0).any():
+        raise FrameIndexError(f"frame {array[rows < 0][0]} is out of bounds: {length} are there")
+    if len(np.unique(rows)) != len(rows):
+        raise FrameIndexError("idxs name a frame twice, and only one could be kept")
+    return rows
+
+
+def _new_dtype(
+    protocol: CXIProtocol, attr: str, array: NDArray[Any], convention: str | None
+) -> np.dtype[Any]:
+    if convention in FLAGS:
+        return np.dtype(np.uint32)  # CXI 1.6 and NXmx store masks as 32-bit flags
+    dtype: np.dtype[Any] = np.dtype(protocol.get_dtype(attr, array.dtype))
+    return dtype.newbyteorder("=")

@@ -1,0 +1,450 @@
+"""CXIStore: the files of a run under a protocol; attributes by name, from all files as one."""
+
+from __future__ import annotations
+
+from collections.abc import ItemsView, Iterator, KeysView, Mapping, ValuesView
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+from . import loading, report, saving
+from .catalogue import Catalogue, Problem
+from .errors import AttributeMissingError, ClosedStoreError
+from .hdf5.files import Files
+from .hdf5.links import LinkPolicy
+from .hdf5.names import Names, expand
+from .protocol import CXIProtocol
+from .read.frames import FrameSelection
+from .read.recipe import Casting
+from .stack import LazyArray
+from .transform import Transform
+from .write.transaction import Transaction
+from .write.writer import SaveMode
+
+__all__ = ["CXIStore"]
+
+FileMode = Literal["r", "r+", "w", "w-", "x", "a"]
+_MODES = ("r", "r+", "w", "w-", "x", "a")
+
+
+class CXIStore(Mapping[str, LazyArray]):
+    """The files of a run: finds the protocol's attributes in them, loads and saves them by name.
+
+    Parameters
+    ----------
+    names : str, path, or sequence of them
+        A file, a list of files, or a glob. Frames count in this order; a glob's in natural order.
+        Saves go to the first file.
+    mode : {"r", "r+", "w", "w-", "x", "a"}
+        How the first file is opened; the others open for reading.
+
+        * "r": it must exist, and is not written.
+        * "r+": it must exist.
+        * "w": it is replaced at the first save; until then it stands as it is.
+        * "w-" or "x": it must not exist, and appears at the first save.
+        * "a": it is created when it does not exist.
+    protocol : CXIProtocol, optional
+        What is looked for, and where. The default protocol when None.
+    links : {"follow", "tree"}
+        Links to other HDF5 files are followed wherever they lead, or only to files in or below the
+        given files' folders.
+
+    Raises
+    ------
+    FileNotFoundError, FileExistsError
+        As `mode` says.
+
+    Notes
+    -----
+    A store is a mapping from attribute names to arrays that are read when they are indexed. It is
+    open when made; files are opened as they are needed. ``bool(store)`` tells whether it is open.
+
+    Examples
+    --------
+    >>> store = CXIStore(example_run)
+    >>> store["data"].shape, store["data"].dtype
+    ((6, 16, 20), dtype('uint16'))
+    >>> store["data"][0, :2, :3]
+    array([[100, 101, 102],
+           [120, 121, 122]], dtype=uint16)
+    """
+
+    def __init__(
+        self,
+        names: Names,
+        mode: FileMode = "r",
+        protocol: CXIProtocol | None = None,
+        *,
+        links: LinkPolicy = "follow",
+    ) -> None:
+        if mode not in _MODES:
+            raise ValueError(f"mode must be one of {', '.join(_MODES)}, not {mode!r}")
+        if links not in ("follow", "tree"):
+            raise ValueError(f'links must be "follow" or "tree", not {links!r}')
+        self.protocol = protocol if protocol is not None else CXIProtocol.import_default()
+        self.mode: FileMode = mode
+        self._links: LinkPolicy = links
+        self._files = Files(expand(names))
+        self._transaction: Transaction | None = None
+        # Whether the first file is still to come (or to be replaced) by a commit of this store.
+        self._to_come = saving.check_mode(self._files, mode)
+        self.update_indices()
+
+    # ---------------------------------------------------------------- open and closed
+
+    def __bool__(self) -> bool:
+        return not self._files.closed
+
+    def open(self) -> None:
+        """Open the store again after :meth:`close`; what changed on disk meanwhile is seen."""
+        if not self:
+            self._files.closed = False
+            self.update_indices()
+
+    def close(self) -> None:
+        """Close every file. Nothing waits for it: each save is on disk when it returns."""
+        self._files.release()
+        self._files.closed = True
+
+    def __enter__(self) -> CXIStore:
+        self.open()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def update_indices(self) -> None:
+        """Look at the files anew: forget what was found and reopen what has changed on disk."""
+        self._files.refresh()
+        numbers = range(1 if self._to_come else 0, len(self._files.names))
+        self._catalogue = Catalogue(self._files, numbers, self.protocol, self._links)
+
+    def _check_open(self) -> None:
+        if not self:
+            raise ClosedStoreError("the store is closed: call open() or use it in a with block")
+
+    # ---------------------------------------------------------------- files
+
+    def filenames(self) -> list[str]:
+        """Return the files' names, as given or as the glob found them."""
+        return list(self._files.names)
+
+    def files(self) -> list[Any]:
+        """Return a read-only :class:`h5py.File` for each file; all are opened."""
+        return list(self.file_dict.values())
+
+    @property
+    def file(self) -> Any:
+        """Read-only :class:`h5py.File` of the first file, valid until the next save or close."""
+        self._check_open()
+        return self._files.handle(self._files.paths[0])
+
+    @property
+    def file_dict(self) -> Mapping[str, Any]:
+        """Read-only :class:`h5py.File` by file name, each opened when it is asked for."""
+        self._check_open()
+        return self._files.by_name()
+
+    # ---------------------------------------------------------------- what is there
+
+    @property
+    def found(self) -> list[str]:
+        """Names of the attributes that at least one file has, in the protocol's order."""
+        self._check_open()
+        return [attr for attr in self.protocol if self._catalogue.found(attr)]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.found)
+
+    def __len__(self) -> int:
+        return len(self.found)
+
+    def __contains__(self, attr: object) -> bool:
+        self._check_open()
+        return isinstance(attr, str) and attr in self.protocol and bool(self._catalogue.found(attr))
+
+    def __getitem__(self, attr: str) -> LazyArray:
+        return LazyArray(self, attr)
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    __hash__ = object.__hash__
+
+    def keys(self) -> KeysView[str]:
+        """Return the names of the attributes found."""
+        return super().keys()
+
+    def values(self) -> ValuesView[LazyArray]:
+        """Return the attributes found, each an array that is read when it is indexed."""
+        return super().values()
+
+    def items(self) -> ItemsView[str, LazyArray]:
+        """Return (name, array) pairs of the attributes found."""
+        return super().items()
+
+    def describe(self, attr: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
+        """Return the shape and dtype that :meth:`load_attribute` would give, without reading."""
+        self._check_open()
+        load = loading.prepare(self._catalogue, attr)
+        return load.shape, load.dtype
+
+    def is_indexed(self, attr: str) -> bool:
+        """Tell whether the attribute has a frame axis that `idxs` picks from."""
+        self._check_open()
+        return self._catalogue.is_indexed(attr)
+
+    def indices(self) -> NDArray[np.int64]:
+        """Return the numbers of all `data` frames: 0, 1, ..."""
+        self._check_open()
+        if not self._catalogue.has_data():
+            return np.arange(0)
+        return np.arange(self._catalogue.index("data").total)
+
+    def read_shape(self) -> tuple[int, int]:
+        """Return the detector grid (slow, fast) of the first stack or frame found, or (0, 0)."""
+        self._check_open()
+        for attr in self.found:
+            if self.protocol.get_kind(attr) in ("stack", "frame"):
+                for found in self._catalogue.found(attr).values():
+                    if found.error is None:
+                        slow, fast = found.datasets[0].shape[-2:]
+                        return slow, fast
+        return 0, 0
+
+    def find_dataset(self, attr: str) -> str:
+        """Return where the first file has the attribute, or the protocol's first path for it."""
+        self._check_open()
+        found = self._catalogue.found(attr).get(0)
+        return found.path if found is not None else self.protocol.load_paths[attr][0]
+
+    @property
+    def problems(self) -> list[Problem]:
+        """What in the files does not fit the protocol; each is an error when it is asked for.
+
+        Scalars and frames that several files have are read and compared: only the first file's
+        are loaded (see `source` of :meth:`load_attribute`).
+        """
+        self._check_open()
+        return self._catalogue.problems() + report.differences(self._catalogue)
+
+    def __repr__(self) -> str:
+        if not self:
+            return f"<closed CXIStore of {len(self._files.names)} files>"
+        return report.table(self._catalogue, self.mode)
+
+    def explain(
+        self,
+        attr: str,
+        idxs: FrameSelection = None,
+        *,
+        ss_idxs: Any = slice(None),
+        fs_idxs: Any = slice(None),
+        transform: Transform | None = None,
+        dtype: DTypeLike = None,
+        casting: Casting = "checked",
+        source: int | str | None = None,
+    ) -> str:
+        """Tell how a load would be done: from which datasets, through which links and filters.
+
+        The arguments are those of :meth:`load_attribute`; no pixel is read.
+        """
+        self._check_open()
+        load = loading.prepare(
+            self._catalogue,
+            attr,
+            idxs,
+            ss_idxs=ss_idxs,
+            fs_idxs=fs_idxs,
+            transform=transform,
+            dtype=dtype,
+            casting=casting,
+            source=self._source(source),
+        )
+        return report.explanation(load)
+
+    # ---------------------------------------------------------------- loading
+
+    def load_attribute(
+        self,
+        attr: str,
+        idxs: FrameSelection = None,
+        processes: int | None = None,
+        ss_idxs: Any = slice(None),
+        fs_idxs: Any = slice(None),
+        verbose: bool = True,
+        *,
+        transform: Transform | None = None,
+        dtype: DTypeLike = None,
+        casting: Casting = "checked",
+        out: NDArray[Any] | None = None,
+        source: int | str | None = None,
+        num_threads: int | None = None,
+    ) -> Any:
+        """Load an attribute from all files as one array.
+
+        Parameters
+        ----------
+        attr : str
+            The attribute's name.
+        idxs : None, int, slice, sequence or array of int, or boolean mask
+            Frames of a stack or rows of a sequence, numbered through all files as the frames of
+            `data` are; in any order, repeated or negative as in NumPy. All when None. An int keeps
+            the frame axis.
+        processes, num_threads : int, optional
+            How many threads work; two names of one thing. Every core of this process when None.
+        ss_idxs, fs_idxs : index
+            Pixels of frames and stacks: what ``frame[..., ss_idxs, fs_idxs]`` means in NumPy.
+        verbose : bool
+            Show a progress bar when the load takes longer than half a second.
+        transform : Transform, optional
+            What is done to frames, instead of `ss_idxs` and `fs_idxs`.
+        dtype : dtype, optional
+            Type of the result. When None, a type of the protocol's family is kept, int and uint
+            change into one another at the same width, integers become float64 under float, and
+            float to int or uint raises.
+        casting : {"checked", "unsafe"}
+            "checked" raises where a value would change (but for rounding to a float); "unsafe"
+            casts as NumPy does.
+        out : ndarray, optional
+            Where the result goes. Its dtype counts as `dtype`. Undefined when this raises.
+        source : int or str, optional
+            The file (number or name) that a scalar or a frame comes from; the first that has it
+            when None.
+
+        Returns
+        -------
+        ndarray or scalar
+            A stack is (frames, ..., ss, fs), a sequence (frames, ...), a frame (..., ss, fs), a
+            scalar as it is stored. One 2-D dataset that stands for all frames comes back as a
+            read-only broadcast. Masks are True for a good pixel.
+
+        Raises
+        ------
+        AttributeMissingError
+            The protocol does not know it, or no file has it.
+        LayoutError, LinkError, StorageError
+            What is there does not fit, leads nowhere, or cannot be read.
+        FrameIndexError
+            An index is out of bounds.
+        CastError
+            A value does not fit, or the stored type has no default in the protocol's family.
+
+        Examples
+        --------
+        >>> store = CXIStore(example_run)
+        >>> store.load_attribute("data", idxs=[-1, 0], transform=Crop([0, 1, 0, 2]))
+        array([[[600, 601]],
+        <BLANKLINE>
+               [[100, 101]]], dtype=uint16)
+        """
+        self._check_open()
+        load = loading.prepare(
+            self._catalogue,
+            attr,
+            idxs,
+            ss_idxs=ss_idxs,
+            fs_idxs=fs_idxs,
+            transform=transform,
+            dtype=dtype if dtype is not None or not isinstance(out, np.ndarray) else out.dtype,
+            casting=casting,
+            source=self._source(source),
+        )
+        threads = _threads(processes, num_threads)
+        return loading.run(self._catalogue, load, out=out, num_threads=threads, verbose=verbose)
+
+    def _source(self, source: int | str | None) -> int | None:
+        if source is None:
+            return None
+        names = self._files.names
+        if isinstance(source, str):
+            matches = [n for n, name in enumerate(names) if source in (name, Path(name).name)]
+            if len(matches) != 1:
+                raise AttributeMissingError(
+                    f"source {source!r} names {len(matches)} of the {len(names)} files"
+                )
+            return matches[0]
+        if not -len(names) <= source < len(names):
+            raise AttributeMissingError(f"source {source} is not one of the {len(names)} files")
+        return source % len(names)
+
+    # ---------------------------------------------------------------- saving
+
+    def save_attribute(
+        self,
+        attr: str,
+        data: ArrayLike,
+        mode: SaveMode = "overwrite",
+        idxs: FrameSelection = None,
+        *,
+        casting: Casting = "checked",
+    ) -> None:
+        """Save an attribute to the first file, where it was found or at the protocol's first path.
+
+        The object's names, links, HDF5 attributes, filters and stored type survive. The file is
+        changed in a copy that takes its name when all is written: until then, and after any error,
+        the old file stands. Inside a :meth:`transaction` that happens once at its end.
+
+        Parameters
+        ----------
+        attr : str
+            The attribute's name.
+        data : array_like
+            The values, of the attribute's kind.
+        mode : {"overwrite", "append", "insert"}
+            For stacks and sequences: replace all frames, add frames at the end, or put frames in
+            at `idxs`. Scalars and frames are always replaced.
+        idxs : sequence of int, optional
+            Where each frame of `data` goes, with "insert".
+        casting : {"checked", "unsafe"}
+            Whether a value that does not fit the stored type is refused.
+
+        Raises
+        ------
+        ReadOnlyStoreError
+            The store's mode is "r".
+        AttributeMissingError, LayoutError, FrameIndexError, CastError, StorageError
+            It cannot be saved so; the file is as it was.
+        """
+        self._check_open()
+        change = saving.prepare(
+            self._catalogue, self.mode, attr, data, mode, idxs, self.find_dataset(attr), casting
+        )
+        with self.transaction() as transaction:
+            saving.run(transaction.h5(), change)
+
+    @contextmanager
+    def transaction(self) -> Iterator[Transaction]:
+        """Group saves into one commit: all of them appear in the file, or none does.
+
+        Loads within the block still see the file as it was.
+        """
+        self._check_open()
+        if self._transaction is not None:
+            yield self._transaction
+            return
+        try:
+            with Transaction(self._files.paths[0], fresh=self._to_come) as self._transaction:
+                yield self._transaction
+            if self._transaction.has_begun:
+                self._to_come = False
+                self.update_indices()
+        finally:
+            self._transaction = None
+
+
+def _threads(processes: int | None, num_threads: int | None) -> int | None:
+    if processes is not None and num_threads is not None and processes != num_threads:
+        raise ValueError(
+            f"processes={processes} and num_threads={num_threads} are two names of one thing"
+        )
+    return processes if num_threads is None else num_threads

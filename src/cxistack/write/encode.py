@@ -1,0 +1,71 @@
+"""What is stored of values: cast to the stored type, or turned into the flags of a mask."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import kernels
+from ..masks import FLAGS, FlagConvention
+
+__all__ = ["Encoder"]
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """Makes of values what is stored.
+
+    Attributes
+    ----------
+    new_dtype : numpy.dtype
+        Type of a dataset that is not there yet.
+    convention : {"good", "cxi", "nexus"} or None
+        How a mask's pixels are written.
+    casting : {"checked", "unsafe"}
+        Whether a value that does not fit the stored type raises.
+    """
+
+    new_dtype: np.dtype[Any]
+    convention: str | None = None
+    casting: Literal["checked", "unsafe"] = "checked"
+
+    @property
+    def looks_at_stored(self) -> bool:
+        """Whether what is stored now bears on what is written."""
+        return self.convention in FLAGS
+
+    def new(self, data: NDArray[Any]) -> NDArray[Any]:
+        """Return what a new dataset holds."""
+        return self.over(data, self.new_dtype, None)
+
+    def over(
+        self, data: NDArray[Any], dtype: np.dtype[Any], stored: NDArray[Any] | None
+    ) -> NDArray[Any]:
+        """Return what is written into a dataset of `dtype` that holds `stored` (if looked at).
+
+        Raises
+        ------
+        CastError
+            A value does not fit `dtype`.
+        """
+        if dtype.kind in "OSU" or data.dtype.kind in "OSU":
+            return data
+        if self.convention in FLAGS and dtype.kind != "b":
+            return _flags(data, dtype, stored, FLAGS[self.convention])
+        return kernels.cast(data, dtype.newbyteorder("="), casting=self.casting)
+
+
+def _flags(
+    data: NDArray[Any],
+    dtype: np.dtype[Any],
+    stored: NDArray[Any] | None,
+    convention: FlagConvention,
+) -> NDArray[Any]:
+    """Set and clear flags; a pixel that was bad and is bad keeps the reasons it had."""
+    wide = np.zeros(data.shape, np.uint64) if stored is None else stored.astype(np.uint64)
+    bits = np.uint64(convention.bad_bits)
+    bad = np.where(wide & bits, wide, wide | np.uint64(convention.user_flag))
+    return np.where(kernels.cast(data, bool), wide & ~bits, bad).astype(dtype)

@@ -1,0 +1,109 @@
+"""A commit is the appearance of a whole file: a copy is changed, then takes the file's name.
+
+HDF5 changed in place is lost by a crash at the wrong moment. So nobody ever sees a half-written
+file: readers keep the old one until they open it again.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from ..errors import StorageError
+
+__all__ = ["rewritten"]
+
+_FICLONE = 0x40049409  # ioctl_ficlone(2): the copy shares the original's blocks
+
+
+@contextmanager
+def rewritten(path: str, *, fresh: bool) -> Iterator[str]:
+    """Give a file to write to, beside `path`, which takes the name `path` when the block ends.
+
+    Parameters
+    ----------
+    path : str
+        The file to be changed; of a symbolic link the target is.
+    fresh : bool
+        Start from nothing instead of from a copy of `path`.
+
+    Raises
+    ------
+    StorageError
+        The file has further hard links, which would go on naming the old contents.
+
+    Notes
+    -----
+    When the block raises, `path` is as it was and the copy is gone. The copy and its folder are
+    synchronised to disk before and after the rename; what a disk or a network file system makes of
+    that is up to them.
+    """
+    target = Path(os.path.realpath(path))
+    old = target.stat() if target.exists() else None
+    if old is not None and old.st_nlink > 1:
+        raise StorageError(
+            f"{target} has {old.st_nlink} hard links: a save would leave the others with the old "
+            "contents. Copy the file first"
+        )
+    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".saving", dir=target.parent)
+    os.close(handle)
+    try:
+        if old is not None and not fresh:
+            _copy(target, Path(name))
+        yield name
+        if old is not None:
+            shutil.copystat(target, name)
+            _give_back(name, old)
+        else:
+            Path(name).chmod(0o666 & ~_umask())
+        _sync(name)
+        os.replace(name, target)  # noqa: PTH105 (the atomic call, by its own name)
+        _sync(target.parent)
+    except BaseException:
+        with suppress(FileNotFoundError):
+            Path(name).unlink()
+        raise
+
+
+def _copy(source: Path, target: Path) -> None:
+    with source.open("rb") as old, target.open("wb") as new:
+        try:
+            fcntl.ioctl(new.fileno(), _FICLONE, old.fileno())
+        except OSError as error:
+            if error.errno not in (
+                errno.EOPNOTSUPP,
+                errno.EXDEV,
+                errno.EINVAL,
+                errno.ENOTTY,
+                errno.ENOSYS,
+            ):
+                raise
+            shutil.copyfileobj(old, new, 1 << 20)
+
+
+def _give_back(name: str, old: os.stat_result) -> None:
+    """Keep the owner where this process may; a plain user owns what they write anyway."""
+    mine = os.stat(name)
+    if (mine.st_uid, mine.st_gid) != (old.st_uid, old.st_gid):
+        with suppress(PermissionError):
+            os.chown(name, old.st_uid, old.st_gid)
+
+
+def _sync(path: str | Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
