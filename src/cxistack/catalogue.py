@@ -1,4 +1,4 @@
-"""What the files of a run have of each attribute of a protocol, found when it is first asked for."""
+"""What the files of a run have of each attribute, found when it is first asked for."""
 
 from __future__ import annotations
 

@@ -143,7 +143,7 @@ class STData:
 
     def get(self, attr: str, value: Any = None) -> Any:
         """Return the value of `attr`, or `value` for a name that the container does not know."""
-        return self[attr] if attr in self else value
+        return self[attr] if attr in self else value  # noqa: SIM401 (this is get)
 
     def contents(self) -> list[str]:
         """Return the names of what has a value."""
@@ -161,6 +161,8 @@ class STData:
     @property
     def shape(self) -> tuple[int, ...]:
         """(frames, ss, fs) of what is loaded; 0 for what nothing loaded tells."""
+        if self._values.get("data") is not None:
+            return np.shape(self._values["data"])
         shape: tuple[int, ...] = (0, 0, 0)
         for kind in ("sequence", "frame", "stack"):
             for attr in self._loaded(kind):
@@ -192,9 +194,7 @@ class STData:
     def clear(self, attributes: str | Iterable[str] | None = None) -> Self:
         """Return a new container without the arrays named; without any array when None."""
         names = self._names(attributes, self.contents())
-        return self.replace(
-            **{attr: None for attr in names if isinstance(self[attr], np.ndarray)}
-        )
+        return self.replace(**{attr: None for attr in names if isinstance(self[attr], np.ndarray)})
 
     def update_output_file(self, output_file: CXIStore) -> Self:
         """Return a new container that saves to `output_file`."""
@@ -391,6 +391,9 @@ def _good(attr: str, value: NDArray[Any], good: Any) -> NDArray[Any]:
 
 def _is_broadcast(value: Any) -> bool:
     """Tell whether an array is one frame, repeated without taking memory."""
-    return isinstance(value, np.ndarray) and value.ndim > 2 and len(value) > 0 and (
-        value.strides[0] == 0
+    return (
+        isinstance(value, np.ndarray)
+        and value.ndim > 2
+        and len(value) > 0
+        and (value.strides[0] == 0)
     )

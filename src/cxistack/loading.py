@@ -94,7 +94,7 @@ def prepare(
     ss_idxs: Any = slice(None),
     fs_idxs: Any = slice(None),
     transform: Transform | None = None,
-    dtype: DTypeLike = None,
+    dtype: DTypeLike | None = None,
     casting: Casting = "checked",
     source: int | None = None,
 ) -> Load:
@@ -128,7 +128,9 @@ def prepare(
         numbers = frame_numbers(idxs, index.total, repr(attr))
     shape = index.frame_shape
     steps, result_shape = (
-        _steps(attr, shape, ss_idxs, fs_idxs, transform) if kind in ("frame", "stack") else ((), shape)
+        _steps(attr, shape, ss_idxs, fs_idxs, transform)
+        if kind in ("frame", "stack")
+        else ((), shape)
     )
     stored = [part.stored for part in index.parts]
     if all(one.is_text for one in stored) and catalogue.protocol.datatypes[attr] == "str":
@@ -159,8 +161,7 @@ def steps_of(attr: str, transform: Transform, shape: tuple[int, ...]) -> tuple[S
 
 
 def _steps(
-    attr: str,
-    shape: tuple[int, ...], ss_idxs: Any, fs_idxs: Any, transform: Transform | None
+    attr: str, shape: tuple[int, ...], ss_idxs: Any, fs_idxs: Any, transform: Transform | None
 ) -> tuple[tuple[Step, ...], tuple[int, ...]]:
     is_whole = all(isinstance(idxs, slice) and idxs == slice(None) for idxs in (ss_idxs, fs_idxs))
     if transform is not None:

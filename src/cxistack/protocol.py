@@ -6,10 +6,8 @@ import dataclasses
 import functools
 import importlib.resources
 import os
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar, Literal, Self, TypeAlias, TypeVar, cast, overload
 
@@ -17,10 +15,12 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from .errors import AttributeMissingError, CastError, LayoutError, LinkError, ProtocolError
+from . import kernels
+from .errors import AttributeMissingError, CastError, LayoutError, ProtocolError
+from .hdf5.shapes import dataset_shapes, has_path
 from .protocol_ini import format_list, parse_list, read_ini, write_ini
 
-__all__ = ["CXIProtocol"]
+__all__ = ["RANKS", "CXIProtocol"]
 
 Convention: TypeAlias = Literal["good", "cxi", "nexus"]
 T = TypeVar("T")
@@ -33,9 +33,15 @@ _NDIMS: dict[str, tuple[int, ...]] = {
     "frame": (2, 3),
     "stack": (3,),
 }
-_LEAST_NDIM = {"scalar": 0, "sequence": 1, "frame": 2, "stack": 2}
+# Least and most axes that a dataset of each kind may have; None: any number leads the last two.
+RANKS: dict[str, tuple[int, int | None]] = {
+    "scalar": (0, 2),
+    "sequence": (1, 3),
+    "frame": (2, None),
+    "stack": (2, None),
+}
 _FAMILIES = {"float": "f", "int": "i", "uint": "u", "bool": "b", "str": "OSTU"}
-_DEFAULTS = {"float": "f8", "int": "i8", "uint": "u8", "bool": "?"}
+_DEFAULTS = {"float": "f8", "int": "i8", "uint": "u8", "bool": "?", "str": "O"}
 
 
 @dataclass(frozen=True, repr=False)
@@ -295,7 +301,7 @@ class CXIProtocol:
             An open file.
         """
         paths = self.load_paths.get(attr, ())
-        return next((path for path in paths if path in h5file or _is_cut(h5file, path)), "")
+        return next((path for path in paths if has_path(h5file, path)), "")
 
     @overload
     def get_load_paths(self, attr: str) -> Sequence[str] | None: ...
@@ -365,7 +371,7 @@ class CXIProtocol:
             raise AttributeMissingError(f"the protocol has no attribute {attr!r}")
         family = self.datatypes[attr]
         if dtype is None:
-            return h5py.string_dtype() if family == "str" else np.dtype(_DEFAULTS[family])
+            return np.dtype(_DEFAULTS[family])
         stored = np.dtype(dtype)
         match stored.kind, family:
             case kind, _ if kind in _FAMILIES[family]:
@@ -398,9 +404,7 @@ class CXIProtocol:
         dtype = self.get_dtype(attr, data.dtype)
         if dtype == data.dtype:
             return data
-        from . import kernels
-
-        return kernels.cast(data, dtype)  # type: ignore[attr-defined,no-any-return]
+        return kernels.cast(data, dtype)
 
     def read_dataset_shapes(self, path: str, h5file: h5py.Group) -> dict[str, tuple[int, ...]]:
         """Return the shapes of the datasets at `path`, by their paths.
@@ -420,23 +424,7 @@ class CXIProtocol:
         LinkError
             If a link at `path`, or in the group, leads nowhere.
         """
-        if not path or (path not in h5file and not _is_cut(h5file, path)):
-            return {}
-        found = _follow(h5file, path)
-        if isinstance(found, h5py.Dataset):
-            return {path: _shape(found)}
-        if not isinstance(found, h5py.Group):
-            raise LayoutError(f"{h5file.file.filename}: {path} is neither a dataset nor a group")
-        children: dict[h5py.Dataset, str] = {}
-        for name in sorted(found, key=_natural):
-            place = f"{path.rstrip('/')}/{name}"
-            child = _follow(h5file, place)
-            if isinstance(child, h5py.Dataset):
-                children.setdefault(child, place)
-        for child, place in children.items():
-            if _is_virtual_over(child, children):
-                return {place: _shape(child)}
-        return {place: _shape(child) for child, place in children.items()}
+        return dataset_shapes(path, h5file)
 
     def read_attribute_shapes(self, attr: str, h5file: h5py.Group) -> dict[str, tuple[int, ...]]:
         """Return the shapes of the datasets of `attr` in `h5file`, by their paths."""
@@ -469,8 +457,8 @@ class CXIProtocol:
         kind = self.get_kind(attr)
         for h5file in h5files:
             for path, shape in self.read_attribute_shapes(attr, h5file).items():
-                ndim = len(shape)
-                if ndim < _LEAST_NDIM[kind] or (kind == "scalar" and ndim > 2):
+                ndim, (least, most) = len(shape), RANKS[kind]
+                if ndim < least or (most is not None and ndim > most):
                     raise LayoutError(
                         f"{h5file.filename}: {path} has shape {shape}, which cannot be the {kind} "
                         f"that {attr} is"
@@ -550,51 +538,3 @@ def _list(section: str, attr: str, text: str) -> tuple[str, ...]:
         return parse_list(text)
     except ValueError as error:
         raise _fault(section, attr, str(error)) from None
-
-
-def _is_cut(h5file: h5py.Group, path: str) -> bool:
-    """Tell whether a link on the way to `path` leads nowhere."""
-    start = "/" if path.startswith("/") else ""
-    parts = path.strip("/").split("/")
-    for number in range(1, len(parts)):
-        group = start + "/".join(parts[:number])
-        if group not in h5file:
-            return False
-        if not isinstance(h5file.get(group, getlink=True), h5py.HardLink):
-            try:
-                h5file[group]
-            except (KeyError, OSError):
-                return True
-    return False
-
-
-def _follow(h5file: h5py.Group, path: str) -> Any:
-    try:
-        return h5file[path]
-    except (KeyError, OSError) as error:
-        reason = error.args[0] if error.args else error
-        raise LinkError(f"{h5file.file.filename}: {path} leads nowhere: {reason}") from error
-
-
-def _shape(dataset: h5py.Dataset) -> tuple[int, ...]:
-    if dataset.shape is None:
-        raise LayoutError(f"{dataset.file.filename}: {dataset.name} is a dataset without values")
-    return tuple(dataset.shape)
-
-
-def _is_virtual_over(dataset: h5py.Dataset, others: Iterable[h5py.Dataset]) -> bool:
-    if not dataset.is_virtual:
-        return False
-    here = Path(dataset.file.filename)
-    sources = {
-        (here.parent / source.file_name if source.file_name != "." else here, source.dset_name)
-        for source in dataset.virtual_sources()
-    }
-    sources = {(file.resolve(), f"/{name.lstrip('/')}") for file, name in sources}
-    return any((Path(other.file.filename).resolve(), other.name) in sources for other in others)
-
-
-def _natural(name: str) -> list[tuple[int, int | str]]:
-    """Return a key that sorts data_2 before data_10."""
-    parts = re.split(r"([0-9]+)", name)
-    return [(0, int(part)) if part.isdecimal() else (1, part) for part in parts]

@@ -8,7 +8,7 @@ import numpy as np
 
 from . import loading
 from .catalogue import Catalogue, Problem
-from .errors import CXIError
+from .errors import CastError, CXIError
 from .loading import Load
 from .read.recipe import Recipe
 from .view import Bin, FrameView
@@ -28,8 +28,11 @@ def rows(catalogue: Catalogue) -> list[tuple[str, str, str, str, str]]:
         try:
             load = loading.prepare(catalogue, attr)
             shape, dtype = str(load.shape), "str" if load.is_text else str(load.dtype)
-        except (CXIError, OSError) as error:
-            shape, dtype = "?", type(error).__name__
+        except CastError:
+            stored = [one.datasets[0] for one in found.values() if one.datasets]
+            shape, dtype = str(stored[0].shape), f"{stored[0].dtype}: say dtype="
+        except (CXIError, OSError):
+            shape, dtype = "?", "see problems"
         paths = Counter(one.path for one in found.values())
         where = ", ".join(paths)
         if len(catalogue.files.names) > 1:

@@ -1,4 +1,4 @@
-"""Saving an attribute: from a user's words to a change of a file. Checks all before it touches any."""
+"""Saving an attribute: from a user's words to a change that has been checked before it is done."""
 
 from __future__ import annotations
 
@@ -12,19 +12,25 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .catalogue import Catalogue
-from .errors import AttributeMissingError, FrameIndexError, LayoutError, ReadOnlyStoreError
+from .errors import (
+    AttributeMissingError,
+    CastError,
+    FrameIndexError,
+    LayoutError,
+    ReadOnlyStoreError,
+)
 from .hdf5.files import Files
+from .hdf5.links import Place
 from .masks import FLAGS
-from .protocol import CXIProtocol
+from .protocol import RANKS, CXIProtocol
 from .read.frames import FrameSelection
 from .read.recipe import Casting
 from .write.encode import Encoder
 from .write.transaction import Transaction
-from .write.writer import SaveMode, write
+from .write.writer import Growth, SaveMode, write
 
 __all__ = ["Change", "check_mode", "is_by_frame", "prepare", "run"]
 
-_RANKS = {"scalar": (0, 2), "sequence": (1, 3), "frame": (2, None), "stack": (2, None)}
 _SAVE_MODES = ("overwrite", "append", "insert")
 
 
@@ -32,12 +38,13 @@ _SAVE_MODES = ("overwrite", "append", "insert")
 class Change:
     """A save that has been checked, and not begun."""
 
-    path: str
+    attr: str
+    place: Place
     data: NDArray[Any]
     mode: SaveMode
     rows: NDArray[np.int64] | None
     encoder: Encoder
-    by_frame: bool
+    growth: Growth
 
 
 def check_mode(files: Files, mode: str) -> bool:
@@ -104,32 +111,38 @@ def prepare(
         rows = _rows(idxs, len(array), _length(catalogue, attr))
     convention = protocol.get_convention(attr, path)
     return Change(
-        path=_resolved(catalogue, attr, path),
+        attr=attr,
+        place=_resolved(catalogue, attr, path),
         data=array,
         mode=save_mode,
         rows=rows,
         encoder=Encoder(_new_dtype(protocol, attr, array, convention), convention, casting),
-        by_frame=by_frame,
+        growth=_growth(protocol, attr, by_frame),
     )
 
 
 def run(h5: Any, change: Change) -> None:
     """Do a save that was prepared, in a file open for writing."""
-    write(
-        h5,
-        change.path,
-        change.data,
-        change.mode,
-        change.rows,
-        change.encoder,
-        by_frame=change.by_frame,
-    )
+    try:
+        write(
+            h5,
+            change.place,
+            change.data,
+            change.mode,
+            change.rows,
+            change.encoder,
+            growth=change.growth,
+        )
+    except CastError as error:
+        raise CastError(
+            f"{change.attr!r} cannot be saved to {change.place}: {error}", error.offence
+        ) from error
 
 
 def is_by_frame(protocol: CXIProtocol, attr: str, array: NDArray[Any]) -> bool:
     """Check the rank of what is saved, and tell whether its first axis counts frames."""
     kind = protocol.get_kind(attr)
-    low, high = _RANKS[kind]
+    low, high = RANKS[kind]
     if array.ndim < low or (high is not None and array.ndim > high):
         raise LayoutError(f"{attr!r} is a {kind}; an array of shape {array.shape} is none")
     if attr == "good_frames" or (attr == "basis_vectors" and array.ndim == 2):
@@ -139,11 +152,17 @@ def is_by_frame(protocol: CXIProtocol, attr: str, array: NDArray[Any]) -> bool:
     return kind in ("stack", "sequence")
 
 
-def _resolved(catalogue: Catalogue, attr: str, path: str) -> str:
+def _growth(protocol: CXIProtocol, attr: str, by_frame: bool) -> Growth:
+    if by_frame:
+        return "data" if attr == "data" else "frames"
+    return "static" if protocol.get_kind(attr) == "stack" else "none"
+
+
+def _resolved(catalogue: Catalogue, attr: str, path: str) -> Place:
     """Return where the object lies that the path leads to; refuse one in another file."""
     found = catalogue.found(attr).get(0)
     if found is None:
-        return path
+        return Place(catalogue.files.paths[0], path, (), True)
     if found.error is not None and not found.datasets:
         raise found.error
     if len(found.datasets) != 1:
@@ -157,7 +176,7 @@ def _resolved(catalogue: Catalogue, attr: str, path: str) -> str:
             f"{attr!r} of {catalogue.files.names[0]} lies in another file, {place} "
             f"({'; '.join(place.hops)}); open that file to change it"
         )
-    return place.path
+    return place
 
 
 def _length(catalogue: Catalogue, attr: str) -> int:

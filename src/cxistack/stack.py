@@ -63,9 +63,7 @@ class LazyArray:
     def __repr__(self) -> str:
         return f"<{self._attr}: {self.dtype} {self.shape}, not read>"
 
-    def __array__(
-        self, dtype: DTypeLike | None = None, copy: bool | None = None
-    ) -> NDArray[Any]:
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
         if copy is False:
             raise ValueError("an attribute in a file cannot become an array without a copy")
         return np.asarray(self[...], dtype=dtype)

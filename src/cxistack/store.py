@@ -250,7 +250,7 @@ class CXIStore(Mapping[str, LazyArray]):
         ss_idxs: Any = slice(None),
         fs_idxs: Any = slice(None),
         transform: Transform | None = None,
-        dtype: DTypeLike = None,
+        dtype: DTypeLike | None = None,
         casting: Casting = "checked",
         source: int | str | None = None,
     ) -> str:
@@ -284,7 +284,7 @@ class CXIStore(Mapping[str, LazyArray]):
         verbose: bool = True,
         *,
         transform: Transform | None = None,
-        dtype: DTypeLike = None,
+        dtype: DTypeLike | None = None,
         casting: Casting = "checked",
         out: NDArray[Any] | None = None,
         source: int | str | None = None,

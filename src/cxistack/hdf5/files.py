@@ -46,7 +46,7 @@ class _Handle:
 
 
 def _stamp(path: str) -> tuple[int, int, int, int]:
-    status = os.stat(path)
+    status = Path(path).stat()
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 

@@ -1,4 +1,4 @@
-"""What a file has of an attribute: the first of its load paths that is there, and what lies at it."""
+"""What a file has of an attribute: the first of its load paths that is there."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ def expand(names: Names) -> tuple[str, ...]:
         if not isinstance(text, str) or not text:
             raise ValueError(f"a file name must be a non-empty string, not {name!r}")
         if glob.has_magic(text) and not Path(text).exists():
-            matches = sorted(glob.glob(text, recursive=True), key=natural_key)
+            matches = sorted(glob.iglob(text, recursive=True), key=natural_key)
             if not matches:
                 raise FileNotFoundError(f"no file matches {text!r} (in {Path.cwd()})")
             found += matches

@@ -94,9 +94,7 @@ def _check_one(
         dataset = h5[found.path]
         shape, source_dtype = dataset.shape, dataset.dtype
         plist = dataset.id.get_create_plist()
-        external = (
-            plist.get_layout() == h5py.h5d.CONTIGUOUS and plist.get_external_count() > 0
-        )
+        external = plist.get_layout() == h5py.h5d.CONTIGUOUS and plist.get_external_count() > 0
         nested = dataset.virtual_sources() if dataset.is_virtual else []
     if external:
         raise LayoutError(f"{place}: its source {found} keeps its values in external raw files")

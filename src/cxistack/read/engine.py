@@ -141,9 +141,9 @@ def _box(recipe: Recipe, shape: tuple[int, ...]) -> tuple[Box, tuple[Step, ...]]
 
 
 def _box_pixels(box: Box, shape: tuple[int, ...]) -> int:
-    if box is None:
-        return math.prod(shape)
-    return math.prod(shape[:-2]) * math.prod(axis.stop - axis.start for axis in box)
+    if box is not None:
+        shape = (*shape[:-2], *(axis.stop - axis.start for axis in box))
+    return math.prod(shape)
 
 
 def _is_plain(
@@ -172,8 +172,10 @@ class _Reader:
     ) -> NDArray[Any]:
         """Read the rows' `box` of each frame; the result has a frame axis always."""
         stored = part.stored
-        frame = part.frame_shape if box is None else (
-            *part.frame_shape[:-2], *(axis.stop - axis.start for axis in box)
+        frame = (
+            part.frame_shape
+            if box is None
+            else (*part.frame_shape[:-2], *(axis.stop - axis.start for axis in box))
         )
         if into is None:
             into = self._array((stop - start, *frame), stored.dtype)

@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 from ..errors import LayoutError
 from ..hdf5.layout import Stored
 from ..hdf5.locate import Found
+from ..protocol import RANKS
 
 __all__ = ["FrameIndex", "Part", "align", "check_rank", "never_indexed", "own_frames"]
-
-_RANKS = {"scalar": (0, 2), "sequence": (1, 3), "frame": (2, None), "stack": (2, None)}
 
 
 @dataclass(frozen=True)
@@ -64,7 +63,7 @@ class FrameIndex:
 
     @classmethod
     def of(cls, parts: Sequence[Part], mismatch: str | None = None) -> FrameIndex:
-        """Number the frames of `parts` one after another."""
+        """Make the index of `parts`, whose frames follow one another."""
         counts = np.array([0, *(part.count for part in parts)], dtype=np.int64)
         return cls(tuple(parts), np.cumsum(counts), mismatch)
 
@@ -96,7 +95,7 @@ class FrameIndex:
 
 def check_rank(attr: str, kind: str, found: Found) -> None:
     """Raise :class:`LayoutError` where a dataset's rank does not fit the attribute's kind."""
-    low, high = _RANKS[kind]
+    low, high = RANKS[kind]
     for stored in found.datasets:
         if stored.ndim < low or (high is not None and stored.ndim > high):
             ranks = f"{low} or more" if high is None else f"{low} to {high}"
@@ -133,7 +132,7 @@ def own_frames(attr: str, kind: str, found: Found) -> list[Part]:
 def align(
     attr: str, own: Mapping[int, list[Part]], data: Mapping[int, int], names: Sequence[str]
 ) -> FrameIndex:
-    """Number an attribute's frames as the store's `data` frames are numbered.
+    """Make an index whose frames are numbered as those of the store's `data` are.
 
     Parameters
     ----------

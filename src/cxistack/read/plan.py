@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -78,7 +79,7 @@ def blocks(
 def _runs(cuts: NDArray[np.intp]) -> Iterator[tuple[int, int | None]]:
     """Turn positions after which to cut into (first, past the last) pairs."""
     edges: list[int | None] = [0, *(int(cut) + 1 for cut in cuts), None]
-    for first, last in zip(edges, edges[1:], strict=False):
+    for first, last in itertools.pairwise(edges):
         assert first is not None
         yield first, last
 

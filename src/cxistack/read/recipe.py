@@ -58,7 +58,7 @@ def make(
     path: str,
     stored: Stored,
     steps: Sequence[Step],
-    dtype: DTypeLike,
+    dtype: DTypeLike | None,
     casting: Casting,
 ) -> Recipe:
     """Decide the recipe for a dataset that was found at load path `path`.

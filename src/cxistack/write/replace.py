@@ -89,7 +89,7 @@ def _copy(source: Path, target: Path) -> None:
 
 def _give_back(name: str, old: os.stat_result) -> None:
     """Keep the owner where this process may; a plain user owns what they write anyway."""
-    mine = os.stat(name)
+    mine = Path(name).stat()
     if (mine.st_uid, mine.st_gid) != (old.st_uid, old.st_gid):
         with suppress(PermissionError):
             os.chown(name, old.st_uid, old.st_gid)

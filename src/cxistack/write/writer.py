@@ -6,6 +6,7 @@ filters and its stored type, also when its shape changes.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from typing import Any, Literal
 
@@ -14,23 +15,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import FrameIndexError, LayoutError
+from ..hdf5.links import Place
 from .encode import Encoder
 
-__all__ = ["SaveMode", "write"]
+__all__ = ["Growth", "SaveMode", "write"]
 
 SaveMode = Literal["overwrite", "append", "insert"]
+Growth = Literal["frames", "data", "static", "none"]
 _SMALL_CHUNK = 1 << 16  # bytes: short rows share a chunk up to this size
 
 
 def write(
     h5: h5py.File,
-    path: str,
+    place: Place,
     data: NDArray[Any],
     mode: SaveMode,
     rows: NDArray[np.int64] | None,
     encoder: Encoder,
     *,
-    by_frame: bool,
+    growth: Growth,
 ) -> None:
     """Write `data` to the dataset at `path`, which lies in `h5` itself.
 
@@ -38,18 +41,19 @@ def write(
     ----------
     h5 : h5py.File
         The file, open for writing.
-    path : str
-        Where the dataset is, or is to be.
+    place : Place
+        Where the dataset is, or is to be: the path in `h5`, and the name that the file will have.
     data : ndarray
-        The values; the first axis is the frame axis when `by_frame`.
+        The values.
     mode : {"overwrite", "append", "insert"}
-        What becomes of the frames that are there; only when `by_frame`.
+        What becomes of the frames that are there; where there are none, all is overwritten.
     rows : ndarray of int64, optional
         Where the frames of `data` go, with "insert".
     encoder : Encoder
         Makes of values what is stored.
-    by_frame : bool
-        Whether the dataset grows along its first axis.
+    growth : {"frames", "data", "static", "none"}
+        Whether the first axis counts frames. A 2-D dataset is one frame of "data", but of
+        "frames" it stands for all, as a new one does that is "static".
 
     Raises
     ------
@@ -60,22 +64,30 @@ def write(
     CastError
         A value does not fit the stored type.
     """
-    old = h5[path] if path in h5 else None
+    path = place.path
+    old = h5.get(path)
     if old is not None:
-        _refuse_strange(old, path)
-    if mode == "overwrite" or not by_frame:
+        _refuse_strange(old, place)
+    by_frame = growth in ("frames", "data")
+    if old is None and not by_frame:
+        mode = "overwrite"
+    if mode == "overwrite" or growth == "none":
         _overwrite(h5, path, old, data, encoder, by_frame)
         return
+    if growth == "static":
+        _keep_static(place, old, data, encoder)
+        return
     there = 0 if old is None else (old.shape[0] if old.ndim == data.ndim else 1)
-    if old is not None and old.shape[-data.ndim + 1 :] != data.shape[1:]:
+    frame = old.shape[old.ndim - data.ndim + 1 :] if old is not None else data.shape[1:]
+    if frame != data.shape[1:] or (growth == "frames" and old is not None and old.ndim < data.ndim):
         raise LayoutError(
-            f"{h5.filename}:{path} has shape {old.shape} and the new frames have shape "
-            f"{data.shape[1:]}; mode='overwrite' replaces it"
+            f"{place} has shape {old.shape}, to which no frames of shape "
+            f"{data.shape[1:]} can be added; mode='overwrite' replaces it"
         )
     if mode == "append":
         rows = np.arange(there, there + len(data))
     assert rows is not None
-    _insert(h5, path, old, data, rows, there, encoder)
+    _insert(h5, place, old, data, rows, there, encoder)
 
 
 def _overwrite(
@@ -92,9 +104,18 @@ def _overwrite(
         _replace(h5, path, old, values, by_frame)
 
 
+def _keep_static(h5: h5py.File, path: str, old: Any, data: NDArray[Any], encoder: Encoder) -> None:
+    """Add one frame that stands for all to another: only right when it is the same."""
+    if old.shape != data.shape or (encoder.over(data, old.dtype, old[()]) != old[()]).any():
+        raise LayoutError(
+            f"{place} has shape {old.shape} and other values than the single frame to "
+            "be added, which stands for all frames; mode='overwrite' replaces it"
+        )
+
+
 def _insert(
     h5: h5py.File,
-    path: str,
+    place: Place,
     old: Any,
     data: NDArray[Any],
     rows: NDArray[np.int64],
@@ -105,12 +126,12 @@ def _insert(
     gaps = np.setdiff1d(np.arange(there, length), rows)
     if len(gaps):
         raise FrameIndexError(
-            f"inserting frames up to {length - 1} into {h5.filename}:{path}, which has {there}, "
+            f"inserting frames up to {length - 1} into {place}, which has {there}, "
             f"would leave frame {gaps[0]} without values; write it first or in the same call"
         )
     if old is None:
         values = encoder.new(data)
-        _create(h5, path, values[np.argsort(rows)], by_frame=True)
+        _create(h5, place.path, values[np.argsort(rows)], by_frame=True)
         return
     values = encoder.over(data, old.dtype, None)
     if old.ndim == data.ndim and (length == there or _resize(old, (length, *old.shape[1:]))):
@@ -120,19 +141,18 @@ def _insert(
     whole = np.empty((length, *data.shape[1:]), values.dtype)
     whole[:there] = old[()]
     whole[rows] = values
-    _replace(h5, path, old, whole, by_frame=True)
+    _replace(h5, place.path, old, whole, by_frame=True)
 
 
 def _runs(rows: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
     """Cut into pieces in which each row follows the one before."""
     edges = [0, *(np.flatnonzero(np.diff(rows) != 1) + 1).tolist(), len(rows)]
-    for first, last in zip(edges, edges[1:], strict=False):
+    for first, last in itertools.pairwise(edges):
         if last > first:
             yield first, last
 
 
-def _refuse_strange(old: Any, path: str) -> None:
-    place = f"{old.file.filename}:{path}"
+def _refuse_strange(old: Any, place: Place) -> None:
     if not isinstance(old, h5py.Dataset):
         raise LayoutError(f"{place} is a group; a save needs a dataset or a free name")
     if old.is_virtual:
