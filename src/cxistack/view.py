@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeAlias, cast
 
@@ -79,6 +79,9 @@ class Axis:
         object.__setattr__(self, "start", start)
         object.__setattr__(self, "step", step)
         object.__setattr__(self, "count", count)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter((self.start, self.step, self.count))
 
     @classmethod
     def of_slice(cls, index: slice, size: int) -> Axis:

@@ -38,7 +38,8 @@ def read_frames(
     Raises
     ------
     CastError
-        A value does not fit; of the frame that comes first in the result. `out` is undefined.
+        A value does not fit; names the frame of lowest number, its first pixel and how many of
+        its pixels do not fit. `out` is undefined.
     StorageError
         HDF5 cannot read a block; names file, dataset and rows.
     """
@@ -52,15 +53,12 @@ def read_frames(
         default=0,
     )
     reader = _Reader(files)
-    worst: tuple[int, Part, int, Offence] | None = None
     for block in blocks(index, numbers, frame_bytes, BLOCK_BYTES):
-        if worst is not None and block.dst.min() > worst[0]:
-            continue
         part, recipe = index.parts[block.part], recipes[block.part]
         box, steps = boxes[block.part]
         if _is_plain(recipe, part, block, steps, out):
-            a = int(block.dst[0])
-            reader.read(part, block.start, block.stop, box, out[a : a + len(block.dst)])
+            first = int(block.dst[0])
+            reader.read(part, block.start, block.stop, box, out[first : first + len(block.dst)])
         else:
             raw = reader.read(part, block.start, block.stop, box, None)
             try:
@@ -68,14 +66,11 @@ def read_frames(
             except CastError as error:
                 if error.offence is None:
                     raise
-                # Offences come in the order of the result, blocks in the order of the files.
-                place = error.offence.frame
-                if worst is None or place < worst[0]:
-                    row = block.start + int(block.src[list(block.dst).index(place)])
-                    worst = (place, part, row, error.offence)
+                # Blocks come in the order of frame numbers, so this offender is the first.
+                offence = _by_row(error.offence, raw.ndim)
+                first = int(index.offsets[block.part])
+                raise _does_not_fit(part, first, block.start, offence, out.dtype) from error
         tick(len(block.dst))
-    if worst is not None:
-        raise _does_not_fit(*worst, int(numbers[worst[0]]), out.dtype)
 
 
 def read_text(files: Files, stored: Stored) -> Any:
@@ -99,30 +94,36 @@ def _place(
             num_threads=num_threads,
         )
         return
-    pixels = raw
-    identity = np.arange(len(block.src))
-    if len(block.src) != len(raw) or (block.src != identity).any():
-        pixels = kernels.gather(raw, block.src, num_threads=num_threads)
+    wanted = kernels.gather(raw, block.src, num_threads=num_threads)
     try:
-        if recipe.bad_bits is not None:
-            pixels = kernels.good_pixels(pixels, recipe.bad_bits, num_threads=num_threads)
-        elif recipe.via is not None:
-            pixels = kernels.cast(
-                pixels, recipe.via, casting=recipe.casting, num_threads=num_threads
-            )
-        for step in recipe.steps:
-            if isinstance(step, Bin):
-                pixels = kernels.bin(pixels, step.n, step.mode, num_threads=num_threads)
-            else:
-                pixels = step.apply(pixels)
+        values = _values(wanted, recipe, num_threads)
+        kernels.gather(
+            values,
+            np.arange(len(values)),
+            at=block.dst,
+            out=out,
+            casting=recipe.casting,
+            num_threads=num_threads,
+        )
     except CastError as error:
         if error.offence is None:
             raise
-        place = int(block.dst[error.offence.frame])
-        raise CastError(str(error), replace(error.offence, frame=place)) from error
-    kernels.gather(
-        pixels, identity, at=block.dst, out=out, casting=recipe.casting, num_threads=num_threads
-    )
+        row = int(block.src[error.offence.frame])
+        raise CastError(str(error), replace(error.offence, frame=row)) from error
+
+
+def _values(pixels: NDArray[Any], recipe: Recipe, num_threads: int | None) -> NDArray[Any]:
+    """Do what has to be done before the last cast, a pass for each step."""
+    if recipe.bad_bits is not None:
+        pixels = kernels.good_pixels(pixels, recipe.bad_bits, num_threads=num_threads)
+    elif recipe.via is not None:
+        pixels = kernels.cast(pixels, recipe.via, casting=recipe.casting, num_threads=num_threads)
+    for step in recipe.steps:
+        if isinstance(step, Bin):
+            pixels = kernels.bin(pixels, step.n, step.mode, num_threads=num_threads)
+        else:
+            pixels = step.apply(pixels)
+    return pixels
 
 
 def _box(recipe: Recipe, shape: tuple[int, ...]) -> tuple[Box, tuple[Step, ...]]:
@@ -201,14 +202,24 @@ class _Reader:
         return self._buffer[:needed].view(dtype).reshape(shape)
 
 
+def _by_row(offence: Offence, ndim: int) -> Offence:
+    """Name the row where the kernels, which see frames of two axes, see a single frame."""
+    if ndim > 2:
+        return offence
+    return replace(offence, frame=offence.pixel[0], pixel=offence.pixel[1:])
+
+
 def _does_not_fit(
-    place: int, part: Part, row: int, offence: Offence, number: int, dtype: np.dtype[Any]
+    part: Part, first: int, start: int, offence: Offence, dtype: np.dtype[Any]
 ) -> CastError:
     stored = part.stored
+    row = start + offence.frame
+    where = f"row {row} of {stored.place}" if part.has_frame_axis else str(stored.place)
+    value = f"{offence.count} {'value does' if offence.count == 1 else 'values do'}"
+    pixel = f" at {list(offence.pixel)} of the result's frame" if offence.pixel else ""
     return CastError(
-        f"frame {number} (row {row} of {stored.place}): {offence.count} "
-        f"{'pixel does' if offence.count == 1 else 'pixels do'} not fit {dtype}; the first is "
-        f"{offence.value} at {list(offence.pixel)} of the result. Say dtype={stored.dtype.name!r} "
-        "to keep the stored values, or casting='unsafe' to cast as NumPy does",
-        replace(offence, frame=place),
+        f"frame {first + row} ({where}): {value} not fit {dtype}; the first is {offence.value}"
+        f"{pixel}. Say dtype={stored.dtype.name!r} to keep the stored values, or casting='unsafe' "
+        "to cast as NumPy does",
+        replace(offence, frame=first + row),
     )
