@@ -67,9 +67,11 @@ def read_frames(
                 if error.offence is None:
                     raise
                 # Blocks come in the order of frame numbers, so this offender is the first.
-                offence = _by_row(error.offence, raw.ndim)
+                offence, grid = error.offence, "result"
+                if recipe.is_one_pass:
+                    offence, grid = _unboxed(offence, box), "stored frame"
                 first = int(index.offsets[block.part])
-                raise _does_not_fit(part, first, block.start, offence, out.dtype) from error
+                raise _does_not_fit(part, first, block.start, offence, grid, out.dtype) from error
         tick(len(block.dst))
 
 
@@ -84,15 +86,17 @@ def _place(
 ) -> None:
     """Turn the stored pixels of a block into those of the result, at their places in `out`."""
     if recipe.is_one_pass:
-        (view,) = recipe.steps or (None,)
-        kernels.gather(
-            raw if view is None else view.apply(raw),
-            block.src,
-            at=block.dst,
-            out=out,
-            casting=recipe.casting,
-            num_threads=num_threads,
-        )
+        move: dict[str, Any] = {
+            "at": block.dst,
+            "out": out,
+            "casting": recipe.casting,
+            "num_threads": num_threads,
+        }
+        view = recipe.steps[0] if recipe.steps else None
+        if isinstance(view, FrameView):
+            kernels.transform(raw, view, index=block.src, **move)
+        else:
+            kernels.gather(raw, block.src, **move)
         return
     wanted = kernels.gather(raw, block.src, num_threads=num_threads)
     try:
@@ -202,23 +206,26 @@ class _Reader:
         return self._buffer[:needed].view(dtype).reshape(shape)
 
 
-def _by_row(offence: Offence, ndim: int) -> Offence:
-    """Name the row where the kernels, which see frames of two axes, see a single frame."""
-    if ndim > 2:
+def _unboxed(offence: Offence, box: Box) -> Offence:
+    """Count the pixel from the corner of the stored frame, not from that of what was read."""
+    if box is None:
         return offence
-    return replace(offence, frame=offence.pixel[0], pixel=offence.pixel[1:])
+    *lead, ss, fs = offence.pixel
+    return replace(offence, pixel=(*lead, ss + box[0].start, fs + box[1].start))
 
 
 def _does_not_fit(
-    part: Part, first: int, start: int, offence: Offence, dtype: np.dtype[Any]
+    part: Part, first: int, start: int, offence: Offence, grid: str, dtype: np.dtype[Any]
 ) -> CastError:
     stored = part.stored
     row = start + offence.frame
-    where = f"row {row} of {stored.place}" if part.has_frame_axis else str(stored.place)
+    where = str(stored.place)
+    if part.has_frame_axis:
+        where = f"frame {first + row} (row {row} of {where})"
     value = f"{offence.count} {'value does' if offence.count == 1 else 'values do'}"
-    pixel = f" at {list(offence.pixel)} of the result's frame" if offence.pixel else ""
+    pixel = f" at {list(offence.pixel)} of the {grid}" if offence.pixel else ""
     return CastError(
-        f"frame {first + row} ({where}): {value} not fit {dtype}; the first is {offence.value}"
+        f"{where}: {value} not fit {dtype}; the first is {offence.value}"
         f"{pixel}. Say dtype={stored.dtype.name!r} to keep the stored values, or casting='unsafe' "
         "to cast as NumPy does",
         replace(offence, frame=first + row),

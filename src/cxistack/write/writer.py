@@ -104,7 +104,7 @@ def _overwrite(
         _replace(h5, path, old, values, by_frame)
 
 
-def _keep_static(h5: h5py.File, path: str, old: Any, data: NDArray[Any], encoder: Encoder) -> None:
+def _keep_static(place: Place, old: Any, data: NDArray[Any], encoder: Encoder) -> None:
     """Add one frame that stands for all to another: only right when it is the same."""
     if old.shape != data.shape or (encoder.over(data, old.dtype, old[()]) != old[()]).any():
         raise LayoutError(
