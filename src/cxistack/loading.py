@@ -66,12 +66,11 @@ class Load:
     @property
     def is_static(self) -> bool:
         """Whether one 2-D dataset stands for every frame."""
-        parts = self.index.parts
         return (
             self.attr != "data"
             and not self.squeeze
-            and len(parts) == 1
-            and not parts[0].has_frame_axis
+            and not any(part.has_frame_axis for part in self.index.parts)
+            and len({part.stored.address for part in self.index.parts}) == 1
         )
 
 

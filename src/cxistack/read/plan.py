@@ -13,7 +13,7 @@ from .index import FrameIndex
 
 __all__ = ["BLOCK_BYTES", "Block", "blocks"]
 
-BLOCK_BYTES = 32 << 20  # most bytes read in one go; a single frame may be larger
+BLOCK_BYTES = 16 << 20  # most bytes read in one go; a single frame may be larger
 
 
 @dataclass(frozen=True)
