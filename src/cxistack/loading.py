@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,6 +11,7 @@ from tqdm.auto import tqdm
 
 from .catalogue import Catalogue
 from .errors import LayoutError
+from .kernels.threads import count_threads
 from .read import engine, recipe
 from .read.frames import FrameSelection, frame_numbers
 from .read.index import FrameIndex, Part
@@ -19,7 +19,7 @@ from .read.recipe import Casting, Recipe
 from .transform import Transform
 from .view import Bin, Step, fold, view_of_indices
 
-__all__ = ["Load", "available_threads", "prepare", "run", "steps_of"]
+__all__ = ["Load", "prepare", "run", "steps_of"]
 
 _SUMMED = ("data", "whitefield", "whitefields")
 _BAR_DELAY = 0.5  # seconds before a progress bar appears: short loads show none
@@ -72,17 +72,6 @@ class Load:
             and not any(part.has_frame_axis for part in self.index.parts)
             and len({part.stored.address for part in self.index.parts}) == 1
         )
-
-
-def available_threads(num_threads: int | None = None) -> int:
-    """Return `num_threads`, or for None the cores that this process may use."""
-    if num_threads is None:
-        if hasattr(os, "sched_getaffinity"):
-            return len(os.sched_getaffinity(0))
-        return os.cpu_count() or 1
-    if num_threads < 1:
-        raise ValueError(f"at least one thread is needed, not {num_threads}")
-    return int(num_threads)
 
 
 def prepare(
@@ -208,7 +197,7 @@ def _read(
     num_threads: int | None,
     verbose: bool,
 ) -> None:
-    threads = available_threads(num_threads)
+    threads = count_threads(num_threads)
     with tqdm(
         total=len(load.numbers),
         desc=f"Loading {load.attr}",
