@@ -42,3 +42,13 @@ def transform(
     casting: _Casting = "checked",
     num_threads: int | None = None,
 ) -> NDArray[Any]: ...
+def good_pixels(
+    src: NDArray[Any],
+    bad_bits: int,
+    *,
+    view: View | None = None,
+    index: _Index | None = None,
+    at: _Index | None = None,
+    out: NDArray[np.bool] | None = None,
+    num_threads: int | None = None,
+) -> NDArray[np.bool]: ...

@@ -6,91 +6,21 @@ from libc.stdint cimport int64_t
 from cxistack.kernels.arrays cimport (
     as_stack, is_checked, native, overlap, result_array, result_dtype, set_types
 )
-from cxistack.kernels.loop cimport MAX_RANK, Pass, execute, set_axes
+from cxistack.kernels.frames cimport frame_table, take_view
+from cxistack.kernels.loop cimport MAX_RANK, Pass, execute, set_axes, set_good
+
+import operator
 
 import numpy as np
 
-from cxistack.errors import FrameIndexError
 from cxistack.kernels.offence import cast_error
 
 cnp.import_array()
 
 
-cdef cnp.ndarray _frame_table(object index, Py_ssize_t frames, str what):
-    # A private, checked int64 copy: what the loop trusts, nobody else can change meanwhile.
-    cdef cnp.ndarray given, table
-    cdef cnp.dtype dtype
-    cdef const int64_t *source
-    cdef int64_t *checked
-    cdef int64_t frame
-    cdef Py_ssize_t i, n
-    given = index if isinstance(index, np.ndarray) else np.asarray(index)
-    if cnp.PyArray_NDIM(given) != 1:
-        raise TypeError(f"{what} is a one-dimensional sequence of integers; "
-                        f"this one has {cnp.PyArray_NDIM(given)} dimensions.")
-    dtype = given.dtype
-    if dtype.kind == c"b":
-        raise TypeError(f"{what} holds booleans; frames are chosen by number here: "
-                        "numpy.flatnonzero turns a selection into numbers.")
-    n = cnp.PyArray_DIM(given, 0)
-    if dtype.kind == c"u" and dtype.itemsize == 8:
-        # Would wrap to negative numbers, which are valid ones.
-        given = np.minimum(given, np.uint64(np.iinfo(np.int64).max))
-    elif dtype.kind != c"i" and dtype.kind != c"u" and n > 0:
-        raise TypeError(f"{what} holds {dtype}, not integers")
-    given = cnp.PyArray_FROMANY(given, cnp.NPY_INT64, 1, 1,
-                                cnp.NPY_ARRAY_CARRAY_RO | cnp.NPY_ARRAY_FORCECAST)
-    table = cnp.PyArray_SimpleNew(1, cnp.PyArray_DIMS(given), cnp.NPY_INT64)
-    source = <const int64_t *>cnp.PyArray_DATA(given)
-    checked = <int64_t *>cnp.PyArray_DATA(table)
-    for i in range(n):
-        frame = source[i]
-        if frame < 0:
-            frame += frames
-        if frame < 0 or frame >= frames:
-            raise FrameIndexError(f"{what}[{i}] is {source[i]}, but there are {frames} frames: "
-                                  f"they are numbered from 0 to {frames - 1}, or from -{frames} "
-                                  "to -1.")
-        checked[i] = frame
-    return table
-
-
-cdef int _view_axis(tuple axis, str name, Py_ssize_t *shape, Py_ssize_t *step,
-                    const char **src) except -1:
-    # Moves src to the axis's first pixel and makes shape and step those of the view.
-    cdef Py_ssize_t start, stride, count, length = shape[0], room
-    start, stride, count = axis
-    if count < 0:
-        raise FrameIndexError(f"The view wants {count} pixels along {name}")
-    if stride == 0:
-        raise FrameIndexError(f"The view's step along {name} is 0")
-    if count == 0:
-        shape[0] = 0
-        return 0
-    if start < 0 or start >= length:
-        raise FrameIndexError(f"The view begins at {name} pixel {start}, but the frame has "
-                              f"pixels 0 to {length - 1} there.")
-    if count == 1:
-        stride = 1
-    elif stride > length or stride < -length:
-        room = 1
-        if count > room:
-            raise FrameIndexError(f"The view's step of {stride} along {name} leaves the frame, "
-                                  f"which has {length} pixels there.")
-    else:
-        room = (length - 1 - start) // stride if stride > 0 else start // -stride
-        if count - 1 > room:
-            raise FrameIndexError(
-                f"The view takes {count} {name} pixels from {start} in steps of {stride}, "
-                f"but the frame has pixels 0 to {length - 1} there.")
-    src[0] += start * step[0]
-    step[0] *= stride
-    shape[0] = count
-    return 0
-
-
 cdef object _move(object stack, object view, object index, object at, object dtype, object out,
-                  object casting, object num_threads):
+                  object casting, object num_threads, object bits=None):
+    # With `bits`, pixels become whether they have none of those, in place of a cast.
     cdef Pass p
     cdef Py_ssize_t shape[MAX_RANK]
     cdef Py_ssize_t src_step[MAX_RANK]
@@ -103,6 +33,8 @@ cdef object _move(object stack, object view, object index, object at, object dty
     p.checked = is_checked(casting)
     target = result_dtype(native(src.dtype), dtype, out)
     set_types(&p, src, target)
+    if bits is not None:
+        set_good(&p, bits)
 
     for i in range(rank):
         shape[i] = cnp.PyArray_DIM(src, i)
@@ -112,13 +44,12 @@ cdef object _move(object stack, object view, object index, object at, object dty
         if rank < 2 or (rank == 2 and index is not None):
             raise ValueError(f"A view acts on the last two axes of a stack, and an index on its "
                              f"first; this array has {rank} dimensions.")
-        _view_axis(tuple(view.ss), "slow-axis", &shape[rank - 2], &src_step[rank - 2], &p.src)
-        _view_axis(tuple(view.fs), "fast-axis", &shape[rank - 1], &src_step[rank - 1], &p.src)
+        take_view(view, rank, shape, src_step, &p.src)
 
     if index is not None:
         if rank == 0:
             raise ValueError("A 0-D array has no frames to choose from")
-        table = _frame_table(index, shape[0], "index")
+        table = frame_table(index, shape[0], "index")
         shape[0] = cnp.PyArray_DIM(table, 0)
     for i in range(rank):
         result_shape[i] = shape[i]
@@ -127,13 +58,14 @@ cdef object _move(object stack, object view, object index, object at, object dty
             raise ValueError(f"at says where in out each frame of index goes: it needs index, and "
                              f"an out of {rank} dimensions.")
         result_shape[0] = cnp.PyArray_DIM(out, 0)
-        places = _frame_table(at, result_shape[0], "at")
+        places = frame_table(at, result_shape[0], "at")
         if cnp.PyArray_DIM(places, 0) != shape[0]:
             raise ValueError(f"at has {cnp.PyArray_DIM(places, 0)} entries, index has {shape[0]}")
     result = result_array(out, rank, result_shape, target)
     if out is not None and overlap(src, result):
         if not (view is None and index is None and _same_layout(src, result)):
-            return _move(src.copy(), view, index, at, dtype, out, casting, num_threads)
+            return _move(src.copy(), view, index, at, dtype, out, casting,
+                         num_threads, bits)
 
     p.dst = cnp.PyArray_BYTES(result)
     cdef Py_ssize_t *dst_step = <Py_ssize_t *>cnp.PyArray_STRIDES(result)
@@ -177,6 +109,52 @@ cdef bint _is_dense(int rank, const Py_ssize_t *shape, const Py_ssize_t *step,
             return False
         size *= shape[i]
     return True
+
+
+def good_pixels(src, bad_bits, *, view=None, index=None, at=None, out=None, num_threads=None):
+    """Return where a bit field of flags has none of the bad bits.
+
+    Parameters
+    ----------
+    src : ndarray
+        Integers (or booleans, as integers of 8 bits), any shape and layout.
+    bad_bits : int
+        The bits that make a pixel bad; those beyond the width of `src` are left out.
+    view : object, optional
+        Which pixels of the last two axes, as in `transform`.
+    index, at : sequence of int, optional
+        Which frames of the first axis, as in `gather`.
+    out : ndarray of bool, optional
+        Where the result goes.
+    num_threads : int, optional
+        As in `cast`.
+
+    Returns
+    -------
+    ndarray of bool
+        True where ``(src & bad_bits) == 0``: where the pixel is good.
+
+    Raises
+    ------
+    TypeError
+        `src` holds no integers.
+    ValueError
+        `bad_bits` is negative.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> good_pixels(np.array([0, 1, 2, 256], dtype=np.uint32), 0xFF)
+    array([ True, False, False,  True])
+    """
+    src = as_stack(src)
+    if src.dtype.kind not in "biu":
+        raise TypeError(f"Flags are integers, bit by bit; this array holds {src.dtype}.")
+    bits = operator.index(bad_bits)
+    if bits < 0:
+        raise ValueError(f"bad_bits is a set of bits, 0 or more; got {bad_bits}")
+    bits &= (1 << 8 * src.dtype.itemsize) - 1
+    return _move(src, view, index, at, np.bool, out, "checked", num_threads, bits)
 
 
 def cast(src, dtype=None, *, out=None, casting="checked", num_threads=None):

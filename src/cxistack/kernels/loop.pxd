@@ -1,8 +1,8 @@
 # One pass over an array of any layout: pick, swap, cast, and store or stream.
-from libc.stdint cimport int64_t
+from libc.stdint cimport int64_t, uint64_t
 
 from cxistack.kernels.job cimport Job
-from cxistack.kernels.rows cimport cxi_cast, cxi_pick, cxi_rows, cxi_stream, cxi_swap
+from cxistack.kernels.rows cimport cxi_cast, cxi_good, cxi_pick, cxi_rows, cxi_swap
 
 cdef enum:
     MAX_RANK = 64
@@ -13,6 +13,8 @@ cdef enum:
 cdef struct Pass:
     const cxi_rows *rows
     cxi_cast cast                   # NULL: pixels keep their type
+    cxi_good good                   # instead of a cast: which pixels have none of the bits, or NULL
+    uint64_t bits
     cxi_pick pick                   # NULL: pixels of an odd size
     cxi_swap swap                   # NULL: pixels are in native byte order
     size_t src_size
@@ -34,9 +36,23 @@ cdef struct Pass:
 
 
 cdef void set_rows(Pass *p, int src_pixel, int dst_pixel, bint swapped) noexcept nogil
+cdef void set_good(Pass *p, uint64_t bits) noexcept nogil
 cdef void set_opaque(Pass *p, size_t size) noexcept nogil
 cdef void set_axes(Pass *p, int rank, const Py_ssize_t *shape, const Py_ssize_t *src_step,
                    const Py_ssize_t *dst_step) noexcept nogil
+
+# n pixels a step apart to a row. Non-zero: a value was lost. When pixels are cast and do not lie in
+# a row of native byte order already, scratch is n of them large, and dst otherwise.
+cdef int make_row(const Pass *p, const char *src, Py_ssize_t step, char *dst, size_t n,
+                  char *scratch) noexcept nogil
+
+# The same to any target, of any length. Returns at which pixel the piece that lost a value
+# begins, or n.
+cdef size_t row_to_memory(const Pass *p, const char *src, Py_ssize_t step, char *dst,
+                          Py_ssize_t dst_step, size_t n) noexcept nogil
+
+# How many units of work make a task; all of them, if threads would not pay.
+cdef int64_t task_units(int64_t units, int64_t unit_bytes) noexcept nogil
 
 # Pixels start to stop, numbered through all frames in C order. Returns where the row piece that
 # first lost a value begins, or -1.

@@ -1,6 +1,6 @@
 """One pass over an array of any layout: pick, swap, cast, and store or stream."""
 
-from libc.stdint cimport int64_t
+from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memcpy
 
 from cxistack.kernels.job cimport Job
@@ -58,6 +58,7 @@ cdef void set_rows(Pass *p, int src_pixel, int dst_pixel, bint swapped) noexcept
     p.rows = current_rows()
     p.src_size = _pixel_sizes[src_pixel]
     p.dst_size = _pixel_sizes[dst_pixel]
+    p.good = NULL
     cdef int size = _size_class(p.src_size)
     p.pick = p.rows.pick[size]
     p.swap = p.rows.swap[size] if swapped else NULL
@@ -68,6 +69,13 @@ cdef void set_rows(Pass *p, int src_pixel, int dst_pixel, bint swapped) noexcept
         p.cast = p.rows.cast[src_pixel][dst_pixel]
 
 
+cdef void set_good(Pass *p, uint64_t bits) noexcept nogil:
+    # After set_rows for an integer or boolean source and a boolean target.
+    p.cast = NULL
+    p.good = p.rows.good[_size_class(p.src_size)]
+    p.bits = bits
+
+
 cdef void set_opaque(Pass *p, size_t size) noexcept nogil:
     p.rows = current_rows()
     p.src_size = p.dst_size = size
@@ -75,6 +83,7 @@ cdef void set_opaque(Pass *p, size_t size) noexcept nogil:
     p.pick = p.rows.pick[number] if number >= 0 else NULL
     p.swap = NULL
     p.cast = NULL
+    p.good = NULL
 
 
 cdef void set_axes(Pass *p, int rank, const Py_ssize_t *shape, const Py_ssize_t *src_step,
@@ -102,10 +111,10 @@ cdef void set_axes(Pass *p, int rank, const Py_ssize_t *shape, const Py_ssize_t 
     p.frame_pixels = pixels
 
 
-cdef inline int _row(const Pass *p, const char *src, Py_ssize_t step, char *dst, size_t n,
-                     char *scratch) noexcept nogil:
+cdef int make_row(const Pass *p, const char *src, Py_ssize_t step, char *dst, size_t n,
+                  char *scratch) noexcept nogil:
     # Each stage reads the one before it from L1; the last stage writes dst.
-    cdef char *stage = dst if p.cast == NULL else scratch
+    cdef char *stage = dst if p.cast == NULL and p.good == NULL else scratch
     if <size_t>step != p.src_size:
         if p.pick != NULL:
             p.pick(src, step, stage, n)
@@ -117,14 +126,16 @@ cdef inline int _row(const Pass *p, const char *src, Py_ssize_t step, char *dst,
         src = stage
     if p.cast != NULL:
         return p.cast(src, dst, n)
+    if p.good != NULL:
+        p.good(src, dst, n, p.bits)
+        return 0
     if src != dst:
         memcpy(dst, src, n * p.src_size)
     return 0
 
 
-cdef size_t _row_to_memory(const Pass *p, const char *src, Py_ssize_t step, char *dst,
-                           Py_ssize_t dst_step, size_t n) noexcept nogil:
-    # Returns at which pixel the piece that lost a value begins, or n.
+cdef size_t row_to_memory(const Pass *p, const char *src, Py_ssize_t step, char *dst,
+                          Py_ssize_t dst_step, size_t n) noexcept nogil:
     cdef char scratch[SCRATCH]
     cdef char gaps[SCRATCH]
     cdef bint dense = <size_t>dst_step == p.dst_size or n == 1
@@ -133,7 +144,7 @@ cdef size_t _row_to_memory(const Pass *p, const char *src, Py_ssize_t step, char
     cdef int lost
     if n == 1:
         step = p.src_size
-    if p.cast != NULL and (<size_t>step != p.src_size or p.swap != NULL):
+    if (p.cast != NULL or p.good != NULL) and (<size_t>step != p.src_size or p.swap != NULL):
         most = SCRATCH // p.src_size
     if not dense and most > SCRATCH // p.dst_size:
         # An opaque pixel may be larger than the buffer: then it goes alone, and needs none.
@@ -145,9 +156,9 @@ cdef size_t _row_to_memory(const Pass *p, const char *src, Py_ssize_t step, char
     while i < n:
         m = min(most, n - i)
         if dense:
-            lost = _row(p, src, step, dst, m, scratch)
+            lost = make_row(p, src, step, dst, m, scratch)
         else:
-            lost = _row(p, src, step, gaps, m, scratch)
+            lost = make_row(p, src, step, gaps, m, scratch)
             cxi_scatter(gaps, dst, dst_step, m, p.dst_size)
         if lost and p.checked:
             return i
@@ -163,12 +174,12 @@ cdef size_t _row_to_sink(const Pass *p, const char *src, Py_ssize_t step, cxi_si
     cdef bint plain = p.swap == NULL and <size_t>step == p.src_size
     cdef size_t i = 0, m
     cdef size_t most = n if plain else SCRATCH // p.src_size
-    if plain and p.cast == NULL and n * p.src_size >= STREAM_FROM_SIZE:
+    if plain and p.cast == NULL and p.good == NULL and n * p.src_size >= STREAM_FROM_SIZE:
         cxi_sink_pass(sink, src, n * p.src_size)
         return n
     while i < n:
         m = min(min(most, n - i), cxi_sink_room(sink) // p.dst_size)
-        if _row(p, src, step, cxi_sink_next(sink), m, scratch) and p.checked:
+        if make_row(p, src, step, cxi_sink_next(sink), m, scratch) and p.checked:
             return i
         cxi_sink_put(sink, m * p.dst_size, p.dst_size)
         src += <Py_ssize_t>m * step
@@ -194,7 +205,7 @@ cdef int64_t _frame(const Pass *p, const char *src, char *dst, int64_t start, in
         if sink != NULL:
             m = _row_to_sink(p, src, p.src_step[last], sink, n)
         else:
-            m = _row_to_memory(p, src, p.src_step[last], dst, p.dst_step[last], n)
+            m = row_to_memory(p, src, p.src_step[last], dst, p.dst_step[last], n)
         if m < n:
             return start + m
         start += n
@@ -253,6 +264,12 @@ cdef int64_t run_pass(const Pass *p, int64_t start, int64_t stop) noexcept nogil
     return _run_frames(p, start, stop, NULL)
 
 
+cdef int64_t task_units(int64_t units, int64_t unit_bytes) noexcept nogil:
+    if units * unit_bytes < _thread_bytes:
+        return units
+    return min(units, max(1, _task_bytes // max(1, unit_bytes)))
+
+
 cdef class PassJob(Job):
     """A pass cut into ranges of result pixels; the arrays are the caller's to keep alive."""
 
@@ -275,11 +292,11 @@ cdef int64_t execute(Pass *p, object num_threads) except -2:
     if pixels == 0:
         return -1
     p.stream = p.stream and size >= _stream_bytes and p.dst_size <= CXI_SINK // 8
-    if size < _thread_bytes:
+    cdef int64_t task_pixels = task_units(pixels, p.dst_size)
+    if task_pixels == pixels:
         with nogil:
             bad = run_pass(p, 0, pixels)
         return bad
-    cdef int64_t task_pixels = max(1, _task_bytes // <int64_t>p.dst_size)
     job = PassJob((pixels + task_pixels - 1) // task_pixels)
     job.p = p[0]
     job.pixels = pixels

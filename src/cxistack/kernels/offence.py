@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +12,7 @@ import numpy.typing as npt
 
 from cxistack.errors import CastError, Offence
 
-__all__ = ["cast_error", "lost"]
+__all__ = ["bin_error", "cast_error", "lost"]
 
 
 def lost(pixels: npt.NDArray[Any], target: np.dtype[Any]) -> npt.NDArray[np.bool]:
@@ -23,10 +25,10 @@ def lost(pixels: npt.NDArray[Any], target: np.dtype[Any]) -> npt.NDArray[np.bool
     if target.kind == "f" and kind == "f":
         with np.errstate(over="ignore"):
             bad = np.isfinite(pixels) & ~np.isfinite(pixels.astype(target))
-    elif target.kind in "iu" and kind in "iu":
+    elif target.kind in "iu" and kind in "iuO":
         limits = np.iinfo(target)
         # NumPy compares integers of any two types, and Python's, by value.
-        bad = (pixels < limits.min) | (pixels > limits.max)
+        bad = ((pixels < limits.min) | (pixels > limits.max)).astype(np.bool)
     elif target.kind in "iu" and kind == "f":
         limits = np.iinfo(target)
         # Both ends are powers of two, exact as floats; NaN is in no range.
@@ -71,20 +73,90 @@ def cast_error(
         frames = table[near // math.prod(shape[1:]) :].tolist()
     for frame in frames:
         pixels = _viewed(stack[frame] if by_frame else stack, view)
-        bad = lost(pixels, target)
-        count = int(np.count_nonzero(bad))
-        if count == 0:
-            continue
-        first = np.unravel_index(int(np.argmax(bad)), bad.shape)
-        grid = zip(first, origin[1:] if by_frame else origin, strict=True)
-        offence = Offence(
-            frame=frame,
-            pixel=tuple(start + step * int(i) for i, (start, step) in grid),
-            count=count,
-            value=pixels[first].item(),
-        )
-        return CastError(sentence(offence, pixels.dtype, target, of_frames=by_frame), offence)
-    return CastError(f"A value did not fit {target}; the array changed while it was cast.")
+        offence = _first(pixels, lost(pixels, target), frame)
+        if offence is not None:
+            grid = zip(offence.pixel, origin[1:] if by_frame else origin, strict=True)
+            pixel = tuple(start + step * i for i, (start, step) in grid)
+            offence = replace(offence, pixel=pixel)
+            return CastError(
+                f"{_where(offence, target, of_frames=by_frame)} Keep the array's own type with "
+                f'dtype="{pixels.dtype}", or take changed values with casting="unsafe".',
+                offence,
+            )
+    return _gone(target)
+
+
+def bin_error(
+    bins: Callable[..., npt.NDArray[Any]],
+    stack: npt.NDArray[Any],
+    n: tuple[int, int],
+    mode: str,
+    near: int,
+    target: np.dtype[Any],
+) -> CastError:
+    """Return the error for the first frame with an offending bin.
+
+    Parameters
+    ----------
+    bins : callable
+        :func:`cxistack.kernels.bin`.
+    stack, n, mode
+        What it was called with.
+    near : int
+        A bin, numbered in C order, before which nothing offends.
+    target : dtype
+        What the bins were cast to.
+    """
+    of_frames = stack.ndim > 2
+    frames = stack if of_frames else stack[np.newaxis]
+    grid = [stack.shape[-2] // n[0], stack.shape[-1] // n[1]]
+    for frame in range(near // math.prod([*frames.shape[1:-2], *grid]), len(frames)):
+        values = bins(frames[frame], n, mode, casting="unsafe")
+        if mode == "sum" and stack.dtype.kind in "iu" and stack.dtype.itemsize == 8:
+            exact = _exact_sums(frames[frame], n)
+            offence = _first(exact, lost(exact, values.dtype), frame)
+            if offence is not None:
+                return CastError(
+                    f"{_where(offence, values.dtype, of_frames=of_frames)} It is the sum of "
+                    f'{n[0]} x {n[1]} pixels: take their mean, or sum them as "float64".',
+                    offence,
+                )
+        offence = _first(values, lost(values, target), frame)
+        if offence is not None:
+            return CastError(
+                f"{_where(offence, target, of_frames=of_frames)} It is the {mode} of {n[0]} x "
+                f'{n[1]} pixels: keep it as dtype="{values.dtype}", or take changed values with '
+                'casting="unsafe".',
+                offence,
+            )
+    return _gone(target)
+
+
+def _exact_sums(pixels: npt.NDArray[Any], n: tuple[int, int]) -> npt.NDArray[Any]:
+    """Return the sums of bins as Python integers."""
+    rows, columns = pixels.shape[-2] // n[0], pixels.shape[-1] // n[1]
+    whole = pixels[..., : rows * n[0], : columns * n[1]].astype(object)
+    sums = whole.reshape(*pixels.shape[:-2], rows, n[0], columns, n[1]).sum(axis=(-3, -1))
+    return np.asarray(sums, dtype=object)
+
+
+def _first(pixels: npt.NDArray[Any], bad: npt.NDArray[np.bool], frame: int) -> Offence | None:
+    """Return the first bad pixel and the number of all, if there is one."""
+    count = int(np.count_nonzero(bad))
+    if count == 0:
+        return None
+    first = np.unravel_index(int(np.argmax(bad)), bad.shape)
+    value = pixels[first]
+    return Offence(
+        frame=frame,
+        pixel=tuple(int(i) for i in first),
+        count=count,
+        value=value.item() if isinstance(value, np.generic) else value,
+    )
+
+
+def _gone(target: np.dtype[Any]) -> CastError:
+    return CastError(f"A value did not fit {target}; the array changed while it was read.")
 
 
 def _viewed(pixels: npt.NDArray[Any], view: Any) -> npt.NDArray[Any]:
@@ -95,16 +167,9 @@ def _viewed(pixels: npt.NDArray[Any], view: Any) -> npt.NDArray[Any]:
     return pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
 
 
-def sentence(
-    offence: Offence, source: np.dtype[Any], target: np.dtype[Any], *, of_frames: bool
-) -> str:
-    """Say where, what, how many, and what to do."""
+def _where(offence: Offence, target: np.dtype[Any], *, of_frames: bool) -> str:
+    """Say which pixel does not fit, and how many."""
     whole = "frame" if of_frames else "array"
-    where = (
-        f"Frame {offence.frame}, pixel {offence.pixel}" if of_frames else f"Pixel {offence.pixel}"
-    )
+    where = f"Frame {offence.frame}, pixel" if of_frames else "Pixel"
     others = f"; {offence.count} pixels of this {whole} do not" if offence.count > 1 else ""
-    return (
-        f"{where}: the value {offence.value!r} does not fit {target}{others}. Keep the array's "
-        f'own type with dtype="{source}", or take changed values with casting="unsafe".'
-    )
+    return f"{where} {offence.pixel}: the value {offence.value!r} does not fit {target}{others}."

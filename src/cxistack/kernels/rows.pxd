@@ -25,6 +25,26 @@ cdef extern from "rows.h" nogil:
     ctypedef void (*cxi_stream)(const char *src, char *dst, size_t n) noexcept nogil
     ctypedef void (*cxi_good)(const char *src, char *dst, size_t n, uint64_t bits) noexcept nogil
 
+    cdef enum:
+        CXI_BIN_ROWS
+        CXI_LANES
+
+    cdef struct cxi_bin:
+        int sum_pixel
+        int mean_pixel
+        size_t lane_size
+        size_t total_size
+        void (*add)(const char *src, void *lanes, size_t n) noexcept nogil
+        void (*fold)(const void *lanes, size_t n_fs, void *totals, size_t n) noexcept nogil
+        int (*sum)(const void *totals, double count, char *dst, size_t n) noexcept nogil
+        int (*mean)(const void *totals, double count, char *dst, size_t n) noexcept nogil
+
+    cdef struct cxi_bin_scratch:
+        char *lanes
+        char *totals
+        char *pixels
+        char *results
+
     cdef struct cxi_rows:
         const char *name
         cxi_cast cast[11][11]
@@ -32,6 +52,7 @@ cdef extern from "rows.h" nogil:
         cxi_swap swap[5]
         cxi_good good[5]
         cxi_stream stream
+        cxi_bin bin[11]
 
 
 cdef extern from "levels.h" nogil:

@@ -8,6 +8,7 @@
 #include <immintrin.h>
 #endif
 
+#include "bin_rows.h"
 #include "cast_rows.h"
 #include "move_rows.h"
 
@@ -25,4 +26,5 @@ const struct cxi_rows TABLE(CXI_LEVEL) = {
     .swap = {NULL, swap_1, swap_2, swap_3, NULL},
     .good = {good_0, good_1, good_2, good_3, NULL},
     .stream = stream_lines,
+    .bin = BINS,
 };

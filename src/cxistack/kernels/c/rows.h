@@ -34,6 +34,29 @@ typedef void (*cxi_good)(const char *src, char *dst, size_t n, uint64_t bits);
 /* The size classes of picks, swaps and flags: 1, 2, 4, 8 and 16 bytes are numbers 0 to 4. */
 enum { CXI_SIZES = 5 };
 
+/* How pixels of one type are binned. Lanes and totals are aligned scratch; they begin as zeros, or
+ * as ones for booleans, and both add and fold add to what is there. */
+enum { CXI_BIN_ROWS = 32767 };      /* rows that lanes can hold before they are folded */
+
+struct cxi_bin {
+    int sum_pixel, mean_pixel;      /* types of the result */
+    size_t lane_size, total_size;
+    void (*add)(const char *src, void *lanes, size_t n);
+    void (*fold)(const void *lanes, size_t n_fs, void *totals, size_t n);
+    /* Totals to results, which are a row; count is the bin's pixels. Non-zero: a sum overflowed. */
+    int (*sum)(const void *totals, double count, char *dst, size_t n);
+    int (*mean)(const void *totals, double count, char *dst, size_t n);
+};
+
+/* Where a piece of a result row comes to be, in L1. */
+enum { CXI_LANES = 1024 };
+struct cxi_bin_scratch {
+    char lanes[CXI_LANES * 16] __attribute__((aligned(64)));
+    char totals[CXI_LANES * 16] __attribute__((aligned(64)));
+    char pixels[CXI_LANES * 8] __attribute__((aligned(64)));
+    char results[CXI_LANES * 8] __attribute__((aligned(64)));
+};
+
 struct cxi_rows {
     const char *name;
     cxi_cast cast[CXI_PIXELS][CXI_PIXELS];  /* [source][target] */
@@ -41,6 +64,7 @@ struct cxi_rows {
     cxi_swap swap[CXI_SIZES];               /* NULL where there is nothing to swap */
     cxi_good good[CXI_SIZES];               /* NULL for 16 bytes */
     cxi_stream stream;
+    struct cxi_bin bin[CXI_PIXELS];
 };
 
 extern const struct cxi_rows cxi_rows_portable;
