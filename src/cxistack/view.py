@@ -21,6 +21,7 @@ from typing import Any, Literal, Protocol, TypeAlias, cast
 import numpy as np
 import numpy.typing as npt
 
+from . import kernels
 from .errors import CastError, FrameIndexError, LayoutError
 
 __all__ = [
@@ -223,34 +224,17 @@ class Bin:
 
     def apply(self, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Return the binned frames; the leading axes stay."""
-        dtype, shape = self.result_dtype(array.dtype), frame_shape_of(array)
+        self.result_dtype(array.dtype)  # raises for what cannot be binned
+        shape = frame_shape_of(array)
         rows, columns = self.shape
         if shape != (rows * self.n, columns * self.n):
             raise LayoutError(
                 f"bins of {self.n} x {self.n} pixels that make a frame of shape {self.shape} do "
                 f"not fit a frame of shape {shape}"
             )
-        blocks = array.reshape(*array.shape[:-2], rows, self.n, columns, self.n)
-        if dtype.kind == "b":
-            return cast("npt.NDArray[Any]", blocks.all(axis=(-3, -1)))
-        if self.mode == "mean":
-            return cast("npt.NDArray[Any]", blocks.mean(axis=(-3, -1), dtype=dtype))
-        if array.dtype.kind in "iu" and array.dtype.itemsize == 8 and array.size:
-            _check_sums(blocks, self.n, dtype)
-        return cast("npt.NDArray[Any]", blocks.sum(axis=(-3, -1), dtype=dtype))
-
-
-def _check_sums(blocks: npt.NDArray[Any], n: int, dtype: np.dtype[Any]) -> None:
-    """Raise CastError where the sum of 64-bit integers is beyond 64 bits."""
-    limits = np.iinfo(dtype)
-    largest = max(int(blocks.max()), -int(blocks.min()))
-    if largest * n * n <= limits.max:
-        return
-    exact = blocks.astype(object).sum(axis=(-3, -1))
-    if exact.max() > limits.max or exact.min() < limits.min:
-        raise CastError(
-            f'sums of {n} x {n} pixels do not fit {dtype}; use mode="mean" or a dtype of floats'
-        )
+        if array.dtype.kind == "f" and array.dtype.itemsize not in (4, 8):
+            array = array.astype(np.float64)  # of a size that the kernels do not know
+        return kernels.bin(array, self.n, self.mode)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,4 +1,4 @@
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal, Protocol, TypeAlias
 
 import numpy as np
@@ -9,9 +9,9 @@ _Index: TypeAlias = Sequence[int] | NDArray[np.integer[Any]]
 
 class View(Protocol):
     @property
-    def ss(self) -> tuple[int, int, int]: ...
+    def ss(self) -> Iterable[int]: ...
     @property
-    def fs(self) -> tuple[int, int, int]: ...
+    def fs(self) -> Iterable[int]: ...
 
 def cast(
     src: NDArray[Any],

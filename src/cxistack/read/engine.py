@@ -60,7 +60,7 @@ def read_frames(
             first = int(block.dst[0])
             reader.read(part, block.start, block.stop, box, out[first : first + len(block.dst)])
         else:
-            raw = reader.read(part, block.start, block.stop, box, None)
+            raw = reader.read(part, block.start, block.stop, box, None, _read_type(part, out.dtype))
             try:
                 _place(raw, block, replace(recipe, steps=steps), out, num_threads)
             except CastError as error:
@@ -165,6 +165,16 @@ def _is_plain(
     )
 
 
+def _read_type(part: Part, dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """Return the type to read in: the stored one, which our kernels swap and cast themselves.
+
+    They know no half floats; HDF5 widens these on the way, which changes no value.
+    """
+    stored = part.stored.dtype
+    is_half = stored.kind == "f" and stored.itemsize == 2
+    return np.dtype(np.float32) if is_half and dtype != stored else stored
+
+
 class _Reader:
     """Reads blocks of rows through h5py, into one buffer that is used again."""
 
@@ -173,7 +183,13 @@ class _Reader:
         self._buffer: NDArray[np.uint8] = np.empty(0, np.uint8)
 
     def read(
-        self, part: Part, start: int, stop: int, box: Box, into: NDArray[Any] | None
+        self,
+        part: Part,
+        start: int,
+        stop: int,
+        box: Box,
+        into: NDArray[Any] | None,
+        dtype: np.dtype[Any] | None = None,
     ) -> NDArray[Any]:
         """Read the rows' `box` of each frame; the result has a frame axis always."""
         stored = part.stored
@@ -183,7 +199,7 @@ class _Reader:
             else (*part.frame_shape[:-2], *(axis.stop - axis.start for axis in box))
         )
         if into is None:
-            into = self._array((stop - start, *frame), stored.dtype)
+            into = self._array((stop - start, *frame), dtype or stored.dtype)
         rows = (slice(start, stop),) if part.has_frame_axis else ()
         source = rows if box is None else (*rows, Ellipsis, *box)
         if into.size:
