@@ -74,24 +74,25 @@ def run(job: Work, num_threads: int | None = None) -> None:
     threads = [
         threading.Thread(target=job.work, name=f"cxistack-{i}", daemon=True) for i in range(count)
     ]
-    started = []
     try:
         for thread in threads:
             thread.start()
-            started.append(thread)
-        for thread in started:
+        for thread in threads:
             thread.join()
     except BaseException:
         job.cancel()
-        _rest(started)
+        _rest(threads)
         raise
 
 
 def _rest(threads: list[threading.Thread]) -> None:
-    """Wait for cancelled threads, however impatient the user is."""
+    """Wait for the threads of a cancelled job, however impatient the user is.
+
+    One that only just started is not alive yet; it will find the job cancelled and do nothing.
+    """
     for thread in threads:
         while thread.is_alive():
             try:
                 thread.join()
-            except KeyboardInterrupt:
+            except BaseException:  # noqa: BLE001 - the first one is being raised already
                 continue

@@ -1,0 +1,149 @@
+"""Jobs do each task once, wait without the GIL, and come to rest when the user interrupts."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from cxistack import kernels
+from cxistack.kernels import loop, threads
+from cxistack.kernels.job import Job
+
+
+class Slow:
+    """Work whose tasks last, and are counted."""
+
+    def __init__(self, tasks: int, seconds: float = 0.0) -> None:
+        self.tasks = tasks
+        self.seconds = seconds
+        self.begun = 0
+        self.done = 0
+        self.cancelled = False
+        self.lock = threading.Lock()
+
+    def work(self, limit: int = -1) -> bool:
+        while limit != 0 and not self.cancelled:
+            with self.lock:
+                if self.begun == self.tasks:
+                    return False
+                self.begun += 1
+            try:
+                time.sleep(self.seconds)
+            finally:
+                with self.lock:
+                    self.done += 1
+            limit -= 1
+        return not self.cancelled
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4, None])
+def test_every_task_is_done_once(count: int | None) -> None:
+    for tasks in (0, 1, 2, 1000):
+        job = Job(tasks)
+        threads.run(job, count)
+        assert job.done == tasks
+        assert job.first_bad is None
+        assert not job.work()
+
+
+def test_a_cancelled_job_begins_nothing() -> None:
+    job = Job(10)
+    assert job.work(3)
+    assert job.done == 3
+    job.cancel()
+    assert not job.work()
+    assert job.done == 3
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_an_interrupt_cancels_waits_and_is_raised(count: int) -> None:
+    slow = Slow(tasks=100, seconds=0.05)
+    alarm = threading.Timer(0.12, os.kill, (os.getpid(), signal.SIGINT))
+    alarm.start()
+    with pytest.raises(KeyboardInterrupt):
+        threads.run(slow, count)
+    alarm.join()
+    assert slow.cancelled
+    assert slow.begun == slow.done < 100  # nobody is at work any more
+    assert not [t for t in threading.enumerate() if t.name.startswith("cxistack")]
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_real_pass_can_be_interrupted(count: int) -> None:
+    # One source byte a page apart, over and over: seconds of work, no memory.
+    script = f"""
+import os, signal, threading, time
+import numpy as np
+from cxistack import kernels
+source = np.broadcast_to(np.zeros((64, 1), "u1"), (4000, 64, 20000))
+target = np.lib.stride_tricks.as_strided(np.zeros((1, 1, 20000)), source.shape, (0, 0, 8))
+threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+begun = time.perf_counter()
+try:
+    kernels.cast(source, out=target, num_threads={count})
+except KeyboardInterrupt:
+    print("interrupted", time.perf_counter() - begun)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False
+    )
+    word, seconds = done.stdout.split()
+    assert word == "interrupted", done.stderr
+    assert float(seconds) < 1.5
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_others_run_while_a_kernel_works(count: int) -> None:
+    ticks = 0
+    stop = threading.Event()
+
+    def tick() -> None:
+        nonlocal ticks
+        while not stop.is_set():
+            ticks += 1
+            time.sleep(0.001)
+
+    ticker = threading.Thread(target=tick)
+    ticker.start()
+    try:
+        stack = np.broadcast_to(np.zeros(1000, "u2"), (200000, 1000))
+        target = np.lib.stride_tricks.as_strided(np.zeros(1000, "f4"), stack.shape, (0, 4))
+        before = ticks
+        begun = time.perf_counter()
+        # As one task, which never returns to the interpreter in between.
+        sizes = loop._tune(thread_bytes=1 << 60)
+        kernels.cast(stack, out=target, num_threads=count)
+        loop._tune(**sizes)
+        seconds = time.perf_counter() - begun
+        assert ticks - before > seconds * 1000 / 20
+    finally:
+        stop.set()
+        ticker.join()
+
+
+def test_the_number_of_threads_is_checked() -> None:
+    assert threads.count_threads(None) >= 1
+    assert threads.count_threads(3) == 3
+    for wrong in (0, -2):
+        with pytest.raises(ValueError, match="1 or more"):
+            threads.count_threads(wrong)
+
+
+def test_small_work_starts_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*args: object, **kwargs: object) -> None:
+        raise AssertionError("a thread for so little")
+
+    monkeypatch.setattr(threading, "Thread", refuse)
+    frame = np.ones((512, 512), "u2")
+    kernels.cast(frame, "f4", num_threads=4)
+    kernels.bin(frame, 2, num_threads=4)
