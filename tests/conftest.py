@@ -1,0 +1,55 @@
+"""What all tests share: the real files, the docstrings' example run, hypothesis' profiles."""
+
+import os
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, settings
+
+import cxistack
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE))  # so that tests can import factory, whatever the import mode
+
+settings.register_profile(
+    "dev", deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
+settings.register_profile("ci", settings.get_profile("dev"), derandomize=True, print_blob=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if "CI" in os.environ else "dev"))
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Return the folder of real files, or skip."""
+    shared = os.environ.get("CXISTACK_SHARED")
+    folder = (Path(shared) if shared else HERE.parent.parent / "shared") / "data"
+    if not folder.is_dir():
+        pytest.skip(f"no real files in {folder}: set CXISTACK_SHARED to the folder above data/")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def doctest_names(tmp_path_factory) -> dict[str, object]:
+    """Return the names that docstrings use without saying where they come from."""
+    run = tmp_path_factory.mktemp("doctest") / "run.cxi"
+    frames = 100 * np.arange(1, 7)[:, None, None] + 20 * np.arange(16)[:, None] + np.arange(20)
+    with h5py.File(run, "w") as h5:
+        h5["/entry_1/instrument_1/detector_1/data"] = frames.astype(np.uint16)
+    public = {name: getattr(cxistack, name) for name in cxistack.__all__}
+    return {**public, "cxistack": cxistack, "np": np, "example_run": str(run)}
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _names_for_doctests(doctest_namespace, doctest_names):
+    doctest_namespace.update(doctest_names)
+
+
+@pytest.fixture
+def stray_free(tmp_path):
+    """Check after the test that a save left no file of its own beside the others."""
+    yield
+    strays = [path.name for path in tmp_path.rglob("*") if path.suffix not in (".cxi", ".h5", "")]
+    assert strays == []
