@@ -40,7 +40,7 @@ def absent_source(folder):
 
 
 def absent_source_printf(folder):
-    """A virtual dataset whose sources are numbered by a printf pattern; number 1 is gone."""
+    """A virtual dataset over files with numbered names ("block_%b.h5"); number 1 is gone."""
     count = 3
     for n in range(count):
         put(folder / f"block_{n}.h5", {"/frames": frames(1, start=35 * n)})
