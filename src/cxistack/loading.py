@@ -179,11 +179,7 @@ def run(
         once = replace(load, numbers=load.numbers[:1], shape=(1, *load.shape[1:]))
         return np.broadcast_to(run(catalogue, once, out=_empty(once)), load.shape)
     result = _empty(load) if out is None else _checked_out(out, load)
-    frames = result.view()
-    try:
-        frames.shape = (len(load.numbers), *load.grid)
-    except AttributeError:  # an out whose strides do not allow it
-        frames = np.empty((len(load.numbers), *load.grid), load.dtype)
+    frames = _as_frames(result, (len(load.numbers), *load.grid))
     _read(catalogue, load, frames, num_threads, verbose)
     if not np.may_share_memory(frames, result):
         result[...] = frames.reshape(result.shape)
@@ -208,6 +204,19 @@ def _read(
         engine.read_frames(
             catalogue.files, load.index, load.recipes, load.numbers, out, threads, bar.update
         )
+
+
+def _as_frames(result: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+    """Return `result` in another shape, or where that takes a copy, an array to be copied to it."""
+    if result.dtype.isnative:
+        frames = result.view()
+        try:
+            frames.shape = shape
+        except AttributeError:  # its strides do not allow it
+            pass
+        else:
+            return frames
+    return np.empty(shape, result.dtype.newbyteorder("="))
 
 
 def _empty(load: Load) -> NDArray[Any]:

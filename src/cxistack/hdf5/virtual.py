@@ -6,6 +6,7 @@ So each source is opened and looked at before anything is read through the virtu
 
 from __future__ import annotations
 
+import math
 import resource
 from typing import Any
 
@@ -98,12 +99,9 @@ def _check_one(
         nested = dataset.virtual_sources() if dataset.is_virtual else []
     if external:
         raise LayoutError(f"{place}: its source {found} keeps its values in external raw files")
-    needed = _needed(source.src_space)
-    if needed is not None and (
-        len(needed) != len(shape) or any(n > s for n, s in zip(needed, shape, strict=True))
-    ):
+    if not _is_large_enough(source, shape):
         raise LayoutError(
-            f"{place} maps {needed} of its source {found}, which has only shape {shape}"
+            f"{place} maps more of its source {found} than there is: that has shape {shape}"
         )
     if not np.can_cast(source_dtype, dtype, "safe"):
         raise LayoutError(
@@ -114,16 +112,28 @@ def _check_one(
         check_sources(files, found, shape, source_dtype, nested, policy, depth + 1)
 
 
-def _needed(space: Any) -> tuple[int, ...] | None:
-    """Return the extent that the mapped selection reaches to, or None where it is the whole."""
+def _is_large_enough(source: Any, shape: tuple[int, ...]) -> bool:
+    """Tell whether a source of `shape` has all that the mapping takes from it."""
+    space = source.src_space
     if space.get_select_type() == h5py.h5s.SEL_ALL:
-        extent = space.get_simple_extent_dims()
-        return tuple(extent) if extent else None
+        # HDF5 keeps no extent with it, but as many elements as the mapping fills.
+        return math.prod(shape) >= _mapped_elements(source.vspace)
     if space.get_select_type() == h5py.h5s.SEL_HYPERSLABS and space.is_regular_hyperslab():
-        start, stride, count, block = space.get_regular_hyperslab()
-        return tuple(
-            0 if _UNLIMITED in (c, b) else s + (c - 1) * d + b
-            for s, d, c, b in zip(start, stride, count, block, strict=True)
-        )
-    _, last = space.get_select_bounds()
-    return tuple(k + 1 for k in last)
+        needed = [
+            0 if _UNLIMITED in (count, block) else start + (count - 1) * stride + block
+            for start, stride, count, block in zip(*space.get_regular_hyperslab(), strict=True)
+        ]
+    else:
+        needed = [last + 1 for last in space.get_select_bounds()[1]]
+    return len(needed) == len(shape) and all(n <= s for n, s in zip(needed, shape, strict=True))
+
+
+def _mapped_elements(space: Any) -> int:
+    """Return how many elements one block of the virtual dataset's selection has."""
+    if space.get_select_type() != h5py.h5s.SEL_HYPERSLABS or not space.is_regular_hyperslab():
+        return int(space.get_select_npoints())
+    _, _, counts, blocks = space.get_regular_hyperslab()
+    return math.prod(
+        1 if _UNLIMITED in (count, block) else count * block
+        for count, block in zip(counts, blocks, strict=True)
+    )

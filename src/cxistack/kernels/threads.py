@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import os
 import threading
 from typing import Protocol
@@ -33,13 +34,14 @@ def count_threads(num_threads: int | None) -> int:
 
     Raises
     ------
-    ValueError
-        When that is less than one.
+    TypeError, ValueError
+        When that is no whole number, or less than one.
     """
     if num_threads is None:
         if hasattr(os, "sched_getaffinity"):
             return len(os.sched_getaffinity(0))
         return os.cpu_count() or 1
+    num_threads = operator.index(num_threads)
     if num_threads < 1:
         raise ValueError(f"num_threads must be 1 or more, or None for all cores; got {num_threads}")
     return num_threads

@@ -38,8 +38,8 @@ def read_frames(
     Raises
     ------
     CastError
-        A value does not fit; names the frame of lowest number, its first pixel and how many of
-        its pixels do not fit. `out` is undefined.
+        A value does not fit; names the first frame of the result with such a value, its first
+        pixel and how many of its pixels do not fit. `out` is undefined.
     StorageError
         HDF5 cannot read a block; names file, dataset and rows.
     """
@@ -53,7 +53,12 @@ def read_frames(
         default=0,
     )
     reader = _Reader(files)
+    worst: CastError | None = None
+    limit = len(numbers)  # places from here on do not matter any more
     for block in blocks(index, numbers, frame_bytes, BLOCK_BYTES):
+        block = block.before(limit)
+        if not len(block.dst):
+            continue
         part, recipe = index.parts[block.part], recipes[block.part]
         box, steps = boxes[block.part]
         if _is_plain(recipe, part, block, steps, out):
@@ -61,18 +66,18 @@ def read_frames(
             reader.read(part, block.start, block.stop, box, out[first : first + len(block.dst)])
         else:
             raw = reader.read(part, block.start, block.stop, box, None, _read_type(part, out.dtype))
+            inner = replace(recipe, steps=steps)
             try:
-                _place(raw, block, replace(recipe, steps=steps), out, num_threads)
+                _place(raw, block, inner, out, num_threads)
             except CastError as error:
                 if error.offence is None:
                     raise
-                # Blocks come in the order of frame numbers, so this offender is the first.
-                offence, grid = error.offence, "result"
-                if recipe.is_one_pass:
-                    offence, grid = _unboxed(offence, box), "stored frame"
-                first = int(index.offsets[block.part])
-                raise _does_not_fit(part, first, block.start, offence, grid, out.dtype) from error
+                # Blocks come in the order of the files; the error names the result's first frame.
+                limit, offence = _first_offence(raw, block, inner, out)
+                worst = _does_not_fit(part, block, limit, int(numbers[limit]), offence, out.dtype)
         tick(len(block.dst))
+    if worst is not None:
+        raise worst
 
 
 def read_text(files: Files, stored: Stored) -> Any:
@@ -86,34 +91,38 @@ def _place(
 ) -> None:
     """Turn the stored pixels of a block into those of the result, at their places in `out`."""
     if recipe.is_one_pass:
-        move: dict[str, Any] = {
-            "at": block.dst,
-            "out": out,
-            "casting": recipe.casting,
-            "num_threads": num_threads,
-        }
-        view = recipe.steps[0] if recipe.steps else None
-        if isinstance(view, FrameView):
-            kernels.transform(raw, view, index=block.src, **move)
-        else:
-            kernels.gather(raw, block.src, **move)
-        return
-    wanted = kernels.gather(raw, block.src, num_threads=num_threads)
-    try:
-        values = _values(wanted, recipe, num_threads)
+        pixels = recipe.steps[0].apply(raw) if recipe.steps else raw
         kernels.gather(
-            values,
-            np.arange(len(values)),
+            pixels,
+            block.src,
             at=block.dst,
             out=out,
             casting=recipe.casting,
             num_threads=num_threads,
         )
-    except CastError as error:
-        if error.offence is None:
-            raise
-        row = int(block.src[error.offence.frame])
-        raise CastError(str(error), replace(error.offence, frame=row)) from error
+        return
+    values = _values(kernels.gather(raw, block.src, num_threads=num_threads), recipe, num_threads)
+    kernels.gather(
+        values,
+        np.arange(len(values)),
+        at=block.dst,
+        out=out,
+        casting=recipe.casting,
+        num_threads=num_threads,
+    )
+
+
+def _first_offence(
+    raw: NDArray[Any], block: Block, recipe: Recipe, out: NDArray[Any]
+) -> tuple[int, Offence]:
+    """Return the first place of the result whose pixels do not fit, and the offence there."""
+    for k in np.argsort(block.dst):
+        try:
+            _place(raw, block.only(int(k)), recipe, out, 1)
+        except CastError as error:
+            if error.offence is not None:
+                return int(block.dst[k]), error.offence
+    raise AssertionError("a cast failed for all frames together and for none of them alone")
 
 
 def _values(pixels: NDArray[Any], recipe: Recipe, num_threads: int | None) -> NDArray[Any]:
@@ -222,27 +231,19 @@ class _Reader:
         return self._buffer[:needed].view(dtype).reshape(shape)
 
 
-def _unboxed(offence: Offence, box: Box) -> Offence:
-    """Count the pixel from the corner of the stored frame, not from that of what was read."""
-    if box is None:
-        return offence
-    *lead, ss, fs = offence.pixel
-    return replace(offence, pixel=(*lead, ss + box[0].start, fs + box[1].start))
-
-
 def _does_not_fit(
-    part: Part, first: int, start: int, offence: Offence, grid: str, dtype: np.dtype[Any]
+    part: Part, block: Block, place: int, number: int, offence: Offence, dtype: np.dtype[Any]
 ) -> CastError:
-    stored = part.stored
-    row = start + offence.frame
-    where = str(stored.place)
+    where = str(part.stored.place)
     if part.has_frame_axis:
-        where = f"frame {first + row} (row {row} of {where})"
-    value = f"{offence.count} {'value does' if offence.count == 1 else 'values do'}"
-    pixel = f" at {list(offence.pixel)} of the {grid}" if offence.pixel else ""
+        row = block.start + int(block.src[np.flatnonzero(block.dst == place)[0]])
+        where = f"frame {number} (row {row} of {where})"
+    what = "pixel" if len(offence.pixel) > 1 else "value"
+    what = f"{what} does" if offence.count == 1 else f"{what}s do"
+    pixel = f" at {list(offence.pixel)} of the result's frame" if offence.pixel else ""
     return CastError(
-        f"{where}: {value} not fit {dtype}; the first is {offence.value}"
-        f"{pixel}. Say dtype={stored.dtype.name!r} to keep the stored values, or casting='unsafe' "
-        "to cast as NumPy does",
-        replace(offence, frame=first + row),
+        f"{where}: {offence.count} {what} not fit {dtype}; the first is {offence.value}{pixel}. "
+        f"Say dtype={part.stored.dtype.name!r} to keep the stored values, or casting='unsafe' to "
+        "cast as NumPy does",
+        replace(offence, frame=number),
     )

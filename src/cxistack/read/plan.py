@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +37,15 @@ class Block:
     stop: int
     src: NDArray[np.int64]
     dst: NDArray[np.int64]
+
+    def before(self, limit: int) -> Block:
+        """Return the block without the frames whose places are `limit` or later."""
+        keep = self.dst < limit
+        return self if keep.all() else replace(self, src=self.src[keep], dst=self.dst[keep])
+
+    def only(self, k: int) -> Block:
+        """Return the block with its frame number `k` alone."""
+        return replace(self, src=self.src[k : k + 1], dst=self.dst[k : k + 1])
 
     @property
     def is_run(self) -> bool:
