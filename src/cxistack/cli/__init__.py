@@ -1,0 +1,45 @@
+"""The command line: one file for each command, put together here."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from .. import __version__
+from .demo import demo
+from .info import info
+from .view import view
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    help="CXI/HDF5 files of detector frames at the terminal: what is in them, and how they look.",
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+app.command()(info)
+app.command()(view)
+app.command()(demo)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"cxistack {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    """Hold what stands before a command."""
+
+
+def main() -> None:
+    """Run the command that the process's arguments name."""
+    app(prog_name="cxistack")

@@ -1,0 +1,79 @@
+"""``cxistack info``: which attributes a run has, and what in it does not fit the protocol."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+import typer
+
+from ..catalogue import Problem
+from ..errors import CXIError
+from ..store import CXIStore
+from .failure import failures_told
+from .opening import FileNames, ProtocolFile, open_run
+
+__all__ = ["info"]
+
+
+def info(
+    files: FileNames,
+    protocol: ProtocolFile = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Write JSON, for programs.")] = False,
+) -> None:
+    """Show which attributes FILES have, together as one run: kind, shape, type and place.
+
+    The exit status is 0 when all is well, 1 when there are problems (they are listed) or none of
+    the protocol's attributes is there, and 2 when the files cannot be read at all.
+    """
+    with failures_told(), open_run(files, protocol) as store:
+        problems = _problems(store)
+        if as_json:
+            typer.echo(json.dumps(_facts(store, problems), indent=2))
+        else:
+            # The store's own text ends with its first few problems; here all are listed.
+            typer.echo(repr(store).partition("\nProblems:\n")[0])
+            if problems:
+                typer.echo("Problems:")
+                for problem in problems:
+                    typer.echo(f"    {problem}")
+        status = 1 if problems or not store.found else 0
+    raise typer.Exit(status)
+
+
+def _problems(store: CXIStore) -> list[Problem]:
+    """Return the store's problems, and the attributes that load only with a word more."""
+    problems = store.problems
+    known = {problem.attribute for problem in problems}
+    for attr in store.found:
+        if attr not in known:
+            try:
+                store.describe(attr)
+            except (CXIError, OSError) as error:
+                problems.append(Problem(attr, store.filenames()[0], str(error)))
+    return problems
+
+
+def _facts(store: CXIStore, problems: list[Problem]) -> dict[str, Any]:
+    attributes: dict[str, dict[str, Any]] = {}
+    for attr in store.found:
+        facts: dict[str, Any] = {
+            "kind": store.protocol.get_kind(attr),
+            "shape": None,
+            "dtype": None,
+        }
+        try:
+            shape, dtype = store.describe(attr)
+        except (CXIError, OSError):
+            pass  # listed among the problems
+        else:
+            facts |= {"shape": shape, "dtype": "str" if dtype.kind == "O" else str(dtype)}
+        attributes[attr] = facts
+    return {
+        "files": store.filenames(),
+        "attributes": attributes,
+        "problems": [
+            {"attribute": one.attribute, "filename": one.filename, "message": one.message}
+            for one in problems
+        ],
+    }
