@@ -1,1 +1,1 @@
-"""Measurements, side by side with what users would otherwise call; run as ``python -m``."""
+"""Measurements: each case beside its limit and its peers, in one run, on results that are equal."""

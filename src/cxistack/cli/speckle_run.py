@@ -6,8 +6,8 @@ inside the projected rectangle of the lens.
 
 By the Fresnel scaling theorem (D. Paganin, Coherent X-Ray Optics, Oxford 2006) a frame is the beam
 without the object times the object's hologram in a parallel beam at the distance
-``z z_1 / (z + z_1)``, magnified by ``(z + z_1) / z_1``: `z_1` from the focus to the object, `z` from
-there to the detector.
+``z z_1 / (z + z_1)``, magnified by ``(z + z_1) / z_1``: `z_1` from the focus to the object, `z`
+from there to the detector.
 """
 
 from __future__ import annotations
