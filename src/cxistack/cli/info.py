@@ -42,16 +42,17 @@ def info(
 
 
 def _problems(store: CXIStore) -> list[Problem]:
-    """Return the store's problems, and the attributes that load only with a word more."""
+    """Return the store's problems and the attributes that load only with a word more, once each."""
     problems = store.problems
-    known = {problem.attribute for problem in problems}
     for attr in store.found:
-        if attr not in known:
-            try:
-                store.describe(attr)
-            except (CXIError, OSError) as error:
-                problems.append(Problem(attr, store.filenames()[0], str(error)))
-    return problems
+        try:
+            store.describe(attr)
+        except (CXIError, OSError) as error:
+            problems.append(Problem(attr, store.filenames()[0], str(error)))
+    said: dict[str, Problem] = {}
+    for problem in problems:
+        said.setdefault(problem.message, problem)  # one bad file is the trouble of all attributes
+    return list(said.values())
 
 
 def _facts(store: CXIStore, problems: list[Problem]) -> dict[str, Any]:

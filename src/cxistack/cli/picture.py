@@ -143,8 +143,7 @@ def draw(
     """Draw a picture with its colour bar, its title and labels at its axes."""
     from matplotlib import colormaps
 
-    colours = colormaps[cmap].copy()
-    colours.set_bad(masked)
+    colours = colormaps[cmap].with_extremes(bad=masked)
     # A logarithm would count what lies below the scale as masked: it is the lowest colour instead.
     shown = np.ma.masked_array(np.maximum(picture.filled(scale.vmin), scale.vmin), picture.mask)
     image = axes.imshow(shown, norm=scale, cmap=colours, extent=place, interpolation="nearest")

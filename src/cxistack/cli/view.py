@@ -66,6 +66,8 @@ def _transform(
 ) -> Crop | Downscale | ComposeTransforms | None:
     steps: list[Crop | Downscale] = []
     if crop is not None:
+        if min(crop) < 0:
+            raise ValueError(f"--crop counts rows and columns from 0, not from {min(crop)}")
         steps.append(Crop(crop))
     if downscale > 1:
         steps.append(Downscale(downscale))

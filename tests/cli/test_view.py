@@ -1,0 +1,166 @@
+import sys
+
+import h5py
+import hdf5plugin
+import numpy as np
+import pytest
+from matplotlib.image import imread
+from typer.testing import CliRunner
+
+from cxistack.cli import app, picture
+
+DATA = "/entry_1/instrument_1/detector_1/data"
+GREY = np.array([0.72, 0.72, 0.72])
+
+
+def view(*arguments):
+    return CliRunner().invoke(app, ["view", *map(str, arguments)])
+
+
+@pytest.fixture
+def run(tmp_path):
+    frames = np.random.default_rng(3).poisson(30, (5, 40, 60)).astype(np.uint16)
+    mask = np.zeros((40, 60), np.uint32)
+    mask[10:20, 20:40] = 1
+    with h5py.File(tmp_path / "run.cxi", "w") as h5:
+        h5.create_dataset(DATA, data=frames, chunks=(1, 40, 60), **hdf5plugin.Bitshuffle())
+        h5["/entry_1/instrument_1/detector_1/mask"] = mask
+        h5["/entry_1/instrument_1/detector_1/distance"] = 1.5
+        h5["/speckle_tracking/whitefield"] = frames.mean(axis=0)
+        h5["/speckle_tracking/pixel_map"] = np.indices((40, 60)).astype(float)
+    return tmp_path / "run.cxi"
+
+
+@pytest.fixture
+def png(tmp_path):
+    return tmp_path / "frame.png"
+
+
+def is_a_picture(path):
+    pixels = imread(path)
+    return min(pixels.shape[:2]) > 100 and pixels[..., :3].std() > 0.01
+
+
+def has_grey(path):
+    return bool((np.abs(imread(path)[..., :3] - GREY) < 0.01).all(axis=-1).sum() > 100)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        [],
+        ["--frame", "4"],
+        ["--frame", "-1", "--log"],
+        ["--crop", "5", "35", "10", "50", "--downscale", "2"],
+        ["--downscale", "3"],
+        ["--attribute", "whitefield"],
+        ["--attribute", "mask"],
+        ["--attribute", "pixel_map"],
+        ["--dtype", "float32", "--vmin", "3", "--vmax", "9"],
+    ],
+)
+def test_it_draws_any_frame_of_a_stack_or_frame(run, png, options):
+    shown = view(run, "-o", png, *options)
+    assert shown.exit_code == 0, shown.output
+    assert is_a_picture(png)
+
+
+def test_masked_pixels_are_grey_unless_told_otherwise(run, png):
+    assert view(run, "-o", png).exit_code == 0
+    assert has_grey(png)
+    assert view(run, "-o", png, "--no-mask").exit_code == 0
+    assert not has_grey(png)
+
+
+def test_a_mask_that_does_not_fit_is_said_and_hides_nothing(run, png):
+    with h5py.File(run, "r+") as h5:
+        del h5["/entry_1/instrument_1/detector_1/mask"]
+        h5["/entry_1/instrument_1/detector_1/mask"] = np.zeros((3, 3), np.uint32)
+    shown = view(run, "-o", png)
+    assert shown.exit_code == 0
+    assert shown.stderr.startswith("Note: the mask is not used")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (["--frame", "5"], "5"),
+        (["--attribute", "distance"], "scalar"),
+        (["--attribute", "phase"], "phase"),
+        (["--attribute", "no_such_thing"], "no_such_thing"),
+        (["--crop", "50", "90", "0", "10"], "0 × 10"),
+        (["--crop", "-9", "-1", "0", "10"], "-9"),
+        (["--dtype", "nonsense"], "nonsense"),
+        (["--vmin", "5", "--vmax", "1"], "--vmin"),
+        (["--log", "--vmin", "-1"], "logarithmic"),
+    ],
+)
+def test_what_cannot_be_drawn_is_one_sentence(run, png, arguments, word):
+    shown = view(run, "-o", png, *arguments)
+    assert shown.exit_code == 2, shown.output
+    assert word in shown.stderr
+    assert shown.stderr.count("\n") == 1
+    assert not png.exists()
+
+
+def test_a_missing_file_and_a_missing_folder_are_one_sentence(run, tmp_path):
+    for arguments in ([tmp_path / "none.cxi"], [run, "-o", tmp_path / "no" / "frame.png"]):
+        shown = view(*arguments)
+        assert shown.exit_code == 2
+        assert shown.stderr.count("\n") == 1
+
+
+def test_without_matplotlib_it_says_what_to_install(run, png, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    shown = view(run, "-o", png)
+    assert shown.exit_code == 2
+    assert "cxistack[plot]" in shown.stderr
+
+
+def test_every_real_file_can_be_drawn(shared_data, png):
+    for file in [*shared_data.glob("*.cxi"), *shared_data.glob("*.h5")]:
+        shown = view(file, "-o", png)
+        assert shown.exit_code == 0, shown.output
+        assert is_a_picture(png)
+
+
+def test_gaps_of_the_eiger_frame_are_grey_and_out_of_the_scale(shared_data, png):
+    shown = view(shared_data / "eiger_bitshuffle_frame.h5", "-o", png)
+    assert shown.exit_code == 0
+    assert has_grey(png)
+
+
+def test_gap_marks_have_no_value():
+    assert picture.has_value(np.array([[0, 7, 2**32 - 1]], np.uint32)).tolist() == [[1, 1, 0]]
+    assert picture.has_value(np.array([[0, -1, -2]], np.int32)).tolist() == [[1, 0, 1]]
+    assert picture.has_value(np.array([[0, np.nan, np.inf]])).tolist() == [[1, 0, 0]]
+    assert picture.has_value(np.array([[0, 255]], np.uint8)).all()
+
+
+@pytest.mark.parametrize("shape", [(10, 14), (13, 9), (7, 40)])
+def test_a_picture_averages_good_pixels_of_its_bins(shape):
+    rng = np.random.default_rng(5)
+    frame, good = rng.integers(0, 99, shape), rng.random(shape) < 0.6
+    shown = picture.shrunk(frame, good, 5)
+    size = -(-max(shape) // 5)
+    assert max(shown.shape) <= 5
+    for row in range(shown.shape[0]):
+        for column in range(shown.shape[1]):
+            here = np.s_[row * size : (row + 1) * size, column * size : (column + 1) * size]
+            values = frame[here][good[here]]
+            if values.size:
+                assert shown[row, column] == pytest.approx(values.mean())
+            else:
+                assert shown[row, column] is np.ma.masked
+
+
+def test_the_scale_is_not_moved_by_a_few_hot_pixels():
+    values = np.random.default_rng(1).poisson(50, 10_000).astype(float)
+    values[:5] = 1e9
+    assert picture.norm(values).vmax < 100
+
+
+@pytest.mark.parametrize("values", [[], [0.0, 0.0], [7.0]])
+def test_the_scale_is_never_empty(values):
+    scale = picture.norm(np.array(values))
+    assert scale.vmin < scale.vmax
