@@ -214,5 +214,12 @@ def _new_dtype(
 ) -> np.dtype[Any]:
     if convention in FLAGS:
         return np.dtype(np.uint32)  # CXI 1.6 and NXmx store masks as 32-bit flags
-    dtype: np.dtype[Any] = np.dtype(protocol.get_dtype(attr, array.dtype))
-    return dtype.newbyteorder("=")
+    if protocol.datatypes[attr] == "str":
+        return np.dtype(object)
+    try:
+        return protocol.get_dtype(attr, array.dtype).newbyteorder("=")
+    except CastError as error:
+        raise CastError(
+            f"{attr!r} is of type {protocol.datatypes[attr]} in the protocol and cannot be saved "
+            f"from {array.dtype}: cast the array first, or use a protocol with another type"
+        ) from error

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import kernels
+from ..errors import CastError
 from ..masks import FLAGS, FlagConvention
 
 __all__ = ["Encoder"]
@@ -52,10 +53,28 @@ class Encoder:
             A value does not fit `dtype`.
         """
         if dtype.kind in "OSU" or data.dtype.kind in "OSU":
-            return data
+            return _text(data, dtype)
         if self.convention in FLAGS and dtype.kind != "b":
             return _flags(data, dtype, stored, FLAGS[self.convention])
         return kernels.cast(data, dtype.newbyteorder("="), casting=self.casting)
+
+
+def _text(data: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Return strings as objects, which h5py writes; HDF5 would cut those that are too long."""
+    if data.dtype.kind not in "OSU" or dtype.kind not in "OSU":
+        raise CastError(f"{data.dtype} cannot be stored as {dtype}: one is text, the other is not")
+    if dtype.kind == "S":
+        longest = max((len(_as_bytes(text)) for text in data.flat), default=0)
+        if longest > dtype.itemsize:
+            raise CastError(
+                f"a text of {longest} bytes does not fit the {dtype.itemsize} that are stored; "
+                "delete the dataset first to give it another type"
+            )
+    return data.astype(object)
+
+
+def _as_bytes(text: str | bytes) -> bytes:
+    return text.encode() if isinstance(text, str) else text
 
 
 def _flags(

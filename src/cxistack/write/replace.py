@@ -17,8 +17,9 @@ from pathlib import Path
 
 from ..errors import StorageError
 
-__all__ = ["rewritten"]
+__all__ = ["METADATA", "reserve", "rewritten"]
 
+METADATA = 1 << 20  # bytes: more than HDF5 needs beside the values of one save
 _FICLONE = 0x40049409  # ioctl_ficlone(2): the copy shares the original's blocks
 
 
@@ -69,6 +70,17 @@ def rewritten(path: str, *, fresh: bool) -> Iterator[str]:
         with suppress(FileNotFoundError):
             Path(name).unlink()
         raise
+
+
+def reserve(descriptor: int, extra: int) -> None:
+    """Take disk space for `extra` bytes more at the end of a file, or raise :class:`OSError`.
+
+    HDF5 does not survive a disk that is full when it writes. It cuts what it did not use off again
+    when the file is closed.
+    """
+    if hasattr(os, "posix_fallocate"):
+        size = os.fstat(descriptor).st_size
+        os.posix_fallocate(descriptor, size, extra)
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -10,7 +11,7 @@ import h5py
 
 from ..errors import StorageError
 from ..hdf5.files import forget
-from .replace import rewritten
+from .replace import METADATA, reserve, rewritten
 
 __all__ = ["Transaction"]
 
@@ -41,6 +42,8 @@ class Transaction:
         """Return the copy, open for writing."""
         if self._h5 is None:
             name = self._stack.enter_context(rewritten(self._path, fresh=self._fresh))
+            if self._fresh:
+                _try_room(name)
             try:
                 h5 = h5py.File(name, "w" if self._fresh else "r+")
             except OSError as cause:
@@ -61,3 +64,9 @@ class Transaction:
         self._stack.__exit__(kind, error, trace)
         if begun and kind is None:
             forget(self._path)
+
+
+def _try_room(name: str) -> None:
+    """Raise :class:`OSError` where not even the beginnings of an HDF5 file can be written."""
+    with Path(name).open("r+b") as file:
+        reserve(file.fileno(), METADATA)

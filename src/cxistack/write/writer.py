@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from ..errors import FrameIndexError, LayoutError
 from ..hdf5.links import Place
 from .encode import Encoder
+from .replace import METADATA, reserve
 
 __all__ = ["Growth", "SaveMode", "write"]
 
@@ -68,6 +69,9 @@ def write(
     old = h5.get(path)
     if old is not None:
         _refuse_strange(old, place)
+    # What is new, what is made anew in another shape, and room for chunks' index and metadata.
+    size = data.nbytes + (old.nbytes if old is not None else 0)
+    reserve(h5.id.get_vfd_handle(), size + size // 16 + METADATA)
     by_frame = growth in ("frames", "data")
     if old is None and not by_frame:
         mode = "overwrite"
