@@ -78,15 +78,15 @@ def write(
     if mode == "overwrite" or growth == "none":
         _overwrite(h5, path, old, data, encoder, by_frame)
         return
-    if growth == "static":
+    if old is not None and (growth == "static" or (growth == "frames" and old.ndim < data.ndim)):
         _keep_static(place, old, data, encoder)
         return
     there = 0 if old is None else (old.shape[0] if old.ndim == data.ndim else 1)
     frame = old.shape[old.ndim - data.ndim + 1 :] if old is not None else data.shape[1:]
-    if frame != data.shape[1:] or (growth == "frames" and old is not None and old.ndim < data.ndim):
+    if frame != data.shape[1:]:
         raise LayoutError(
-            f"{place} has shape {old.shape}, to which no frames of shape "
-            f"{data.shape[1:]} can be added; mode='overwrite' replaces it"
+            f"{place} has shape {old.shape}, to which no frames of shape {data.shape[1:]} can be "
+            "added; mode='overwrite' replaces it"
         )
     if mode == "append":
         rows = np.arange(there, there + len(data))
@@ -109,12 +109,17 @@ def _overwrite(
 
 
 def _keep_static(place: Place, old: Any, data: NDArray[Any], encoder: Encoder) -> None:
-    """Add one frame that stands for all to another: only right when it is the same."""
-    if old.shape != data.shape or (encoder.over(data, old.dtype, old[()]) != old[()]).any():
-        raise LayoutError(
-            f"{place} has shape {old.shape} and other values than the single frame to "
-            "be added, which stands for all frames; mode='overwrite' replaces it"
-        )
+    """Add to one frame that stands for all: only right when what is added is the same frame."""
+    frames = data if data.ndim > old.ndim else data[None]
+    if data.strides[0] == 0:
+        frames = frames[:1]  # one frame, repeated without taking memory
+    stored = old[()]
+    for frame in frames:
+        if frame.shape != stored.shape or (encoder.over(frame, old.dtype, stored) != stored).any():
+            raise LayoutError(
+                f"{place} has shape {old.shape} and stands for all frames, and what is to be added "
+                "has other values; mode='overwrite' replaces it"
+            )
 
 
 def _insert(
