@@ -69,8 +69,8 @@ def write(
     old = h5.get(path)
     if old is not None:
         _refuse_strange(old, place)
-    # What is new, what is made anew in another shape, and room for chunks' index and metadata.
-    size = data.nbytes + (old.nbytes if old is not None else 0)
+    # What is new, what must be written again beside it, and room for metadata.
+    size = data.nbytes + (old.nbytes if mode != "overwrite" and _is_fixed(old) else 0)
     reserve(h5.id.get_vfd_handle(), size + size // 16 + METADATA)
     by_frame = growth in ("frames", "data")
     if old is None and not by_frame:
@@ -173,6 +173,11 @@ def _refuse_strange(old: Any, place: Place) -> None:
     is_plain = old.dtype.kind in "OSU" or h5py.check_enum_dtype(old.dtype) is not None
     if not is_plain and not kind.equal(h5py.h5t.py_create(old.dtype)):
         raise LayoutError(f"{place} is of a type of reduced precision, to which HDF5 would clip")
+
+
+def _is_fixed(old: Any) -> bool:
+    """Tell whether a dataset cannot grow, so that a larger one must take its place."""
+    return old is not None and (old.chunks is None or old.maxshape[0] is not None)
 
 
 def _resize(old: Any, shape: tuple[int, ...]) -> bool:
