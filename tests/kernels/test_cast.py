@@ -13,6 +13,7 @@ from hypothesis.extra import numpy as hnp
 
 from cxistack import kernels
 from cxistack.errors import CastError
+from cxistack.kernels import loop
 
 from .conftest import PIXELS, extremes, fitting, misfits
 
@@ -162,6 +163,17 @@ def test_the_first_offender_is_named_whoever_meets_it(strategy: str, threads: in
     offence = caught.value.offence
     assert offence is not None
     assert (offence.frame, offence.pixel, offence.count, offence.value) == (6, (20, 3), 3, -1)
+
+
+def test_the_first_offender_is_named_though_others_are_met_later() -> None:
+    # A task a frame: the first meets its offender half way, the next one at its end.
+    stack = np.zeros((6, 1500, 1500), dtype="i2")
+    stack[0, 750, 0] = stack[1:, -1, -1] = -1
+    before = loop._tune(thread_bytes=0, task_bytes=1500 * 1500)
+    for _ in range(20):
+        with pytest.raises(CastError, match="Frame 0, pixel"):
+            kernels.cast(stack, "u1", num_threads=4)
+    loop._tune(**before)
 
 
 def test_out_may_overlap_its_source(strategy: str) -> None:

@@ -151,6 +151,13 @@ def test_a_view_may_not_leave_the_frame(axis: tuple[int, int, int], words: str) 
         kernels.transform(np.zeros((2, 5, 5)), View(axis, (0, 1, 5)))
 
 
+def test_a_result_beyond_all_memory_is_refused() -> None:
+    huge = np.broadcast_to(np.zeros((), "u1"), (2, 2**60))
+    out = np.lib.stride_tricks.as_strided(np.zeros(1, "u1"), (1, 2**60), (0, 0))
+    with pytest.raises(ValueError, match="larger than memory"):
+        kernels.gather(huge, [0] * 20, at=[0] * 20, out=out)
+
+
 def test_a_view_needs_two_axes_beside_the_index() -> None:
     whole = View((0, 1, 3), (0, 1, 3))
     with pytest.raises(ValueError, match="last two axes"):

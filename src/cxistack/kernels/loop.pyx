@@ -1,6 +1,6 @@
 """One pass over an array of any layout: pick, swap, cast, and store or stream."""
 
-from libc.stdint cimport int64_t, uint64_t
+from libc.stdint cimport INT64_MAX, int64_t, uint64_t
 from libc.string cimport memcpy
 
 from cxistack.kernels.job cimport Job
@@ -17,8 +17,10 @@ cdef enum:
     TASK_BYTES = 1 << 20        # of result: long against the counter, short against a signal
     STREAM_FROM_SIZE = 2048     # bytes of one plain row from which it skips the sink's buffer
 
-cdef Py_ssize_t _thread_bytes = 2 << 20   # results from here on are shared between threads
-cdef Py_ssize_t _stream_bytes = 8 << 20   # results from here on bypass the caches
+# Measured: below this a thread takes longer to start than it saves, and a result that was
+# streamed takes longer to be read again than it saved.
+cdef Py_ssize_t _thread_bytes = 16 << 20
+cdef Py_ssize_t _stream_bytes = 16 << 20
 cdef Py_ssize_t _task_bytes = TASK_BYTES
 
 
@@ -283,14 +285,17 @@ cdef class PassJob(Job):
 
 
 cdef int64_t execute(Pass *p, object num_threads) except -2:
-    cdef int64_t pixels = <int64_t>p.frames * p.frame_pixels
-    cdef int64_t size = pixels * <int64_t>p.dst_size
-    cdef int64_t bad
+    cdef int64_t pixels, size, bad
     cdef PassJob job
     if num_threads is not None:
         threads.count_threads(num_threads)
-    if pixels == 0:
+    if p.frames == 0 or p.frame_pixels == 0:
         return -1
+    # Indices may repeat, and strides be zero: arrays in memory do not bound the product.
+    if p.frames > INT64_MAX // <int64_t>p.dst_size // <int64_t>p.frame_pixels:
+        raise ValueError("The result is larger than memory can be addressed")
+    pixels = <int64_t>p.frames * p.frame_pixels
+    size = pixels * <int64_t>p.dst_size
     p.stream = p.stream and size >= _stream_bytes and p.dst_size <= CXI_SINK // 8
     cdef int64_t task_pixels = task_units(pixels, p.dst_size)
     if task_pixels == pixels:

@@ -1,4 +1,4 @@
-"""Runs a job on several threads while the calling thread waits and answers signals."""
+"""Runs a job on the calling thread, which answers signals, and on others beside it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,10 @@ import threading
 from typing import Protocol
 
 __all__ = ["Work", "count_threads", "run"]
+
+#: After so many tasks the calling thread looks for signals. Not after each: it might have to wait
+#: for the GIL, while other Python threads compute, longer than a task lasts.
+TASKS_PER_LOOK = 16
 
 
 class Work(Protocol):
@@ -64,21 +68,17 @@ def run(job: Work, num_threads: int | None = None) -> None:
         this function nobody writes to the job's memory.
     """
     count = min(count_threads(num_threads), job.tasks)
-    if count <= 1:
-        # Back in the interpreter after each task, where signals are answered.
-        try:
-            while job.work(1):
-                pass
-        except BaseException:
-            job.cancel()
-            raise
-        return
     threads = [
-        threading.Thread(target=job.work, name=f"cxistack-{i}", daemon=True) for i in range(count)
+        threading.Thread(target=job.work, name=f"cxistack-{i}", daemon=True)
+        for i in range(1, count)
     ]
     try:
         for thread in threads:
             thread.start()
+        # The calling thread works too: a thread takes longer to start than a MiB to cast, and on
+        # a busy machine may start when all is done.
+        while job.work(TASKS_PER_LOOK):
+            pass
         for thread in threads:
             thread.join()
     except BaseException:
