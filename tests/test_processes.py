@@ -1,0 +1,258 @@
+"""Stores in threads, in children and in other processes; thousands of files, millions of frames."""
+
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import threading
+import tracemalloc
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+
+import h5py
+import numpy as np
+import pytest
+
+import factory
+from cxistack import CastError, Crop, CXIStore, Downscale
+from factory import DATA, frames, put
+
+fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+
+
+@pytest.fixture
+def parts():
+    return [frames(4, start=500 * n) for n in range(3)]
+
+
+@pytest.fixture
+def names(tmp_path, parts):
+    return factory.many_files(tmp_path, parts)
+
+
+def in_child(check):
+    """Fork; run a check in the child; return whether it held. The child dies after 20 s."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # threads and fork: that is the point
+        child = os.fork()
+    if child == 0:
+        signal.alarm(20)
+        status = 1
+        try:
+            status = 0 if check() else 2
+        finally:
+            os._exit(status)
+    _, status = os.waitpid(child, 0)
+    return os.waitstatus_to_exitcode(status) == 0
+
+
+class TestPickling:
+    def test_a_store_loads_the_same_after_it(self, names, parts):
+        store = CXIStore(names)
+        store.load_attribute("data", [0])
+        copy = pickle.loads(pickle.dumps(store))
+        assert copy.filenames() == names
+        assert copy.protocol == store.protocol
+        assert copy
+        np.testing.assert_array_equal(copy.load_attribute("data"), np.concatenate(parts))
+
+    def test_a_closed_store_stays_closed(self, names):
+        store = CXIStore(names)
+        store.close()
+        copy = pickle.loads(pickle.dumps(store))
+        assert not copy
+        with copy:
+            assert len(copy.load_attribute("data")) == 12
+
+    def test_a_w_store_that_has_saved_does_not_replace_the_file_again(self, tmp_path):
+        store = CXIStore(tmp_path / "new.cxi", mode="w")
+        store.save_attribute("distance", 1.0)
+        copy = pickle.loads(pickle.dumps(store))
+        copy.save_attribute("wavelength", 2.0)
+        assert set(CXIStore(tmp_path / "new.cxi")) == {"distance", "wavelength"}
+
+    def test_a_lazy_stack_goes_with_its_store(self, names, parts):
+        lazy = pickle.loads(pickle.dumps(CXIStore(names)["data"]))
+        np.testing.assert_array_equal(lazy[5:9], np.concatenate(parts)[5:9])
+
+    def test_errors_keep_what_they_say(self, tmp_path):
+        data = frames(3, dtype="int32")
+        data[1, 2, 3] = -1
+        store = CXIStore(put(tmp_path / "a.cxi", {DATA: data}))
+        with pytest.raises(CastError) as caught:
+            store.load_attribute("data")
+        copy = pickle.loads(pickle.dumps(caught.value))
+        assert str(copy) == str(caught.value)
+        assert copy.offence == caught.value.offence
+
+    def test_another_process_loads_from_a_pickled_store(self, names, tmp_path):
+        (tmp_path / "store.pickle").write_bytes(pickle.dumps(CXIStore(names)))
+        code = (
+            "import pickle, sys; store = pickle.load(open(sys.argv[1], 'rb'));"
+            "print(store.load_attribute('data', [11, 0], verbose=False)[:, 0, 0])"
+        )
+        command = [sys.executable, "-c", code, str(tmp_path / "store.pickle")]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        assert done.stdout == "[1105    0]\n"
+
+
+class TestForking:
+    @fork
+    def test_child_and_parent_load_from_a_store_that_was_open(self, names, parts):
+        whole = np.concatenate(parts)
+        store = CXIStore(names)
+        store.load_attribute("data", num_threads=2)
+        assert in_child(lambda: np.array_equal(store.load_attribute("data", num_threads=2), whole))
+        np.testing.assert_array_equal(store.load_attribute("data", num_threads=2), whole)
+
+    @fork
+    def test_a_child_that_closes_does_not_close_the_parents_files(self, names, parts):
+        store = CXIStore(names)
+        store.load_attribute("data")
+        handle = store.file
+
+        def closes():
+            store.close()
+            return not store
+
+        assert in_child(closes)
+        assert store
+        assert handle
+        np.testing.assert_array_equal(store.load_attribute("data"), np.concatenate(parts))
+
+    @fork
+    def test_a_child_forked_while_threads_load(self, names, parts):
+        store, stop = CXIStore(names), threading.Event()
+        whole = np.concatenate(parts)
+
+        def works():
+            while not stop.is_set():
+                store.load_attribute("data", num_threads=2)
+
+        worker = threading.Thread(target=works)
+        worker.start()
+        try:
+            for _ in range(3):
+                own = CXIStore(names)
+                assert in_child(lambda own=own: np.array_equal(own.load_attribute("data"), whole))
+        finally:
+            stop.set()
+            worker.join()
+
+
+class TestThreads:
+    def test_that_load_from_one_store_at_once(self, names, parts):
+        whole = np.concatenate(parts)
+        store = CXIStore(names)
+
+        def loads(seed):
+            idxs = np.random.default_rng(seed).integers(-12, 12, 9)
+            crop = Crop([seed % 3, 5, 0, 7 - seed % 4])
+            loaded = store.load_attribute("data", idxs, transform=crop, num_threads=1 + seed % 3)
+            return np.array_equal(loaded, crop.forward(whole[idxs]))
+
+        with ThreadPoolExecutor(8) as pool:
+            assert all(pool.map(loads, range(64)))
+
+    def test_that_ask_for_an_attribute_for_the_first_time_at_once(self, tmp_path):
+        values = {DATA: frames(3), **factory.attributes(3)}
+        names = [put(tmp_path / f"{n}.cxi", values) for n in range(8)]
+        store = CXIStore(names)
+        attrs = ["mask", "translations", "data", "distance", "whitefield"] * 8
+        with ThreadPoolExecutor(8) as pool:
+            loaded = list(pool.map(lambda attr: store.load_attribute(attr, verbose=False), attrs))
+        for attr, value in zip(attrs, loaded, strict=True):
+            np.testing.assert_array_equal(value, CXIStore(names).load_attribute(attr))
+
+    def test_of_which_one_closes_the_store(self, names):
+        store = CXIStore(names)
+
+        def loads(_):
+            try:
+                return len(store.load_attribute("data"))
+            except RuntimeError:  # closed
+                return 12
+
+        with ThreadPoolExecutor(4) as pool:
+            results = pool.map(loads, range(40))
+            store.close()
+            assert set(results) == {12}
+
+    def test_a_load_leaves_no_thread_behind(self, names):
+        before = threading.active_count()
+        CXIStore(names).load_attribute("data", num_threads=6)
+        assert threading.active_count() == before
+
+
+class TestManyFilesAndFrames:
+    def test_more_files_than_descriptors(self, tmp_path):
+        names = [put(tmp_path / f"{n}.cxi", {DATA: frames(1, start=n)}) for n in range(300)]
+        code = f"""
+import resource
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+import numpy as np
+from cxistack import CXIStore
+store = CXIStore({str(tmp_path)!r} + "/*.cxi")
+for threads in (1, 4):
+    data = store.load_attribute("data", verbose=False, num_threads=threads)
+    assert (data[:, 0, 0] == np.arange(300)).all()
+assert store.problems == []
+assert len(repr(store)) and len(store.load_attribute("data", [299, 0, 150], verbose=False)) == 3
+"""
+        assert len(names) == 300
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+
+    def test_a_virtual_dataset_over_more_files_than_descriptors_is_right_or_raises(self, tmp_path):
+        name = factory.virtual(tmp_path, [frames(1, (2, 2), start=n + 1) for n in range(150)])[0]
+        code = f"""
+import resource
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+import numpy as np
+from cxistack import CXIError, CXIStore
+try:
+    data = CXIStore({name!r}).load_attribute("data", verbose=False)
+except CXIError as error:
+    assert "virtual.cxi" in str(error), error
+else:
+    assert (data[:, 0, 0] == np.arange(1, 151)).all()
+"""
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+
+    @pytest.fixture
+    def million(self, tmp_path):
+        names = []
+        for n in range(2):
+            names.append(str(tmp_path / f"{n}.h5"))
+            with h5py.File(names[-1], "w") as h5:
+                data = h5.create_dataset(DATA, (10**6, 4, 4), "uint16", chunks=(1000, 4, 4))
+                data[-1] = 7
+        return names
+
+    def test_the_frame_index_costs_memory_by_file(self, million):
+        CXIStore(million[0]).load_attribute("data", [0])  # what is imported on demand
+        tracemalloc.start()
+        try:
+            store = CXIStore(million)
+            assert store["data"].shape == (2 * 10**6, 4, 4)
+            assert "2000000" in repr(store)
+            loaded = store.load_attribute("data", [-1, 999_999, 5], num_threads=1)
+            store.explain("data", [-1], transform=Downscale(2))
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        np.testing.assert_array_equal(loaded[:, 0, 0], [7, 7, 0])
+        assert peak < 4e6  # a number for each frame would take 16 MB
+
+    def test_a_few_frames_of_a_million_are_those(self, million):
+        store = CXIStore(million)
+        lazy = store["data"]
+        assert lazy[10**6 - 1, 1, 1] == lazy[-1, 3, 3] == 7
+        assert not lazy[10**6 : 10**6 + 3].any()
+        assert len(store.load_attribute("data", slice(None, None, 400_000))) == 5
