@@ -159,10 +159,10 @@ class Catalogue:
         ]
         for attr in self.protocol:
             found = self.found(attr)
-            for number, one in found.items():
-                if one.error is not None:
-                    problems.append(Problem(attr, names[number], str(one.error)))
-            if not found or any(one.error for one in found.values()) or not self.is_indexed(attr):
+            faulty = {n: one.error for n, one in found.items() if one.error is not None}
+            problems += [Problem(attr, names[n], str(error)) for n, error in faulty.items()]
+            # Whether files agree can only be told when each can be read.
+            if not found or faulty or any(self._opened.values()) or not self.is_indexed(attr):
                 continue
             try:
                 index = self.index(attr)

@@ -37,8 +37,10 @@ class Load:
         Where its frames lie.
     recipes : tuple of Recipe
         What happens to the pixels of each part of the index.
-    numbers : ndarray of int64
-        The frames, in the order asked for.
+    numbers : ndarray of int64 or None
+        The frames, in the order asked for; all when None.
+    count : int
+        How many they are.
     squeeze : bool
         Whether the result drops the frame axis (scalars and frames).
     shape : tuple of int
@@ -52,7 +54,8 @@ class Load:
     attr: str
     index: FrameIndex
     recipes: tuple[Recipe, ...]
-    numbers: NDArray[np.int64]
+    numbers: NDArray[np.int64] | None
+    count: int
     squeeze: bool
     shape: tuple[int, ...]
     grid: tuple[int, ...]
@@ -103,7 +106,7 @@ def prepare(
     if squeeze:
         one = catalogue.single(attr, source)
         index = FrameIndex.of([Part(one.file, one.datasets[0], 1, False)])
-        numbers = np.zeros(1, np.int64)
+        numbers = None
     else:
         if source is not None:
             raise ValueError(
@@ -113,7 +116,8 @@ def prepare(
         index = catalogue.index(attr)
         if index.mismatch is not None and idxs is not None:
             raise LayoutError(f"{attr!r} cannot be indexed by frame: {index.mismatch}")
-        numbers = frame_numbers(idxs, index.total, repr(attr))
+        # All frames are not listed before they are read: there may be very many.
+        numbers = None if idxs is None else frame_numbers(idxs, index.total, repr(attr))
     shape = index.frame_shape
     steps, result_shape = (
         _steps(attr, shape, ss_idxs, fs_idxs, transform)
@@ -132,9 +136,10 @@ def prepare(
         )
         common = recipe.common_dtype(recipes, stored)
         recipes = tuple(replace(one, dtype=common) for one in recipes)
-    whole = result_shape if squeeze else (len(numbers), *result_shape)
+    count = index.total if numbers is None else len(numbers)
+    whole = result_shape if squeeze else (count, *result_shape)
     grid = (*shape[:-2], *steps[-1].shape) if steps else shape
-    return Load(attr, index, recipes, numbers, squeeze, whole, grid, common)
+    return Load(attr, index, recipes, numbers, count, squeeze, whole, grid, common)
 
 
 def steps_of(attr: str, transform: Transform, shape: tuple[int, ...]) -> tuple[Step, ...]:
@@ -175,11 +180,11 @@ def run(
     """Do a load that was prepared, into `out` or a new array."""
     if load.is_text:
         return _text(catalogue, load, out)
-    if load.is_static and out is None and len(load.numbers):
-        once = replace(load, numbers=load.numbers[:1], shape=(1, *load.shape[1:]))
+    if load.is_static and out is None and load.count:
+        once = replace(load, numbers=np.zeros(1, np.int64), count=1, shape=(1, *load.shape[1:]))
         return np.broadcast_to(run(catalogue, once, out=_empty(once)), load.shape)
     result = _empty(load) if out is None else _checked_out(out, load)
-    frames = _as_frames(result, (len(load.numbers), *load.grid))
+    frames = _as_frames(result, (load.count, *load.grid))
     _read(catalogue, load, frames, num_threads, verbose)
     if not np.may_share_memory(frames, result):
         result[...] = frames.reshape(result.shape)
@@ -195,14 +200,15 @@ def _read(
 ) -> None:
     threads = count_threads(num_threads)
     with tqdm(
-        total=len(load.numbers),
+        total=load.count,
         desc=f"Loading {load.attr}",
         unit="frame",
         delay=_BAR_DELAY,
         disable=not verbose or load.squeeze,
     ) as bar:
+        numbers = np.arange(load.count) if load.numbers is None else load.numbers
         engine.read_frames(
-            catalogue.files, load.index, load.recipes, load.numbers, out, threads, bar.update
+            catalogue.files, load.index, load.recipes, numbers, out, threads, bar.update
         )
 
 
@@ -249,7 +255,9 @@ def _text(catalogue: Catalogue, load: Load, out: NDArray[Any] | None) -> Any:
     pieces = [engine.read_text(catalogue.files, part.stored) for part in load.index.parts]
     if load.squeeze:
         return pieces[0] if np.ndim(pieces[0]) or isinstance(pieces[0], str) else pieces[0][()]
-    result = np.concatenate([np.atleast_1d(piece) for piece in pieces])[load.numbers]
+    result = np.concatenate([np.atleast_1d(piece) for piece in pieces])
+    if load.numbers is not None:
+        result = result[load.numbers]
     if out is not None:
         _checked_out(out, load)[...] = result
         return out

@@ -112,7 +112,7 @@ def explanation(load: Load) -> str:
     if load.squeeze:
         head = f"{load.attr}: {load.shape} {load.dtype}"
     else:
-        head = f"{load.attr}: {len(load.numbers)} of {load.index.total} frames, {load.shape} "
+        head = f"{load.attr}: {load.count} of {load.index.total} frames, {load.shape} "
         head += f"{load.dtype}, {np.prod(load.shape, dtype=np.int64) * load.dtype.itemsize:,} bytes"
     lines = [head]
     for number, part in enumerate(load.index.parts):

@@ -147,4 +147,7 @@ def _candidates(target: str, linking: str) -> Iterator[str]:
     for prefix in filter(None, os.environ.get("HDF5_EXT_PREFIX", "").split(":")):
         yield str(Path(prefix.replace("${ORIGIN}", str(folder))) / target)
     yield str(folder / target)
+    behind = Path(os.path.realpath(linking)).parent
+    if behind != folder:
+        yield str(behind / target)  # beside the file that a symbolic link stands for
     yield str(Path.cwd() / target)
