@@ -2,17 +2,34 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from .errors import FrameIndexError
-
-if TYPE_CHECKING:
-    from .store import CXIStore
+from .protocol import CXIProtocol
 
 __all__ = ["LazyArray"]
+
+
+class Loads(Protocol):
+    """What is asked of a store."""
+
+    @property
+    def protocol(self) -> CXIProtocol:
+        """The protocol, which tells an attribute's kind."""
+
+    def describe(self, attr: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
+        """Return shape and dtype."""
+
+    def is_indexed(self, attr: str) -> bool:
+        """Tell whether there is a frame axis."""
+
+    @property
+    def load_attribute(self) -> Callable[..., Any]:
+        """Read; see :meth:`CXIStore.load_attribute`."""
 
 
 class LazyArray:
@@ -21,7 +38,7 @@ class LazyArray:
     Parameters
     ----------
     store : CXIStore
-        The store.
+        What reads it.
     attr : str
         The attribute.
 
@@ -33,7 +50,7 @@ class LazyArray:
         The type that its values come in.
     """
 
-    def __init__(self, store: CXIStore, attr: str) -> None:
+    def __init__(self, store: Loads, attr: str) -> None:
         self._store = store
         self._attr = attr
         self.shape, self.dtype = store.describe(attr)
