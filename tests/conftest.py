@@ -45,11 +45,3 @@ def doctest_names(tmp_path_factory) -> dict[str, object]:
 @pytest.fixture(autouse=True, scope="session")
 def _names_for_doctests(doctest_namespace, doctest_names):
     doctest_namespace.update(doctest_names)
-
-
-@pytest.fixture
-def stray_free(tmp_path):
-    """Check after the test that a save left no file of its own beside the others."""
-    yield
-    strays = [path.name for path in tmp_path.rglob("*") if path.suffix not in (".cxi", ".h5", "")]
-    assert strays == []

@@ -260,6 +260,15 @@ class TestHandles:
         assert "closed" in repr(store)
 
     @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="counts descriptors in /proc")
+    def test_files_are_opened_when_they_are_asked_for(self, tmp_path):
+        names = factory.many_files(tmp_path, [frames(1)] * 5)
+        before = len(list(Path("/proc/self/fd").iterdir()))
+        store = CXIStore(names)
+        assert len(list(Path("/proc/self/fd").iterdir())) == before
+        assert store.file_dict[names[3]].filename == names[3]
+        assert len(list(Path("/proc/self/fd").iterdir())) == before + 1
+
+    @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="counts descriptors in /proc")
     def test_close_leaves_no_descriptor_open(self, tmp_path):
         names = factory.many_files(tmp_path, [frames(1)] * 5)
         before = len(list(Path("/proc/self/fd").iterdir()))

@@ -119,7 +119,7 @@ def transforms(draw, shape, depth=2):
     parts = []
     for _ in range(draw(st.integers(2, 3))):
         parts.append(draw(transforms(shape, depth - 1)))
-        shape = parts[-1].forward(np.empty(shape)).shape
+        shape = parts[-1].forward(np.zeros(shape)).shape
     return ComposeTransforms(parts)
 
 
