@@ -69,7 +69,7 @@ def chains(draw, shape, *, bins=False, users=False, depth=2):
     else:
         assume(min(shape) > 0)
         transform = Diagonal(draw(st.integers(0, 2)))
-    return transform, one_by_one(transform, np.empty(shape)).shape
+    return transform, one_by_one(transform, np.zeros(shape)).shape
 
 
 def one_by_one(transform, frames):
