@@ -8,28 +8,30 @@
 enum { DEFAULT_BYTES = 8192, LEAST_ELEMENTS = 128 };
 
 /* A header may announce larger blocks than the filter's parameters; up to this they are read. */
-enum { BLOCK_ALLOWED = 1 << 20 };
+enum { BLOCK_ALLOWED = 1 << 18 };
 
-static size_t announced_block(const struct cxi_filter *filter)
+/* Scratch is used from a line's begin, and decoders go past a block's end. */
+enum { LINE = 64, AROUND = LINE + CXI_LZ4_SLACK };
+
+/* Too many bytes for a size_t are more than any chunk's, and that is all that matters. */
+static size_t block_size(size_t elements, uint32_t element)
 {
-    size_t elements = filter->block;
     if (elements == 0) {
-        elements = DEFAULT_BYTES / filter->element / 8 * 8;
+        elements = DEFAULT_BYTES / element / 8 * 8;
         if (elements < LEAST_ELEMENTS)
             elements = LEAST_ELEMENTS;
     }
-    /* Below 2^64: both factors came from 32 bits. */
-    return elements * filter->element;
+    return elements > SIZE_MAX / element ? SIZE_MAX : elements * element;
 }
 
 size_t cxi_bshuf_scratch(const struct cxi_filter *filter, size_t chunk_bytes)
 {
     if (filter->codec == CXI_CODEC_NONE || filter->element == 0)
         return 0;
-    size_t block = announced_block(filter);
+    size_t block = block_size(filter->block, filter->element);
     if (block < BLOCK_ALLOWED)
         block = BLOCK_ALLOWED;
-    return block < chunk_bytes ? block : chunk_bytes;
+    return (block < chunk_bytes ? block : chunk_bytes) + AROUND;
 }
 
 /* Sets bytes to those of the part that comes next. */
@@ -52,7 +54,7 @@ int cxi_bshuf_open(struct cxi_bshuf *it, struct cxi_decoder *decoder,
     memset(it, 0, sizeof *it);
     if (filter->element == 0 || filter->block % 8)
         return CXI_BAD_FILTER;
-    it->block_bytes = announced_block(filter);
+    it->block_bytes = block_size(filter->block, filter->element);
     it->end = src + src_len;
     if (filter->codec == CXI_CODEC_NONE) {
         if (src_len != chunk_bytes)
@@ -64,16 +66,18 @@ int cxi_bshuf_open(struct cxi_bshuf *it, struct cxi_decoder *decoder,
             return CXI_WRONG_SIZE;
         it->block_bytes = cxi_big_endian_32(src + 8);
         src += 12;
-        if (it->block_bytes == 0 || it->block_bytes % ((size_t)8 * filter->element))
+        if (it->block_bytes % ((uint64_t)8 * filter->element))
             return CXI_BAD_HEADER;
-        if ((it->block_bytes < chunk_bytes ? it->block_bytes : chunk_bytes) > scratch_len)
+        if (it->block_bytes == 0)  /* the reference takes that for the default, too */
+            it->block_bytes = block_size(0, filter->element);
+        if ((it->block_bytes < chunk_bytes ? it->block_bytes : chunk_bytes) + AROUND > scratch_len)
             return CXI_BLOCK_TOO_LARGE;
+        it->scratch = scratch + (-(uintptr_t)scratch % LINE);
     }
     if (chunk_bytes % filter->element)
         return CXI_WRONG_SIZE;
     it->decoder = decoder;
     it->src = src;
-    it->scratch = scratch;
     it->total = chunk_bytes;
     it->element = filter->element;
     it->codec = filter->codec;
@@ -81,14 +85,21 @@ int cxi_bshuf_open(struct cxi_bshuf *it, struct cxi_decoder *decoder,
     return CXI_DECODED;
 }
 
-/* One block's stored bytes to bit planes at *planes. */
-static int unpack(struct cxi_bshuf *it, const char *src, size_t len, const char **planes)
+/* One block's stored bytes to bit planes at *planes; *used as in cxi_unshuffle. */
+static int unpack(struct cxi_bshuf *it, const char *src, size_t len, const char **planes,
+                  size_t *used)
 {
     *planes = it->codec == CXI_CODEC_NONE ? src : it->scratch;
+    *used = it->element;
     switch (it->codec) {
     case CXI_CODEC_NONE:
         return CXI_DECODED;
     case CXI_CODEC_LZ4:
+        if ((size_t)(it->end - src) - len >= CXI_LZ4_SLACK
+            && it->decoder->unshuffle->lz4(src, len, it->scratch, it->bytes,
+                                           it->bytes / it->element, used))
+            return CXI_DECODED;
+        *used = it->element;
         return cxi_lz4_block(src, len, it->scratch, it->bytes);
     case CXI_CODEC_ZSTD:
         return cxi_zstd_block(it->decoder, src, len, it->scratch, it->bytes);
@@ -100,7 +111,7 @@ static int unpack(struct cxi_bshuf *it, const char *src, size_t len, const char 
 int cxi_bshuf_next(struct cxi_bshuf *it, char *dst)
 {
     const char *src = it->src, *planes;
-    size_t stored = it->bytes;
+    size_t stored = it->bytes, used;
     /* Whole groups of 8 are compressed; the last few elements never are. */
     const int raw = it->bytes < (size_t)8 * it->element;
     if (it->bytes == 0)
@@ -116,11 +127,11 @@ int cxi_bshuf_next(struct cxi_bshuf *it, char *dst)
     if (raw && dst) {
         memcpy(dst, src, stored);
     } else if (dst) {
-        const int status = unpack(it, src, stored, &planes);
+        const int status = unpack(it, src, stored, &planes, &used);
         if (status)
             return status;
         cxi_unshuffle(it->decoder->unshuffle, planes, dst, it->bytes / it->element, it->element,
-                      it->element);
+                      used);
     }
     it->src = src + stored;
     it->offset += it->bytes;

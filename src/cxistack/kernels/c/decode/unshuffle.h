@@ -2,7 +2,7 @@
 #ifndef CXISTACK_UNSHUFFLE_H
 #define CXISTACK_UNSHUFFLE_H
 
-#include <stddef.h>
+#include "lz4_planes.h"
 
 /* n elements, a multiple of 8. Plane p of src, n / 8 bytes long, holds bit p % 8 of byte p / 8 of
  * all elements. Only the planes of the first used bytes are read, the other bytes are zero. */
@@ -13,6 +13,7 @@ struct cxi_unshuffle {
     const char *name;
     cxi_unshuffle_size size[4];  /* elements of 1, 2, 4 and 8 bytes */
     cxi_unshuffle_size any;
+    cxi_lz4_planes lz4;
 };
 
 extern const struct cxi_unshuffle cxi_unshuffle_portable;

@@ -129,4 +129,5 @@ const struct cxi_unshuffle cxi_unshuffle_avx2 = {
     .name = "avx2",
     .size = {planes_1, planes_2, planes_4, planes_8},
     .any = planes_any,
+    .lz4 = cxi_lz4_planes_avx2,
 };

@@ -142,4 +142,5 @@ const struct cxi_unshuffle cxi_unshuffle_gfni = {
     .name = "gfni",
     .size = {planes_1, planes_2, planes_4, planes_8},
     .any = planes_any,
+    .lz4 = cxi_lz4_planes_gfni,
 };
