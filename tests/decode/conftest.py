@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import h5py
+import hdf5plugin  # noqa: F401 - its filters are registered by importing it
 import numpy as np
 from numpy.typing import NDArray
 

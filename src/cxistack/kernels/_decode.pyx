@@ -13,6 +13,13 @@ cdef extern from "decode/unshuffle.h" nogil:
         const cxi_unshuffle *table, const char *src, char *dst, size_t n, size_t element,
         size_t used) noexcept
 
+cdef extern from "decode/filters.h" nogil:
+    int cxi_lz4_block(const char *src, size_t len, char *dst, size_t size) noexcept
+
+cdef extern from "decode/lz4_planes.h" nogil:
+    cdef enum:
+        CXI_LZ4_SLACK
+
 
 NAMES = {
     CXI_DEFLATE: "deflate",
@@ -228,6 +235,44 @@ def unshuffle(const unsigned char[::1] planes, size_t element, level, used=None)
         cxi_unshuffle_block(tables[which], <const char *>&planes[0], PyBytes_AS_STRING(out), n,
                             element, element if used is None else used)
     return out
+
+
+def lz4_planes(const unsigned char[::1] block, size_t size, size_t element, level):
+    """Decode an LZ4 block of bit planes by the stride decoder, and by liblz4.
+
+    Parameters
+    ----------
+    block : bytes-like
+        The block.
+    size : int
+        Bytes it decodes to: whole groups of 8 elements.
+    element : int
+        Bytes in an element.
+    level : str
+        One of `unshuffle_levels`.
+
+    Returns
+    -------
+    ours, liblz4s : bytes or None
+        None where the decoder refused; ours may when liblz4 does not.
+    """
+    cdef const cxi_unshuffle *tables[3]
+    cdef int which = unshuffle_levels().index(level)
+    cdef size_t used, length = block.shape[0]
+    cdef bytes padded = bytes(block) + bytes(CXI_LZ4_SLACK)
+    cdef bytes out = PyBytes_FromStringAndSize(NULL, size + CXI_LZ4_SLACK)
+    cdef bytes reference = PyBytes_FromStringAndSize(NULL, size)
+    ours = theirs = None
+    if element == 0 or size == 0 or size % (8 * element):
+        raise ValueError("Bit planes hold whole groups of 8 elements")
+    cxi_unshuffles(tables)
+    if tables[which].lz4(PyBytes_AS_STRING(padded), length, PyBytes_AS_STRING(out), size,
+                         size // element, &used):
+        ours = out[:used * (size // element)].ljust(size, b"\0")
+    if cxi_lz4_block(PyBytes_AS_STRING(padded), length, PyBytes_AS_STRING(reference),
+                     size) == CXI_DECODED:
+        theirs = reference
+    return ours, theirs
 
 
 def decoders():
