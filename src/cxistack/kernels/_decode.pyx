@@ -15,6 +15,9 @@ cdef extern from "decode/unshuffle.h" nogil:
 
 cdef extern from "decode/filters.h" nogil:
     int cxi_lz4_block(const char *src, size_t len, char *dst, size_t size) noexcept
+    int cxi_zstd_block(cxi_decoder *decoder, const char *src, size_t len, char *dst,
+                       size_t size) noexcept
+    uint32_t cxi_big_endian_32(const char *at) noexcept
 
 cdef extern from "decode/lz4_planes.h" nogil:
     cdef enum:
@@ -119,6 +122,31 @@ cdef class Decoder:
             status = cxi_decode_chunk(&self._c, &self.pipeline.c, filter_mask, src, chunk.shape[0],
                                       dst, out.shape[0], self._scratch,
                                       self.pipeline.scratch_bytes)
+        return status
+
+    def codec_alone(self, const unsigned char[::1] chunk):
+        """Let the library decode a whole bitshuffled chunk's blocks, and no more: for benchmarks.
+
+        Parameters
+        ----------
+        chunk : bytes-like
+            What bitshuffle with a codec, the only filter, made; it is trusted.
+        """
+        cdef const char *src = <const char *>&chunk[12]
+        cdef cxi_filter *f = &self.pipeline.c.filter[0]
+        cdef size_t block = cxi_big_endian_32(src - 4), left = self.pipeline.nbytes
+        cdef size_t eight = 8 * <size_t>f.element
+        cdef int status = 0
+        with nogil:
+            while left >= eight and status == 0:
+                block = min(block, left // eight * eight)
+                if f.codec == CXI_CODEC_LZ4:
+                    status = cxi_lz4_block(src + 4, cxi_big_endian_32(src), self._scratch, block)
+                else:
+                    status = cxi_zstd_block(&self._c, src + 4, cxi_big_endian_32(src),
+                                            self._scratch, block)
+                src += 4 + cxi_big_endian_32(src)
+                left -= block
         return status
 
     def blocks(self, const unsigned char[::1] chunk, wanted):
