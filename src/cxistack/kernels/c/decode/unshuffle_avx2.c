@@ -52,21 +52,32 @@ static inline void store(char *low, char *high, __m256i value)
     _mm_storeu_si128((__m128i *)high, _mm256_extracti128_si256(value, 1));
 }
 
-/* Bytes of 16 elements in each lane, from `element` planes, to elements. */
-static inline void interleave(__m256i *x, size_t element, char *low, char *high)
+/* x[b] and x[b + width / 2] belong together, in every `width` of x: interleaved so, from the whole
+ * element down to pairs, the order of bytes comes out right. */
+static inline __attribute__((always_inline)) void weave(__m256i *x, size_t element, size_t width)
 {
     __m256i y[8];
-    for (size_t width = element; width > 1; width /= 2) {
-        /* x[b] and x[b + width / 2] belong together: so the order of bytes comes out right. */
-        const size_t parts = element / width, half = width / 2;
-        for (size_t part = 0; part < parts; part++)
-            for (size_t b = 0; b < half; b++) {
-                const __m256i p = x[part * width + b], q = x[part * width + b + half];
-                y[2 * part * half + b] = _mm256_unpacklo_epi8(p, q);
-                y[(2 * part + 1) * half + b] = _mm256_unpackhi_epi8(p, q);
-            }
-        memcpy(x, y, element * sizeof *x);
-    }
+    const size_t half = width / 2;
+    for (size_t part = 0; part < element; part += width)
+        for (size_t b = 0; b < half; b++) {
+            const __m256i p = x[part + b], q = x[part + b + half];
+            y[part + b] = _mm256_unpacklo_epi8(p, q);
+            y[part + half + b] = _mm256_unpackhi_epi8(p, q);
+        }
+    for (size_t b = 0; b < element; b++)
+        x[b] = y[b];
+}
+
+/* Bytes of 16 elements in each lane, from `element` planes, to elements. */
+static inline __attribute__((always_inline)) void interleave(__m256i *x, size_t element,
+                                                             char *low, char *high)
+{
+    if (element > 1)
+        weave(x, element, element);
+    if (element > 2)
+        weave(x, element, element / 2);
+    if (element > 4)
+        weave(x, element, element / 4);
     for (size_t i = 0; i < element; i++)
         store(low + 16 * i, high + 16 * i, x[i]);
 }

@@ -55,21 +55,32 @@ static inline __m512i transpose_bits(__m512i matrix)
                                          0);
 }
 
-/* Bytes of 64 elements, from `element` planes, to elements. */
-static inline void interleave(__m512i *x, size_t element, char *to)
+/* x[b] and x[b + width / 2] belong together, in every `width` of x: interleaved so, from the whole
+ * element down to pairs, the order of bytes comes out right. */
+static inline __attribute__((always_inline)) void weave(__m512i *x, size_t element, size_t width)
 {
     __m512i y[8];
-    for (size_t width = element; width > 1; width /= 2) {
-        /* x[b] and x[b + width / 2] belong together: so the order of bytes comes out right. */
-        const size_t parts = element / width, half = width / 2;
-        for (size_t part = 0; part < parts; part++)
-            for (size_t b = 0; b < half; b++) {
-                const __m512i p = x[part * width + b], q = x[part * width + b + half];
-                y[2 * part * half + b] = _mm512_unpacklo_epi8(p, q);
-                y[(2 * part + 1) * half + b] = _mm512_unpackhi_epi8(p, q);
-            }
-        memcpy(x, y, element * sizeof *x);
-    }
+    const size_t half = width / 2;
+    for (size_t part = 0; part < element; part += width)
+        for (size_t b = 0; b < half; b++) {
+            const __m512i p = x[part + b], q = x[part + b + half];
+            y[part + b] = _mm512_unpacklo_epi8(p, q);
+            y[part + half + b] = _mm512_unpackhi_epi8(p, q);
+        }
+    for (size_t b = 0; b < element; b++)
+        x[b] = y[b];
+}
+
+/* Bytes of 64 elements, from `element` planes, to elements. */
+static inline __attribute__((always_inline)) void interleave(__m512i *x, size_t element,
+                                                             char *to)
+{
+    if (element > 1)
+        weave(x, element, element);
+    if (element > 2)
+        weave(x, element, element / 2);
+    if (element > 4)
+        weave(x, element, element / 4);
     for (size_t i = 0; i < element; i++)
         _mm512_storeu_si512(to + 64 * i, x[i]);
 }
