@@ -1,0 +1,44 @@
+/* One function per filter: undoes it for src, within capacity bytes at dst. */
+#ifndef CXISTACK_DECODE_FILTERS_H
+#define CXISTACK_DECODE_FILTERS_H
+
+#include "decode.h"
+
+/* Where a filter writes. The decoded size must be exactly capacity when exact is set, else it may
+ * be less; size is set to it. */
+struct cxi_room {
+    char *dst;
+    size_t capacity;
+    int exact;
+    size_t size;
+};
+
+int cxi_undo_deflate(struct cxi_decoder *decoder, const char *src, size_t len,
+                     struct cxi_room *room);
+int cxi_undo_zstd(struct cxi_decoder *decoder, const char *src, size_t len, struct cxi_room *room);
+int cxi_undo_lz4(const char *src, size_t len, struct cxi_room *room);
+int cxi_undo_shuffle(size_t element, const char *src, size_t len, struct cxi_room *room);
+int cxi_undo_bitshuffle(struct cxi_decoder *decoder, const struct cxi_filter *filter,
+                        const char *src, size_t len, struct cxi_room *room, char *scratch,
+                        size_t scratch_len);
+
+/* Checks, and takes the checksum off: there is nothing to write. */
+int cxi_check_fletcher32(const char *src, size_t *len);
+
+/* Blocks of the two codecs, to exactly size bytes. */
+int cxi_lz4_block(const char *src, size_t len, char *dst, size_t size);
+int cxi_zstd_block(struct cxi_decoder *decoder, const char *src, size_t len, char *dst,
+                   size_t size);
+
+static inline uint32_t cxi_big_endian_32(const char *at)
+{
+    const unsigned char *b = (const unsigned char *)at;
+    return (uint32_t)b[0] << 24 | (uint32_t)b[1] << 16 | (uint32_t)b[2] << 8 | b[3];
+}
+
+static inline uint64_t cxi_big_endian_64(const char *at)
+{
+    return (uint64_t)cxi_big_endian_32(at) << 32 | cxi_big_endian_32(at + 4);
+}
+
+#endif
