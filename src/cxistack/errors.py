@@ -14,6 +14,7 @@ __all__ = [
     "CXIError",
     "CastError",
     "ClosedStoreError",
+    "FileChangedError",
     "FrameIndexError",
     "LayoutError",
     "LinkError",
@@ -50,6 +51,10 @@ class LinkError(CXIError, OSError):
 
 class StorageError(CXIError, OSError):
     """A file or a dataset cannot be read or written; names it and the cause."""
+
+
+class FileChangedError(StorageError):
+    """A file is not what it was when it was opened: somebody writes to it."""
 
 
 class FrameIndexError(CXIError, IndexError):

@@ -16,6 +16,7 @@ from .read import engine, recipe
 from .read.frames import FrameSelection, frame_numbers
 from .read.index import FrameIndex, Part
 from .read.recipe import Casting, Recipe
+from .read.route import routes
 from .transform import Transform
 from .view import Bin, Step, fold, view_of_indices
 
@@ -207,8 +208,10 @@ def _read(
         disable=not verbose or load.squeeze,
     ) as bar:
         numbers = np.arange(load.count) if load.numbers is None else load.numbers
+        kind = catalogue.protocol.get_kind(load.attr)
+        ways = routes(catalogue.files, load.index, numbers, kind, load.dtype)
         engine.read_frames(
-            catalogue.files, load.index, load.recipes, numbers, out, threads, bar.update
+            catalogue.files, load.index, load.recipes, ways, numbers, out, threads, bar.update
         )
 
 

@@ -16,14 +16,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import h5py
 import hdf5plugin  # noqa: F401  (registers the filters of the field with HDF5)
 
-from ..errors import ClosedStoreError, StorageError
+from ..errors import ClosedStoreError, FileChangedError, StorageError
 
-__all__ = ["Files", "forget"]
+__all__ = ["Files", "Stamp", "forget", "most_open"]
 
 # Handles inherited through a fork. Closing one in the child would release the parent's file lock,
 # so they are kept, never used and never closed.
@@ -31,23 +31,32 @@ _inherited: list[Any] = []
 _all_files: weakref.WeakSet[Files] = weakref.WeakSet()
 
 
-def _most_open() -> int:
-    """How many files one :class:`Files` keeps open: a share of the process's descriptors."""
+def most_open() -> int:
+    """Return how many files are kept open at a time: a share of the process's descriptors."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return 256 if soft == resource.RLIM_INFINITY else max(4, min(256, soft // 4))
+
+
+class Stamp(NamedTuple):
+    """What tells that a file is still the one that was opened, and unchanged."""
+
+    device: int
+    inode: int
+    size: int
+    mtime_ns: int
 
 
 @dataclass
 class _Handle:
     h5: Any
-    stamp: tuple[int, int, int, int]
+    stamp: Stamp
     users: int = 0
     pinned: bool = False
 
 
-def _stamp(path: str) -> tuple[int, int, int, int]:
+def _stamp(path: str) -> Stamp:
     status = Path(path).stat()
-    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+    return Stamp(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
 
 
 class Files:
@@ -69,6 +78,7 @@ class Files:
 
     def _reset(self) -> None:
         self._open: OrderedDict[str, _Handle] = OrderedDict()
+        self._known: dict[object, tuple[Stamp, Any]] = {}
         self._lock = threading.RLock()
         self._pid = os.getpid()
 
@@ -97,6 +107,38 @@ class Files:
         handle.pinned = True
         return handle.h5
 
+    def stamp(self, path: str) -> Stamp:
+        """Return what the file at `path` was when the handle on it was opened."""
+        handle = self._borrow(path)
+        handle.users -= 1
+        return handle.stamp
+
+    def recall(self, key: tuple[str, int]) -> Any:
+        """Return what was noted of an object in file ``key[0]``, or None: nothing that holds."""
+        stamp, note = self._known.get(key, (None, None))
+        return note if stamp is not None and stamp == self.stamp(key[0]) else None
+
+    def note(self, key: tuple[str, int], note: Any) -> None:
+        """Note something of an object in file ``key[0]`` for as long as the file is unchanged."""
+        self._known[key] = (self.stamp(key[0]), note)
+
+    @contextmanager
+    def descriptor(self, path: str, stamp: Stamp) -> Iterator[int]:
+        """Lend a descriptor on the file at `path`, which must still be as `stamp` says.
+
+        Raises
+        ------
+        FileChangedError
+            The file was replaced or changed, before or while the descriptor was lent.
+        """
+        number = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            _check_stamp(number, path, stamp)
+            yield number
+            _check_stamp(number, path, stamp)
+        finally:
+            os.close(number)
+
     def by_name(self) -> Mapping[str, Any]:
         """Return a mapping from each file's name to its handle, opened when it is looked up."""
         return _Handles(self)
@@ -122,7 +164,7 @@ class Files:
     def _evict(self) -> None:
         """Close the handles longest unused until one more may be opened; caller holds the lock."""
         idle = [path for path, h in self._open.items() if not h.users and not h.pinned]
-        for path in idle[: max(0, len(self._open) - _most_open() + 1)]:
+        for path in idle[: max(0, len(self._open) - most_open() + 1)]:
             self._open.pop(path).h5.close()
 
     def release(self) -> None:
@@ -168,6 +210,13 @@ class _Handles(Mapping[str, Any]):
 
     def __len__(self) -> int:
         return len(self._files.names)
+
+
+def _check_stamp(descriptor: int, path: str, stamp: Stamp) -> None:
+    status = os.fstat(descriptor)
+    now = Stamp(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+    if now != stamp:
+        raise FileChangedError(f"{path} is not what it was when it was opened")
 
 
 def _open_for_reading(path: str) -> _Handle:

@@ -48,8 +48,8 @@ class Stored:
         Its type, as h5py gives it; ``object`` for text.
     storage : {"contiguous", "chunked", "compact", "virtual"}
         How HDF5 lays it out.
-    chunk : int
-        Rows of the first axis that lie in one chunk (1 where there are no chunks).
+    chunks : tuple of int or None
+        Shape of a chunk.
     filters : tuple of str
         Its filter pipeline.
     address : tuple
@@ -60,7 +60,7 @@ class Stored:
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
     storage: str
-    chunk: int
+    chunks: tuple[int, ...] | None
     filters: tuple[str, ...]
     address: tuple[str, int]
 
@@ -106,7 +106,7 @@ def describe(files: Files, place: Place, policy: LinkPolicy = "follow") -> Store
                 h5py.h5d.CHUNKED: "chunked",
                 h5py.h5d.COMPACT: "compact",
             }.get(layout, "virtual"),
-            chunk=dataset.chunks[0] if dataset.chunks else 1,
+            chunks=dataset.chunks,
             filters=tuple(
                 _FILTERS.get(code, f"filter {code}")
                 for code in (plist.get_filter(k)[0] for k in range(plist.get_nfilters()))

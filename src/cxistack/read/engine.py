@@ -1,33 +1,31 @@
-"""Doing a planned load: read a block, then view and cast it into its place. Decides nothing."""
+"""Doing a load: every part by its route, beside libhdf5 where that can be."""
 
 from __future__ import annotations
 
-import math
+import itertools
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import kernels
-from ..errors import CastError, CXIError, Offence, StorageError
+from ..errors import FileChangedError
 from ..hdf5.files import Files
-from ..hdf5.layout import Stored
-from ..view import Bin, FrameView, Step
-from .index import FrameIndex, Part
-from .plan import BLOCK_BYTES, Block, blocks
+from ..hdf5.storage import Bytes, ThroughH5py
+from ..view import FrameView
+from . import blockwise, direct
+from .blockwise import read_text
+from .index import FrameIndex
 from .recipe import Recipe
 
 __all__ = ["read_frames", "read_text"]
-
-Box = tuple[slice, slice] | None
 
 
 def read_frames(
     files: Files,
     index: FrameIndex,
     recipes: Sequence[Recipe],
+    routes: Sequence[Bytes],
     numbers: NDArray[np.int64],
     out: NDArray[Any],
     num_threads: int | None,
@@ -41,209 +39,68 @@ def read_frames(
         A value does not fit; names the first frame of the result with such a value, its first
         pixel and how many of its pixels do not fit. `out` is undefined.
     StorageError
-        HDF5 cannot read a block; names file, dataset and rows.
+        Bytes cannot be read or decoded; names file, dataset and rows or chunk.
     """
-    shape = index.frame_shape
-    boxes = [_box(recipe, shape) for recipe in recipes]
-    frame_bytes = max(
-        (
-            _box_pixels(box, shape) * part.stored.dtype.itemsize
-            for (box, _), part in zip(boxes, index.parts, strict=True)
-        ),
-        default=0,
+    places = np.arange(len(numbers))
+    try:
+        wanted, rest = _sort_out(index, recipes, routes, numbers)
+        if wanted:
+            recipe = recipes[0]
+            fits = direct.read(
+                files,
+                wanted,
+                _view(recipe, index.frame_shape),
+                out,
+                checked=recipe.casting == "checked",
+                num_threads=num_threads,
+                tick=tick,
+            )
+            if not fits:
+                rest = places  # the slower way finds out which value is the first
+        blockwise.read(files, index, recipes, routes, numbers[rest], rest, out, num_threads, tick)
+    except FileChangedError as error:
+        # Somebody writes to a file: addresses are good for nothing, HDF5 alone may read it.
+        through = [ThroughH5py(f"the file was changed while it was read ({error})")] * len(routes)
+        blockwise.read(
+            files, index, recipes, through, numbers, places, out, num_threads, lambda frames: None
+        )
+
+
+def _sort_out(
+    index: FrameIndex,
+    recipes: Sequence[Recipe],
+    routes: Sequence[Bytes],
+    numbers: NDArray[np.int64],
+) -> tuple[list[direct.Wanted], NDArray[np.intp]]:
+    """Return what is read beside libhdf5 in one pass, and the places of what is not."""
+    order = (
+        np.argsort(numbers, kind="stable")
+        if (np.diff(numbers) < 0).any()
+        else (np.arange(len(numbers)))
     )
-    reader = _Reader(files)
-    worst: CastError | None = None
-    limit = len(numbers)  # places from here on do not matter any more
-    for block in blocks(index, numbers, frame_bytes, BLOCK_BYTES):
-        block = block.before(limit)
-        if not len(block.dst):
+    ordered = numbers[order]
+    edges = np.searchsorted(ordered, index.offsets)
+    wanted, rest = [], []
+    for k, (first, last) in enumerate(itertools.pairwise(edges)):
+        if first == last:
             continue
-        part, recipe = index.parts[block.part], recipes[block.part]
-        box, steps = boxes[block.part]
-        if _is_plain(recipe, part, block, steps, out):
-            first = int(block.dst[0])
-            reader.read(part, block.start, block.stop, box, out[first : first + len(block.dst)])
-        else:
-            raw = reader.read(part, block.start, block.stop, box, None, _read_type(part, out.dtype))
-            inner = replace(recipe, steps=steps)
-            try:
-                _place(raw, block, inner, out, num_threads)
-            except CastError as error:
-                if error.offence is None:
-                    raise
-                # Blocks come in the order of the files; the error names the result's first frame.
-                limit, offence = _first_offence(raw, block, inner, out)
-                worst = _does_not_fit(part, block, limit, int(numbers[limit]), offence, out.dtype)
-        tick(len(block.dst))
-    if worst is not None:
-        raise worst
-
-
-def read_text(files: Files, stored: Stored) -> Any:
-    """Read a whole dataset of strings: a ``str``, or an object array of them."""
-    with files.reading(stored.place.filename) as h5:
-        return h5[stored.place.path].asstr()[()]
-
-
-def _place(
-    raw: NDArray[Any], block: Block, recipe: Recipe, out: NDArray[Any], num_threads: int | None
-) -> None:
-    """Turn the stored pixels of a block into those of the result, at their places in `out`."""
-    if recipe.is_one_pass:
-        pixels = recipe.steps[0].apply(raw) if recipe.steps else raw
-        kernels.gather(
-            pixels,
-            block.src,
-            at=block.dst,
-            out=out,
-            casting=recipe.casting,
-            num_threads=num_threads,
+        part, route = index.parts[k], routes[k]
+        if isinstance(route, ThroughH5py) or not recipes[k].is_one_pass:
+            rest.append(order[first:last])
+            continue
+        rows = ordered[first:last] - index.offsets[k]
+        if not part.has_frame_axis:
+            rows = np.zeros_like(rows)
+        wanted.append(
+            direct.Wanted(part.stored, route, rows, order[first:last], part.has_frame_axis)
         )
-        return
-    values = _values(kernels.gather(raw, block.src, num_threads=num_threads), recipe, num_threads)
-    kernels.gather(
-        values,
-        np.arange(len(values)),
-        at=block.dst,
-        out=out,
-        casting=recipe.casting,
-        num_threads=num_threads,
-    )
+    # What is left is read in the order asked for, so that the first error is the result's first.
+    return wanted, np.sort(np.concatenate(rest)) if rest else np.empty(0, np.intp)
 
 
-def _first_offence(
-    raw: NDArray[Any], block: Block, recipe: Recipe, out: NDArray[Any]
-) -> tuple[int, Offence]:
-    """Return the first place of the result whose pixels do not fit, and the offence there."""
-    for k in np.argsort(block.dst):
-        try:
-            _place(raw, block.only(int(k)), recipe, out, 1)
-        except CastError as error:
-            if error.offence is not None:
-                return int(block.dst[k]), error.offence
-    raise AssertionError("a cast failed for all frames together and for none of them alone")
-
-
-def _values(pixels: NDArray[Any], recipe: Recipe, num_threads: int | None) -> NDArray[Any]:
-    """Do what has to be done before the last cast, a pass for each step."""
-    if recipe.bad_bits is not None:
-        pixels = kernels.good_pixels(pixels, recipe.bad_bits, num_threads=num_threads)
-    elif recipe.via is not None:
-        pixels = kernels.cast(pixels, recipe.via, casting=recipe.casting, num_threads=num_threads)
-    for step in recipe.steps:
-        if isinstance(step, Bin):
-            pixels = kernels.bin(pixels, step.n, step.mode, num_threads=num_threads)
-        else:
-            pixels = step.apply(pixels)
-    return pixels
-
-
-def _box(recipe: Recipe, shape: tuple[int, ...]) -> tuple[Box, tuple[Step, ...]]:
-    """Return the part of each frame that must be read, and the steps left to do on it."""
-    if not recipe.steps:
-        return None, ()
-    first, *rest = recipe.steps
-    if isinstance(first, Bin):
-        return None, recipe.steps
-    box = first.bounds()
-    inner = first.within_bounds()
-    read_shape = tuple(axis.stop - axis.start for axis in box)
-    if isinstance(inner, FrameView) and inner.is_full(read_shape):
-        return box, tuple(rest)
-    return box, (inner, *rest)
-
-
-def _box_pixels(box: Box, shape: tuple[int, ...]) -> int:
-    if box is not None:
-        shape = (*shape[:-2], *(axis.stop - axis.start for axis in box))
-    return math.prod(shape)
-
-
-def _is_plain(
-    recipe: Recipe, part: Part, block: Block, steps: tuple[Step, ...], out: NDArray[Any]
-) -> bool:
-    """Tell whether HDF5 can put the block's pixels straight where they belong."""
-    return (
-        not steps
-        and recipe.bad_bits is None
-        and part.stored.dtype == out.dtype
-        and out.dtype.kind != "b"  # a byte other than 0 and 1 must become True
-        and out.flags.c_contiguous
-        and block.is_run
-    )
-
-
-def _read_type(part: Part, dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """Return the type to read in: the stored one, which our kernels swap and cast themselves.
-
-    They know no half floats; HDF5 widens these on the way, which changes no value.
-    """
-    stored = part.stored.dtype
-    is_half = stored.kind == "f" and stored.itemsize == 2
-    return np.dtype(np.float32) if is_half and dtype != stored else stored
-
-
-class _Reader:
-    """Reads blocks of rows through h5py, into one buffer that is used again."""
-
-    def __init__(self, files: Files) -> None:
-        self._files = files
-        self._buffer: NDArray[np.uint8] = np.empty(0, np.uint8)
-
-    def read(
-        self,
-        part: Part,
-        start: int,
-        stop: int,
-        box: Box,
-        into: NDArray[Any] | None,
-        dtype: np.dtype[Any] | None = None,
-    ) -> NDArray[Any]:
-        """Read the rows' `box` of each frame; the result has a frame axis always."""
-        stored = part.stored
-        frame = (
-            part.frame_shape
-            if box is None
-            else (*part.frame_shape[:-2], *(axis.stop - axis.start for axis in box))
-        )
-        if into is None:
-            into = self._array((stop - start, *frame), dtype or stored.dtype)
-        rows = (slice(start, stop),) if part.has_frame_axis else ()
-        source = rows if box is None else (*rows, Ellipsis, *box)
-        if into.size:
-            target = into if part.has_frame_axis else into.reshape(into.shape[1:])
-            try:
-                with self._files.reading(stored.place.filename) as h5:
-                    h5[stored.place.path].read_direct(target, source or None)
-            except CXIError:
-                raise
-            except (OSError, RuntimeError, ValueError, TypeError) as cause:
-                raise StorageError(
-                    f"{stored.place}, rows {start} to {stop - 1}, cannot be read: {cause}"
-                ) from cause
-        return into
-
-    def _array(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
-        needed = math.prod(shape) * dtype.itemsize
-        if self._buffer.nbytes < needed:
-            self._buffer = np.empty(needed, np.uint8)
-        return self._buffer[:needed].view(dtype).reshape(shape)
-
-
-def _does_not_fit(
-    part: Part, block: Block, place: int, number: int, offence: Offence, dtype: np.dtype[Any]
-) -> CastError:
-    where = str(part.stored.place)
-    if part.has_frame_axis:
-        row = block.start + int(block.src[np.flatnonzero(block.dst == place)[0]])
-        where = f"frame {number} (row {row} of {where})"
-    what = "pixel" if len(offence.pixel) > 1 else "value"
-    what = f"{what} does" if offence.count == 1 else f"{what}s do"
-    pixel = f" at {list(offence.pixel)} of the result's frame" if offence.pixel else ""
-    return CastError(
-        f"{where}: {offence.count} {what} not fit {dtype}; the first is {offence.value}{pixel}. "
-        f"Say dtype={part.stored.dtype.name!r} to keep the stored values, or casting='unsafe' to "
-        "cast as NumPy does",
-        replace(offence, frame=number),
-    )
+def _view(recipe: Recipe, shape: tuple[int, ...]) -> FrameView:
+    if recipe.steps:
+        step = recipe.steps[0]
+        assert isinstance(step, FrameView)
+        return step
+    return FrameView.full((shape[-2], shape[-1]))

@@ -61,7 +61,7 @@ def frame_numbers(idxs: FrameSelection, total: int, what: str) -> NDArray[np.int
                 f"boolean mask, not by {_describe(idxs)}"
             ) from None
     array = np.atleast_1d(array)
-    outside = (array >= total) | ((array < -total) if array.dtype.kind == "i" else False)
+    outside = (array >= total) | ((array < -total) if array.dtype.kind != "u" else False)
     if outside.any():
         raise FrameIndexError(
             f"frame {array[outside][0]} is out of bounds: {what} has {total} frames"

@@ -78,11 +78,12 @@ def blocks(
             yield Block(number, 0, 1, np.zeros(len(places), np.int64), places)
             continue
         rows = wanted[first:last] - index.offsets[number]
-        chunk_of = rows // part.stored.chunk
+        chunk = part.stored.chunks[0] if part.stored.chunks else 1
+        chunk_of = rows // chunk
         # A gap of whole chunks ends a block: what nobody wants is not read.
         for a, b in _runs(np.flatnonzero(np.diff(chunk_of) > 1)):
             b = len(rows) if b is None else b
-            yield from _bounded(number, rows[a:b], places[a:b], part.stored.chunk, most_rows)
+            yield from _bounded(number, rows[a:b], places[a:b], chunk, most_rows)
 
 
 def _runs(cuts: NDArray[np.intp]) -> Iterator[tuple[int, int | None]]:

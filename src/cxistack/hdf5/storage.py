@@ -1,0 +1,181 @@
+"""Where a dataset's bytes lie in its file, for reading beside libhdf5; or why that cannot be.
+
+The gate recognises what it knows and steps aside, with a reason, from all else.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from ..kernels._decode import Pipeline
+from .files import Files, Stamp
+from .layout import Stored
+
+__all__ = ["Bytes", "Chunked", "Contiguous", "ThroughH5py", "locate_bytes"]
+
+
+@dataclass(frozen=True)
+class Contiguous:
+    """All bytes in one piece.
+
+    Attributes
+    ----------
+    stamp : Stamp
+        What the file was when this was found.
+    offset : int or None
+        Where in the file; None: nothing was ever written, all is the fill value.
+    fill : numpy.ndarray, 0-D
+        The fill value.
+    """
+
+    stamp: Stamp
+    offset: int | None
+    fill: NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Chunked:
+    """Bytes in chunks, of which the table says where each is.
+
+    Attributes
+    ----------
+    stamp : Stamp
+        What the file was when this was found.
+    chunk : tuple of int
+        Shape of a chunk.
+    grid : tuple of int
+        How many chunks there are along each axis.
+    pipeline : Pipeline or None
+        What decodes a chunk; None where chunks are stored as they are.
+    address, size : ndarray of int64, flat over the grid
+        Where each stored chunk is, and its bytes; address -1: not stored, all is the fill value.
+    mask : ndarray of uint32, flat over the grid
+        Filters that were skipped for this chunk, by position.
+    fill : numpy.ndarray, 0-D
+        The fill value.
+    """
+
+    stamp: Stamp
+    chunk: tuple[int, ...]
+    grid: tuple[int, ...]
+    pipeline: Pipeline | None
+    address: NDArray[np.int64]
+    size: NDArray[np.int64]
+    mask: NDArray[np.uint32]
+    fill: NDArray[Any]
+
+
+@dataclass(frozen=True)
+class ThroughH5py:
+    """Bytes that only libhdf5 is to read, and why."""
+
+    reason: str
+
+
+Bytes = Contiguous | Chunked | ThroughH5py
+
+
+def locate_bytes(files: Files, stored: Stored) -> Bytes:
+    """Find out where the bytes of a dataset lie; once, as long as the file stays as it is."""
+    known: Bytes | None = files.recall(stored.address)
+    if known is None:
+        known = _find_bytes(files, stored)
+        files.note(stored.address, known)
+    return known
+
+
+def _find_bytes(files: Files, stored: Stored) -> Bytes:
+    place = stored.place
+    with files.reading(place.filename) as h5:
+        dataset = h5[place.path]
+        reason = _obstacle(h5, dataset, stored)
+        if reason is not None:
+            return ThroughH5py(reason)
+        plist = dataset.id.get_create_plist()
+        fill = np.zeros((), stored.dtype)
+        if plist.fill_value_defined() == h5py.h5d.FILL_VALUE_UNDEFINED or (
+            plist.get_fill_time() == h5py.h5d.FILL_TIME_NEVER
+        ):
+            return ThroughH5py("what was never written has no defined value")
+        plist.get_fill_value(fill)
+        stamp = files.stamp(place.filename)
+        if stored.storage == "contiguous":
+            return Contiguous(stamp, dataset.id.get_offset(), fill)
+        nbytes = math.prod(dataset.chunks) * stored.dtype.itemsize
+        try:
+            pipeline = _pipeline(plist, nbytes)
+        except ValueError as error:
+            return ThroughH5py(f"{error}".rstrip("."))
+        return _chunk_table(dataset, stored, pipeline, stamp, fill)
+
+
+def _pipeline(plist: Any, nbytes: int) -> Pipeline | None:
+    """Return what decodes a chunk of `nbytes`; ValueError where it has no decoder of ours."""
+    filters = [plist.get_filter(number) for number in range(plist.get_nfilters())]
+    return Pipeline([(code, values) for code, _, values, _ in filters], nbytes) if filters else None
+
+
+def _obstacle(h5: Any, dataset: Any, stored: Stored) -> str | None:
+    if h5.driver != "sec2":
+        return f"the file is read by the driver {h5.driver!r}"
+    if stored.storage not in ("contiguous", "chunked"):
+        return f"its storage is {stored.storage}"
+    if stored.dtype.kind not in "biuf" or stored.dtype.itemsize > 8 or stored.dtype == np.float16:
+        return f"its type is {stored.dtype}"
+    kind = dataset.id.get_type()
+    if isinstance(kind, h5py.h5t.TypeEnumID) and stored.dtype.kind != "b":
+        kind = kind.get_super()
+    if not kind.equal(h5py.h5t.py_create(stored.dtype)):
+        return "its type is packed in the file otherwise than in memory"
+    return None
+
+
+def _chunk_table(
+    dataset: Any, stored: Stored, pipeline: Pipeline | None, stamp: Stamp, fill: NDArray[Any]
+) -> Chunked | ThroughH5py:
+    chunk: tuple[int, ...] = dataset.chunks
+    grid = tuple(-(-length // size) for length, size in zip(stored.shape, chunk, strict=True))
+    number = math.prod(grid)
+    found: list[tuple[tuple[int, ...], int, int, int]] = []
+    take = found.append
+    if number:
+        dataset.id.chunk_iter(lambda info: take((info[0], info[2], info[3], info[1])))
+    address = np.full(number, -1, np.int64)
+    size = np.zeros(number, np.int64)
+    mask = np.zeros(number, np.uint32)
+    if found:
+        corners, addresses, sizes, masks = zip(*found, strict=True)
+        where = np.ravel_multi_index(
+            tuple(np.asarray(corners, np.int64).T // np.asarray(chunk)[:, None]), grid
+        )
+        address[where], size[where], mask[where] = addresses, sizes, masks
+    if pipeline is not None and _is_ambiguous(stored, chunk, grid, size, mask):
+        return ThroughH5py("only HDF5 knows whether chunks at its edge are filtered")
+    return Chunked(stamp, chunk, grid, pipeline, address, size, mask, fill)
+
+
+def _is_ambiguous(
+    stored: Stored,
+    chunk: tuple[int, ...],
+    grid: tuple[int, ...],
+    size: NDArray[np.int64],
+    mask: NDArray[np.uint32],
+) -> bool:
+    """Tell whether an edge chunk may be stored raw without its mask saying so.
+
+    HDF5 can be told to leave partial chunks unfiltered (H5D_CHUNK_DONT_FILTER_PARTIAL_CHUNKS), and
+    h5py cannot tell that it was. A chunk whose size is not the raw one is filtered; of the others
+    nobody knows.
+    """
+    raw = math.prod(chunk) * stored.dtype.itemsize
+    edge = np.zeros(grid, bool)
+    for axis, (length, width) in enumerate(zip(stored.shape, chunk, strict=True)):
+        if length % width:
+            edge[(slice(None),) * axis + (-1,)] = True
+    return bool((edge.ravel() & (size == raw) & (mask == 0)).any())

@@ -1,0 +1,213 @@
+"""Reads frames beside libhdf5: makes the tasks of datasets that are stored alike, and runs them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import StorageError
+from ..hdf5.files import Files, most_open
+from ..hdf5.layout import Stored
+from ..hdf5.storage import Chunked, Contiguous
+from ..kernels import threads
+from ..view import FrameView
+from ._chunks import ChunkJob
+from .tasks import PIECE_BYTES, Cell, Geometry, cells, tasks
+
+__all__ = ["Wanted", "read"]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Rows of a dataset, and where they go.
+
+    Attributes
+    ----------
+    stored : Stored
+        The dataset; each row of its first axis is a frame of two axes or more.
+    where : Contiguous or Chunked
+        Where its bytes lie.
+    rows, places : ndarray of int64
+        The rows, in ascending order, and each one's place in the result.
+    has_frame_axis : bool
+        False where the dataset is one frame, and every row 0.
+    """
+
+    stored: Stored
+    where: Contiguous | Chunked
+    rows: NDArray[np.int64]
+    places: NDArray[np.int64]
+    has_frame_axis: bool = True
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape with a frame axis."""
+        return self.stored.shape if self.has_frame_axis else (1, *self.stored.shape)
+
+    @property
+    def chunk(self) -> tuple[int, ...] | None:
+        """Shape of a chunk with a frame axis; None where there are none."""
+        if isinstance(self.where, Contiguous):
+            return None
+        return self.where.chunk if self.has_frame_axis else (1, *self.where.chunk)
+
+
+def read(
+    files: Files,
+    wanted: Sequence[Wanted],
+    view: FrameView,
+    out: NDArray[Any],
+    *,
+    checked: bool,
+    num_threads: int | None,
+    tick: Callable[[int], object],
+) -> bool:
+    """Read the view of frames into `out`; return whether every value fits.
+
+    Raises
+    ------
+    StorageError
+        Bytes cannot be read or decoded, or a file was changed; names file, dataset and chunk.
+    """
+    if not out.size:
+        return True
+    for group in _alike([one for one in wanted if len(one.rows)]):
+        entries = _entries(group, view, out)
+        if entries is None:
+            continue
+        with ExitStack() as stack:
+            descriptors = [
+                stack.enter_context(files.descriptor(one.stored.place.filename, one.where.stamp))
+                for one in group
+            ]
+            job = _job(group, entries, np.array(descriptors, np.int32), out, checked)
+            threads.run(job, num_threads)
+            if job.failure is not None:
+                raise _failure(group, entries, *job.failure)
+        if job.first_bad is not None:
+            return False
+        tick(sum(len(one.rows) for one in group))
+    return True
+
+
+@dataclass(frozen=True)
+class _Entries:
+    """The tables of a job."""
+
+    geometry: Geometry
+    pieces: list[Cell]
+    tasks: NDArray[np.void]
+    sources: NDArray[np.int64]
+    places: NDArray[np.int64]
+
+
+def _alike(wanted: Sequence[Wanted]) -> Iterator[list[Wanted]]:
+    """Gather neighbours that are stored alike, as many as may be open at a time."""
+    group: list[Wanted] = []
+    most = most_open()
+    for one in wanted:
+        if group and (len(group) == most or _kind(one) != _kind(group[0])):
+            yield group
+            group = []
+        group.append(one)
+    if group:
+        yield group
+
+
+def _kind(one: Wanted) -> tuple[object, ...]:
+    """Return what two datasets must share to be read by one job."""
+    where = one.where
+    filters = None
+    if isinstance(where, Chunked):
+        filters = where.pipeline.filters if where.pipeline is not None else ()
+    return (one.stored.dtype.str, one.shape[1:], one.chunk, filters, where.fill.tobytes())
+
+
+def _geometry(one: Wanted) -> Geometry:
+    frame, itemsize = one.shape[1:], one.stored.dtype.itemsize
+    if isinstance(one.where, Chunked):
+        assert one.chunk is not None
+        return Geometry(frame, one.chunk, itemsize, one.where.pipeline is not None)
+    # Bytes in one piece are read as if in chunks: of several small frames, or of one.
+    together = max(1, PIECE_BYTES // max(1, math.prod(frame) * itemsize))
+    return Geometry(frame, (together, *frame), itemsize, False)
+
+
+def _entries(group: Sequence[Wanted], view: FrameView, out: NDArray[Any]) -> _Entries | None:
+    geometry = _geometry(group[0])
+    pieces = cells(geometry, view, out.strides[1:])
+    tables = []
+    place = 0
+    for number, one in enumerate(group):
+        table = tasks(geometry, pieces, one.rows, place, *_chunk_table(one, geometry))
+        table["file"] = number
+        tables.append(table)
+        place += len(one.rows)
+    table = np.concatenate(tables)
+    if not len(table):
+        return None
+    return _Entries(
+        geometry,
+        pieces,
+        table,
+        np.concatenate([one.rows for one in group]) % geometry.chunk[0],
+        np.concatenate([one.places for one in group]),
+    )
+
+
+def _chunk_table(
+    one: Wanted, geometry: Geometry
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.uint32]]:
+    where = one.where
+    if isinstance(where, Chunked):
+        return where.address, where.size, where.mask
+    number = -(-one.shape[0] // geometry.chunk[0])
+    if where.offset is None:
+        address = np.full(number, -1, np.int64)
+    else:
+        step = geometry.chunk[0] * geometry.chunk_frame_bytes
+        address = where.offset + step * np.arange(number, dtype=np.int64)
+    return address, np.zeros(number, np.int64), np.zeros(number, np.uint32)
+
+
+def _job(
+    group: Sequence[Wanted],
+    entries: _Entries,
+    descriptors: NDArray[np.int32],
+    out: NDArray[Any],
+    checked: bool,
+) -> ChunkJob:
+    first, geometry = group[0], entries.geometry
+    filled = np.broadcast_to(first.where.fill, geometry.chunk)
+    if (entries.tasks["address"] >= 0).all():
+        filled = filled[(slice(1),) * len(geometry.chunk)]
+    return ChunkJob(
+        entries.tasks,
+        entries.sources,
+        entries.places,
+        descriptors,
+        entries.pieces,
+        first.where.pipeline if isinstance(first.where, Chunked) else None,
+        np.ascontiguousarray(filled).reshape(-1).view(np.uint8),
+        geometry.chunk_frame_bytes,
+        first.stored.dtype,
+        out,
+        checked,
+    )
+
+
+def _failure(group: Sequence[Wanted], entries: _Entries, number: int, why: str) -> StorageError:
+    task = entries.tasks[number]
+    one = group[task["file"]]
+    before = sum(len(other.rows) for other in group[: task["file"]])
+    rows = one.rows[task["place"] - before :][: task["count"]]
+    which = f"row {rows[0]}" if len(rows) == 1 else f"rows {rows[0]} to {rows[-1]}"
+    return StorageError(
+        f"{one.stored.place}, {which}: the chunk of {task['size']} bytes at {task['address']} {why}"
+    )

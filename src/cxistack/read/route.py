@@ -1,0 +1,46 @@
+"""By which way each part of a load is read: beside libhdf5, or through it, and why."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..hdf5.files import Files
+from ..hdf5.layout import Stored
+from ..hdf5.storage import Bytes, ThroughH5py, locate_bytes
+from .index import FrameIndex
+
+__all__ = ["routes"]
+
+# Listing a chunk costs about 3 us, finding one in HDF5's index about 70 us.
+_LISTED_FOR_ONE = 23
+_SMALL_TABLE = 4096  # chunks: listed in no time
+
+
+def routes(
+    files: Files, index: FrameIndex, numbers: NDArray[np.int64], kind: str, dtype: np.dtype[Any]
+) -> list[Bytes]:
+    """Choose the way of each part of `index` when frames `numbers` are loaded as `dtype`."""
+    if kind not in ("stack", "frame"):
+        return [ThroughH5py("it is small")] * len(index.parts)
+    wanted = np.bincount(
+        np.searchsorted(index.offsets, numbers, side="right") - 1, minlength=len(index.parts)
+    )
+    return [
+        _route(files, part.stored, int(count), dtype) if count else ThroughH5py("no frame of it is")
+        for part, count in zip(index.parts, wanted, strict=True)
+    ]
+
+
+def _route(files: Files, stored: Stored, frames: int, dtype: np.dtype[Any]) -> Bytes:
+    if dtype.kind not in "biuf" or dtype == np.float16 or dtype.itemsize > 8:
+        return ThroughH5py(f"{dtype} is no type of our kernels")
+    if stored.chunks is not None and files.recall(stored.address) is None:
+        grid = [-(-n // c) for n, c in zip(stored.shape, stored.chunks, strict=True)]
+        chunks, of_frame = math.prod(grid), math.prod(grid[-(stored.ndim - 1) :])
+        if chunks > _SMALL_TABLE and chunks > _LISTED_FOR_ONE * frames * of_frame:
+            return ThroughH5py(f"few of its {chunks} chunks are wanted")
+    return locate_bytes(files, stored)
