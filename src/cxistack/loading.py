@@ -11,16 +11,18 @@ from tqdm.auto import tqdm
 
 from .catalogue import Catalogue
 from .errors import LayoutError
+from .hdf5.storage import Bytes
 from .kernels.threads import count_threads
 from .read import engine, recipe
 from .read.frames import FrameSelection, frame_numbers
 from .read.index import FrameIndex, Part
 from .read.recipe import Casting, Recipe
 from .read.route import routes
+from .read.survey import PartSurvey, survey
 from .transform import Transform
 from .view import Bin, Step, fold, view_of_indices
 
-__all__ = ["Load", "prepare", "run", "steps_of"]
+__all__ = ["Load", "look", "prepare", "run", "steps_of"]
 
 _SUMMED = ("data", "whitefield", "whitefields")
 _BAR_DELAY = 0.5  # seconds before a progress bar appears: short loads show none
@@ -207,12 +209,24 @@ def _read(
         delay=_BAR_DELAY,
         disable=not verbose or load.squeeze,
     ) as bar:
-        numbers = np.arange(load.count) if load.numbers is None else load.numbers
-        kind = catalogue.protocol.get_kind(load.attr)
-        ways = routes(catalogue.files, load.index, numbers, kind, load.dtype)
+        numbers, ways = _ways(catalogue, load)
         engine.read_frames(
             catalogue.files, load.index, load.recipes, ways, numbers, out, threads, bar.update
         )
+
+
+def look(catalogue: Catalogue, load: Load) -> list[PartSurvey]:
+    """Tell what a prepared load will read of each part, and by which way; reads no pixel."""
+    if load.is_text:
+        return [PartSurvey(part.count, "it is text") for part in load.index.parts]
+    numbers, ways = _ways(catalogue, load)
+    return survey(load.index, load.recipes, ways, numbers)
+
+
+def _ways(catalogue: Catalogue, load: Load) -> tuple[NDArray[np.int64], list[Bytes]]:
+    numbers = np.arange(load.count) if load.numbers is None else load.numbers
+    kind = catalogue.protocol.get_kind(load.attr)
+    return numbers, routes(catalogue.files, load.index, numbers, kind, load.dtype)
 
 
 def _as_frames(result: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:

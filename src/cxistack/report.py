@@ -9,8 +9,10 @@ import numpy as np
 from . import loading
 from .catalogue import Catalogue, Problem
 from .errors import CastError, CXIError
+from .hdf5.layout import Stored
 from .loading import Load
 from .read.recipe import Recipe
+from .read.survey import PartSurvey
 from .view import Bin, FrameView
 
 __all__ = ["differences", "explanation", "rows", "table"]
@@ -107,8 +109,9 @@ def _shown(value: object) -> str:
     return str(value) if array.size < 4 else f"other values of shape {array.shape}"
 
 
-def explanation(load: Load) -> str:
+def explanation(catalogue: Catalogue, load: Load) -> str:
     """Return how a prepared load will be done, for people to read."""
+    surveys = loading.look(catalogue, load)
     if load.squeeze:
         head = f"{load.attr}: {load.shape} {load.dtype}"
     else:
@@ -126,10 +129,26 @@ def explanation(load: Load) -> str:
         lines += [f"    by {hop}" for hop in stored.place.hops]
         if not part.has_frame_axis and not load.squeeze:
             lines.append(f"    one frame, which stands for all {part.count}")
-        lines.append("    read by h5py")
+        lines += [f"    {text}" for text in _way(surveys[number], stored)]
         if load.recipes:
             lines += [f"    then {text}" for text in _told(load.recipes[number], stored.dtype)]
     return "\n".join(lines)
+
+
+def _way(seen: PartSurvey, stored: Stored) -> list[str]:
+    if not seen.frames:
+        return ["not read: none of it is wanted"]
+    if seen.obstacle is not None:
+        return [f"read by h5py: {seen.obstacle}"]
+    decoder = f", decoded by our {'+'.join(stored.filters)}" if stored.filters else ""
+    what = "chunks" if stored.storage == "chunked" else "pieces"
+    told = [
+        f"read beside libhdf5: {seen.chunks:,} of {seen.chunks_stored:,} {what}, "
+        f"{seen.bytes_read:,} of {seen.bytes_stored:,} stored bytes{decoder}"
+    ]
+    if not seen.is_one_pass:
+        told.append("block by block: the next steps take more than one pass")
+    return told
 
 
 def _told(recipe: Recipe, dtype: np.dtype[np.generic]) -> list[str]:

@@ -88,7 +88,7 @@ class CXIStore(Mapping[str, LazyArray]):
         self.protocol = protocol if protocol is not None else CXIProtocol.import_default()
         self.mode: FileMode = mode
         self._links: LinkPolicy = links
-        self._files = Files(expand(names))
+        self._files = Files(expand(names, may_be_new=mode not in ("r", "r+")))
         self._transaction: Transaction | None = None
         # Whether the first file is still to come (or to be replaced) by a commit of this store.
         self._to_come = saving.check_mode(self._files, mode)
@@ -270,7 +270,7 @@ class CXIStore(Mapping[str, LazyArray]):
             casting=casting,
             source=self._source(source),
         )
-        return report.explanation(load)
+        return report.explanation(self._catalogue, load)
 
     # ---------------------------------------------------------------- loading
 

@@ -57,10 +57,10 @@ def test_all_problems_are_listed_not_the_first_few(make):
         assert f"{file}:" in shown.stdout
 
 
-def test_an_attribute_that_loads_only_with_a_dtype_is_a_problem(make):
+def test_an_attribute_that_loads_only_with_a_dtype_says_so(make):
     shown = info(make("float.cxi", data=FRAMES / 7))
-    assert shown.exit_code == 1
-    assert "dtype=" in shown.stdout
+    assert shown.exit_code == 0
+    assert "float64: say dtype=" in shown.stdout
 
 
 def test_a_file_with_nothing_known_in_it_is_status_1(make):
@@ -86,11 +86,18 @@ def test_json_says_the_same_to_programs(make):
 
 
 def test_json_has_the_problems_and_the_status_is_1(make):
-    shown = info(make("float.cxi", data=FRAMES / 7), "--json")
+    shown = info(make("flat.cxi", data=FRAMES.ravel()), "--json")
     facts = json.loads(shown.stdout)
     assert shown.exit_code == 1
     assert facts["attributes"]["data"]["shape"] is None
     assert [problem["attribute"] for problem in facts["problems"]] == ["data"]
+
+
+def test_json_has_the_reason_why_an_attribute_does_not_load_by_itself(make):
+    shown = info(make("float.cxi", data=FRAMES / 7), "--json")
+    facts = json.loads(shown.stdout)
+    assert shown.exit_code == 0
+    assert "dtype=" in facts["attributes"]["data"]["error"]
 
 
 @pytest.mark.parametrize("content", [None, b"", b"not HDF5 at all"])

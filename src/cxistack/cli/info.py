@@ -42,15 +42,9 @@ def info(
 
 
 def _problems(store: CXIStore) -> list[Problem]:
-    """Return the store's problems and the attributes that load only with a word more, once each."""
-    problems = store.problems
-    for attr in store.found:
-        try:
-            store.describe(attr)
-        except (CXIError, OSError) as error:
-            problems.append(Problem(attr, store.filenames()[0], str(error)))
+    """Return the store's problems, each message once."""
     said: dict[str, Problem] = {}
-    for problem in problems:
+    for problem in store.problems:
         said.setdefault(problem.message, problem)  # one bad file is the trouble of all attributes
     return list(said.values())
 
@@ -62,11 +56,12 @@ def _facts(store: CXIStore, problems: list[Problem]) -> dict[str, Any]:
             "kind": store.protocol.get_kind(attr),
             "shape": None,
             "dtype": None,
+            "error": None,
         }
         try:
             shape, dtype = store.describe(attr)
-        except (CXIError, OSError):
-            pass  # listed among the problems
+        except (CXIError, OSError) as error:
+            facts["error"] = str(error)
         else:
             facts |= {"shape": shape, "dtype": "str" if dtype.kind == "O" else str(dtype)}
         attributes[attr] = facts

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,6 +69,11 @@ class Stored:
     def ndim(self) -> int:
         """Number of axes."""
         return len(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of its values, decoded."""
+        return math.prod(self.shape) * self.dtype.itemsize
 
     @property
     def is_text(self) -> bool:

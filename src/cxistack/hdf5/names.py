@@ -22,8 +22,10 @@ def natural_key(text: str) -> list[tuple[int, int, str]]:
     ]
 
 
-def expand(names: Names) -> tuple[str, ...]:
+def expand(names: Names, *, may_be_new: bool = False) -> tuple[str, ...]:
     """Return the file names meant by `names`: globs expanded in natural order, others as given.
+
+    With `may_be_new` a name that matches nothing is that of a file to be made.
 
     Raises
     ------
@@ -40,6 +42,8 @@ def expand(names: Names) -> tuple[str, ...]:
             raise ValueError(f"a file name must be a non-empty string, not {name!r}")
         if glob.has_magic(text) and not Path(text).exists():
             matches = sorted(glob.iglob(text, recursive=True), key=natural_key)
+            if not matches and may_be_new and Path(text).parent.is_dir():
+                matches = [text]
             if not matches:
                 raise FileNotFoundError(f"no file matches {text!r} (in {Path.cwd()})")
             found += matches

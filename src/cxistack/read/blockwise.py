@@ -25,7 +25,7 @@ from .index import FrameIndex, Part
 from .plan import BLOCK_BYTES, Block, blocks
 from .recipe import Recipe
 
-__all__ = ["read", "read_text"]
+__all__ = ["box_view", "read", "read_text"]
 
 Box = tuple[slice, slice] | None
 
@@ -185,6 +185,11 @@ def _is_plain(
         and out.flags.c_contiguous
         and block.is_run
     )
+
+
+def box_view(recipe: Recipe, shape: tuple[int, ...]) -> FrameView:
+    """Return the part of each frame that a recipe of several steps makes necessary to read."""
+    return _view_of(_box(recipe, shape)[0], shape)
 
 
 def _view_of(box: Box, shape: tuple[int, ...]) -> FrameView:

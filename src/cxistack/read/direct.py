@@ -18,9 +18,9 @@ from ..hdf5.storage import Chunked, Contiguous
 from ..kernels import threads
 from ..view import FrameView
 from ._chunks import ChunkJob
-from .tasks import PIECE_BYTES, Cell, Geometry, cells, tasks
+from .tasks import PIECE_BYTES, TASK, Cell, Geometry, cells, tasks
 
-__all__ = ["Wanted", "read"]
+__all__ = ["Wanted", "plan", "read"]
 
 
 @dataclass(frozen=True)
@@ -94,6 +94,15 @@ def read(
             return False
         tick(sum(len(one.rows) for one in group))
     return True
+
+
+def plan(one: Wanted, view: FrameView) -> NDArray[np.void]:
+    """Return the tasks that read the view of a dataset's rows (the result's strides left out)."""
+    if not len(one.rows) or 0 in view.shape or 0 in one.shape:
+        return np.zeros(0, TASK)
+    geometry = _geometry(one)
+    pieces = cells(geometry, view, (0,) * len(geometry.frame))
+    return tasks(geometry, pieces, one.rows, 0, *_chunk_table(one, geometry))
 
 
 @dataclass(frozen=True)

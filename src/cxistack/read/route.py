@@ -9,9 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..hdf5.files import Files
-from ..hdf5.layout import Stored
 from ..hdf5.storage import Bytes, ThroughH5py, locate_bytes
-from .index import FrameIndex
+from .index import FrameIndex, Part
 
 __all__ = ["routes"]
 
@@ -30,17 +29,18 @@ def routes(
         np.searchsorted(index.offsets, numbers, side="right") - 1, minlength=len(index.parts)
     )
     return [
-        _route(files, part.stored, int(count), dtype) if count else ThroughH5py("no frame of it is")
+        _route(files, part, int(count), dtype) if count else ThroughH5py("none of it is wanted")
         for part, count in zip(index.parts, wanted, strict=True)
     ]
 
 
-def _route(files: Files, stored: Stored, frames: int, dtype: np.dtype[Any]) -> Bytes:
+def _route(files: Files, part: Part, frames: int, dtype: np.dtype[Any]) -> Bytes:
+    stored = part.stored
     if dtype.kind not in "biuf" or dtype == np.float16 or dtype.itemsize > 8:
         return ThroughH5py(f"{dtype} is no type of our kernels")
     if stored.chunks is not None and files.recall(stored.address) is None:
         grid = [-(-n // c) for n, c in zip(stored.shape, stored.chunks, strict=True)]
-        chunks, of_frame = math.prod(grid), math.prod(grid[-(stored.ndim - 1) :])
+        chunks, of_frame = math.prod(grid), math.prod(grid[1:] if part.has_frame_axis else grid)
         if chunks > _SMALL_TABLE and chunks > _LISTED_FOR_ONE * frames * of_frame:
             return ThroughH5py(f"few of its {chunks} chunks are wanted")
     return locate_bytes(files, stored)
