@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import ctypes
 import ctypes.util
+import functools
 import io
 import sys
 import threading
@@ -60,6 +61,7 @@ def frames(count: int, dtype: str) -> NDArray[Any]:
     return np.stack([rng.poisson(rate).astype(dtype) for _ in range(count)])
 
 
+@functools.cache  # finding it runs a program
 def library(name: str) -> ctypes.CDLL:
     found = ctypes.util.find_library(name)
     if found is None:
