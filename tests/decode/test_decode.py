@@ -177,7 +177,7 @@ def test_blocks_are_decoded_or_stepped_over(codec: Any, n: int) -> None:
     decoder = _decode.Decoder(_decode.Pipeline(stored.filters, len(stored.raw)))
     for every in (1, 2, 3, 100):
         chosen = itertools.cycle([True] + [False] * (every - 1))
-        parts = decoder.blocks(stored.chunk, lambda *_, chosen=chosen: next(chosen))  # type: ignore[misc]
+        parts = decoder.blocks(stored.chunk, lambda *_, chosen=chosen: next(chosen))
         for i, (offset, block) in enumerate(parts):
             assert (block is not None) == (i % every == 0)
             if block is not None:
