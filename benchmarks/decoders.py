@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import ctypes
 import ctypes.util
+import functools
 import io
 import sys
 import threading
@@ -23,7 +24,7 @@ from numpy.typing import NDArray
 from cxistack.kernels import _decode, simd_level
 
 try:
-    import bslz4_to_sparse as peer
+    import bslz4_to_sparse as peer  # type: ignore[import-untyped]
 
     PEER = peer.decompress  # the dense decode; older releases have none
 except (ImportError, AttributeError):
@@ -60,6 +61,7 @@ def frames(count: int, dtype: str) -> NDArray[Any]:
     return np.stack([rng.poisson(rate).astype(dtype) for _ in range(count)])
 
 
+@functools.cache  # finding it runs a program
 def library(name: str) -> ctypes.CDLL:
     found = ctypes.util.find_library(name)
     if found is None:
@@ -106,7 +108,7 @@ class Stored:
         lz4, size = library("lz4"), self.frame_bytes
         for i in range(first, len(self.chunks), step):
             chunk = self.chunks[i]
-            src = ctypes.cast(chunk, ctypes.c_void_p).value
+            src = np.frombuffer(chunk, np.uint8).ctypes.data
             lz4.LZ4_decompress_safe(
                 ctypes.c_void_p(src + 16), self.address(i), len(chunk) - 16, size
             )

@@ -105,7 +105,7 @@ size_t cxi_decode_scratch(const struct cxi_pipeline *pipeline)
 {
     int areas;
     const size_t size = area_size(pipeline, &areas);
-    return areas * size + block_scratch(pipeline);
+    return (size_t)areas * size + block_scratch(pipeline);
 }
 
 static int undo(struct cxi_decoder *decoder, const struct cxi_filter *filter, const char *src,
@@ -138,7 +138,7 @@ int cxi_decode_chunk(struct cxi_decoder *decoder, const struct cxi_pipeline *pip
         return CXI_NO_ROOM;
     int areas, turn = 0;
     const size_t area = area_size(pipeline, &areas);
-    char *blocks = scratch + areas * area;
+    char *blocks = scratch + (size_t)areas * area;
 
     for (int i = pipeline->n - 1; i >= 0; i--) {
         const struct cxi_filter *filter = &pipeline->filter[i];
@@ -155,10 +155,11 @@ int cxi_decode_chunk(struct cxi_decoder *decoder, const struct cxi_pipeline *pip
         /* The last filter to be undone writes to dst; those before, each where the next one
          * does not write. */
         if (i > 0 && (~skip_mask & ((1u << i) - 1))) {
-            room.dst = scratch + turn * area;
+            room.dst = scratch + (size_t)turn * area;
             turn = 1 - turn;
         }
-        status = undo(decoder, filter, src, src_len, &room, blocks, scratch_len - (blocks - scratch));
+        status = undo(decoder, filter, src, src_len, &room, blocks,
+                      scratch_len - (size_t)(blocks - scratch));
         if (status)
             return status;
         src = room.dst;
