@@ -80,7 +80,8 @@ def test_a_protocol_of_ones_own_is_used(make, tmp_path):
 def test_json_says_the_same_to_programs(make):
     shown = info(make("a.cxi", data=FRAMES, distance=1.5), "--json")
     facts = json.loads(shown.stdout)
-    assert facts["attributes"]["data"] == {"kind": "stack", "shape": [2, 3, 4], "dtype": "uint16"}
+    data = {"kind": "stack", "shape": [2, 3, 4], "dtype": "uint16", "error": None}
+    assert facts["attributes"]["data"] == data
     assert facts["attributes"]["distance"]["shape"] == []
     assert facts["problems"] == []
 
