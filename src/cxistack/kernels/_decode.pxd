@@ -42,8 +42,7 @@ cdef extern from "decode/decode.h" nogil:
 
     cdef struct cxi_unshuffle:
         const char *name
-        int (*lz4)(const char *src, size_t len, char *dst, size_t size, size_t eight,
-                   size_t *used) noexcept nogil
+        int (*lz4)(const char *src, size_t len, char *dst, size_t size) noexcept nogil
 
     cdef struct cxi_decoder:
         const cxi_unshuffle *unshuffle

@@ -10,8 +10,7 @@ from cxistack.kernels.levels cimport current_rows
 cdef extern from "decode/unshuffle.h" nogil:
     int cxi_unshuffles(const cxi_unshuffle *tables[3]) noexcept
     void cxi_unshuffle_block "cxi_unshuffle"(
-        const cxi_unshuffle *table, const char *src, char *dst, size_t n, size_t element,
-        size_t used) noexcept
+        const cxi_unshuffle *table, const char *src, char *dst, size_t n, size_t element) noexcept
 
 cdef extern from "decode/filters.h" nogil:
     int cxi_lz4_block(const char *src, size_t len, char *dst, size_t size) noexcept
@@ -19,7 +18,7 @@ cdef extern from "decode/filters.h" nogil:
                        size_t size) noexcept
     uint32_t cxi_big_endian_32(const char *at) noexcept
 
-cdef extern from "decode/lz4_planes.h" nogil:
+cdef extern from "decode/lz4_strides.h" nogil:
     cdef enum:
         CXI_LZ4_SLACK
 
@@ -232,7 +231,7 @@ def unshuffle_levels():
     return tuple([tables[i].name.decode("ascii") for i in range(cxi_unshuffles(tables))])
 
 
-def unshuffle(const unsigned char[::1] planes, size_t element, level, used=None):
+def unshuffle(const unsigned char[::1] planes, size_t element, level):
     """Turn bit planes back into elements.
 
     Parameters
@@ -243,8 +242,6 @@ def unshuffle(const unsigned char[::1] planes, size_t element, level, used=None)
         Bytes in an element.
     level : str
         One of `unshuffle_levels`.
-    used : int, optional
-        The element's bytes from this one on are taken for zero, unread.
 
     Returns
     -------
@@ -261,21 +258,19 @@ def unshuffle(const unsigned char[::1] planes, size_t element, level, used=None)
     cxi_unshuffles(tables)
     if n:
         cxi_unshuffle_block(tables[which], <const char *>&planes[0], PyBytes_AS_STRING(out), n,
-                            element, element if used is None else used)
+                            element)
     return out
 
 
-def lz4_planes(const unsigned char[::1] block, size_t size, size_t element, level):
-    """Decode an LZ4 block of bit planes by the stride decoder, and by liblz4.
+def lz4_strides(const unsigned char[::1] block, size_t size, level):
+    """Decode an LZ4 block by the stride decoder, and by liblz4.
 
     Parameters
     ----------
     block : bytes-like
         The block.
     size : int
-        Bytes it decodes to: whole groups of 8 elements.
-    element : int
-        Bytes in an element.
+        Bytes it decodes to.
     level : str
         One of `unshuffle_levels`.
 
@@ -286,17 +281,14 @@ def lz4_planes(const unsigned char[::1] block, size_t size, size_t element, leve
     """
     cdef const cxi_unshuffle *tables[3]
     cdef int which = unshuffle_levels().index(level)
-    cdef size_t used, length = block.shape[0]
+    cdef size_t length = block.shape[0]
     cdef bytes padded = bytes(block) + bytes(CXI_LZ4_SLACK)
     cdef bytes out = PyBytes_FromStringAndSize(NULL, size + CXI_LZ4_SLACK)
     cdef bytes reference = PyBytes_FromStringAndSize(NULL, size)
     ours = theirs = None
-    if element == 0 or size == 0 or size % (8 * element):
-        raise ValueError("Bit planes hold whole groups of 8 elements")
     cxi_unshuffles(tables)
-    if tables[which].lz4(PyBytes_AS_STRING(padded), length, PyBytes_AS_STRING(out), size,
-                         size // element, &used):
-        ours = out[:used * (size // element)].ljust(size, b"\0")
+    if tables[which].lz4(PyBytes_AS_STRING(padded), length, PyBytes_AS_STRING(out), size):
+        ours = out[:size]
     if cxi_lz4_block(PyBytes_AS_STRING(padded), length, PyBytes_AS_STRING(reference),
                      size) == CXI_DECODED:
         theirs = reference

@@ -85,21 +85,17 @@ int cxi_bshuf_open(struct cxi_bshuf *it, struct cxi_decoder *decoder,
     return CXI_DECODED;
 }
 
-/* One block's stored bytes to bit planes at *planes; *used as in cxi_unshuffle. */
-static int unpack(struct cxi_bshuf *it, const char *src, size_t len, const char **planes,
-                  size_t *used)
+/* One block's stored bytes to bit planes at *planes. */
+static int unpack(struct cxi_bshuf *it, const char *src, size_t len, const char **planes)
 {
     *planes = it->codec == CXI_CODEC_NONE ? src : it->scratch;
-    *used = it->element;
     switch (it->codec) {
     case CXI_CODEC_NONE:
         return CXI_DECODED;
     case CXI_CODEC_LZ4:
         if ((size_t)(it->end - src) - len >= CXI_LZ4_SLACK
-            && it->decoder->unshuffle->lz4(src, len, it->scratch, it->bytes,
-                                           it->bytes / it->element, used))
+            && it->decoder->unshuffle->lz4(src, len, it->scratch, it->bytes))
             return CXI_DECODED;
-        *used = it->element;
         return cxi_lz4_block(src, len, it->scratch, it->bytes);
     case CXI_CODEC_ZSTD:
         return cxi_zstd_block(it->decoder, src, len, it->scratch, it->bytes);
@@ -111,7 +107,7 @@ static int unpack(struct cxi_bshuf *it, const char *src, size_t len, const char 
 int cxi_bshuf_next(struct cxi_bshuf *it, char *dst)
 {
     const char *src = it->src, *planes;
-    size_t stored = it->bytes, used;
+    size_t stored = it->bytes;
     /* Whole groups of 8 are compressed; the last few elements never are. */
     const int raw = it->bytes < (size_t)8 * it->element;
     if (it->bytes == 0)
@@ -127,11 +123,10 @@ int cxi_bshuf_next(struct cxi_bshuf *it, char *dst)
     if (raw && dst) {
         memcpy(dst, src, stored);
     } else if (dst) {
-        const int status = unpack(it, src, stored, &planes, &used);
+        const int status = unpack(it, src, stored, &planes);
         if (status)
             return status;
-        cxi_unshuffle(it->decoder->unshuffle, planes, dst, it->bytes / it->element, it->element,
-                      used);
+        cxi_unshuffle(it->decoder->unshuffle, planes, dst, it->bytes / it->element, it->element);
     }
     it->src = src + stored;
     it->offset += it->bytes;

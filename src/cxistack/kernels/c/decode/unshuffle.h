@@ -2,18 +2,17 @@
 #ifndef CXISTACK_UNSHUFFLE_H
 #define CXISTACK_UNSHUFFLE_H
 
-#include "lz4_planes.h"
+#include "lz4_strides.h"
 
 /* n elements, a multiple of 8. Plane p of src, n / 8 bytes long, holds bit p % 8 of byte p / 8 of
- * all elements. Only the planes of the first used bytes are read, the other bytes are zero. */
-typedef void (*cxi_unshuffle_size)(const char *src, char *dst, size_t n, size_t element,
-                                   size_t used);
+ * all elements. */
+typedef void (*cxi_unshuffle_size)(const char *src, char *dst, size_t n, size_t element);
 
 struct cxi_unshuffle {
     const char *name;
     cxi_unshuffle_size size[4];  /* elements of 1, 2, 4 and 8 bytes */
     cxi_unshuffle_size any;
-    cxi_lz4_planes lz4;
+    cxi_lz4_strides lz4;  /* not un-shuffling, but what comes before it, at the same level */
 };
 
 extern const struct cxi_unshuffle cxi_unshuffle_portable;
@@ -27,10 +26,10 @@ int cxi_unshuffles(const struct cxi_unshuffle *tables[3]);
 const struct cxi_unshuffle *cxi_unshuffle_for(const char *level);
 
 static inline void cxi_unshuffle(const struct cxi_unshuffle *table, const char *src, char *dst,
-                                 size_t n, size_t element, size_t used)
+                                 size_t n, size_t element)
 {
     const int size = element == 1 ? 0 : element == 2 ? 1 : element == 4 ? 2 : element == 8 ? 3 : -1;
-    (size < 0 ? table->any : table->size[size])(src, dst, n, element, used);
+    (size < 0 ? table->any : table->size[size])(src, dst, n, element);
 }
 
 #endif

@@ -83,7 +83,7 @@ static inline __attribute__((always_inline)) void interleave(__m256i *x, size_t 
 }
 
 static inline __attribute__((always_inline)) void planes(const char *src, char *dst, size_t n,
-                                                         size_t element, size_t used)
+                                                         size_t element)
 {
     const size_t plane = n / 8;
     char rest[256 * 8];
@@ -94,9 +94,7 @@ static inline __attribute__((always_inline)) void planes(const char *src, char *
         for (size_t b = 0; b < element; b++) {
             for (size_t k = 0; k < 8; k++) {
                 const char *at = src + (8 * b + k) * plane + j;
-                if (b >= used) {
-                    bytes[b][k] = _mm256_setzero_si256();
-                } else if (groups == 32) {
+                if (groups == 32) {
                     bytes[b][k] = _mm256_loadu_si256((const __m256i *)at);
                 } else {
                     char part[32] = {0};
@@ -104,10 +102,8 @@ static inline __attribute__((always_inline)) void planes(const char *src, char *
                     bytes[b][k] = _mm256_loadu_si256((const __m256i *)part);
                 }
             }
-            if (b < used) {
-                transpose_bits(bytes[b]);
-                transpose_bytes(bytes[b]);
-            }
+            transpose_bits(bytes[b]);
+            transpose_bytes(bytes[b]);
         }
         for (size_t m = 0; m < 8; m++) {
             __m256i x[8];
@@ -120,25 +116,25 @@ static inline __attribute__((always_inline)) void planes(const char *src, char *
     }
 }
 
-#define PLANES(size)                                                                          \
-    static void planes_##size(const char *src, char *dst, size_t n, size_t element, size_t used) \
-    {                                                                                         \
-        (void)element;                                                                        \
-        planes(src, dst, n, size, used);                                                      \
+#define PLANES(size)                                                                    \
+    static void planes_##size(const char *src, char *dst, size_t n, size_t element)     \
+    {                                                                                   \
+        (void)element;                                                                  \
+        planes(src, dst, n, size);                                                      \
     }
 PLANES(1)
 PLANES(2)
 PLANES(4)
 PLANES(8)
 
-static void planes_any(const char *src, char *dst, size_t n, size_t element, size_t used)
+static void planes_any(const char *src, char *dst, size_t n, size_t element)
 {
-    cxi_unshuffle_portable.any(src, dst, n, element, used);
+    cxi_unshuffle_portable.any(src, dst, n, element);
 }
 
 const struct cxi_unshuffle cxi_unshuffle_avx2 = {
     .name = "avx2",
     .size = {planes_1, planes_2, planes_4, planes_8},
     .any = planes_any,
-    .lz4 = cxi_lz4_planes_avx2,
+    .lz4 = cxi_lz4_strides_avx2,
 };

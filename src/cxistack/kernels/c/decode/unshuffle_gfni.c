@@ -87,16 +87,10 @@ static inline __attribute__((always_inline)) void interleave(__m512i *x, size_t 
 
 /* 512 elements, or the last groups of 8 of a block. */
 static inline __attribute__((always_inline)) void
-part(const char *src, char *to, size_t plane, __mmask64 mask, struct order order, size_t element,
-     size_t used)
+part(const char *src, char *to, size_t plane, __mmask64 mask, struct order order, size_t element)
 {
     __m512i bytes[8][8];
     for (size_t b = 0; b < element; b++) {
-        if (b >= used) {
-            for (size_t k = 0; k < 8; k++)
-                bytes[b][k] = _mm512_setzero_si512();
-            continue;
-        }
         for (size_t k = 0; k < 8; k++) {
             const char *at = src + (8 * b + k) * plane;
             const __m512i row = mask == ~(__mmask64)0 ? _mm512_loadu_si512(at)
@@ -119,39 +113,39 @@ part(const char *src, char *to, size_t plane, __mmask64 mask, struct order order
 }
 
 static inline __attribute__((always_inline)) void planes(const char *src, char *dst, size_t n,
-                                                         size_t element, size_t used)
+                                                         size_t element)
 {
     const struct order order = order_for(element);
     const size_t plane = n / 8;
     size_t j = 0;
     for (; j + 64 <= plane; j += 64)
-        part(src + j, dst + 8 * j * element, plane, ~(__mmask64)0, order, element, used);
+        part(src + j, dst + 8 * j * element, plane, ~(__mmask64)0, order, element);
     if (j < plane) {
         char rest[512 * 8];
-        part(src + j, rest, plane, ((__mmask64)1 << (plane - j)) - 1, order, element, used);
+        part(src + j, rest, plane, ((__mmask64)1 << (plane - j)) - 1, order, element);
         memcpy(dst + 8 * j * element, rest, 8 * (plane - j) * element);
     }
 }
 
-#define PLANES(size)                                                                          \
-    static void planes_##size(const char *src, char *dst, size_t n, size_t element, size_t used) \
-    {                                                                                         \
-        (void)element;                                                                        \
-        planes(src, dst, n, size, used);                                                      \
+#define PLANES(size)                                                                    \
+    static void planes_##size(const char *src, char *dst, size_t n, size_t element)     \
+    {                                                                                   \
+        (void)element;                                                                  \
+        planes(src, dst, n, size);                                                      \
     }
 PLANES(1)
 PLANES(2)
 PLANES(4)
 PLANES(8)
 
-static void planes_any(const char *src, char *dst, size_t n, size_t element, size_t used)
+static void planes_any(const char *src, char *dst, size_t n, size_t element)
 {
-    cxi_unshuffle_portable.any(src, dst, n, element, used);
+    cxi_unshuffle_portable.any(src, dst, n, element);
 }
 
 const struct cxi_unshuffle cxi_unshuffle_gfni = {
     .name = "gfni",
     .size = {planes_1, planes_2, planes_4, planes_8},
     .any = planes_any,
-    .lz4 = cxi_lz4_planes_gfni,
+    .lz4 = cxi_lz4_strides_gfni,
 };
