@@ -78,6 +78,7 @@ class Files:
 
     def _reset(self) -> None:
         self._open: OrderedDict[str, _Handle] = OrderedDict()
+        self._most_open = most_open()
         self._known: dict[object, tuple[Stamp, Any]] = {}
         self._lock = threading.RLock()
         self._pid = os.getpid()
@@ -116,7 +117,7 @@ class Files:
     def recall(self, key: tuple[str, int]) -> Any:
         """Return what was noted of an object in file ``key[0]``, or None: nothing that holds."""
         stamp, note = self._known.get(key, (None, None))
-        return note if stamp is not None and stamp == self.stamp(key[0]) else None
+        return note if stamp is not None and stamp == _stamp(key[0]) else None
 
     def note(self, key: tuple[str, int], note: Any) -> None:
         """Note something of an object in file ``key[0]`` for as long as the file is unchanged."""
@@ -163,9 +164,12 @@ class Files:
 
     def _evict(self) -> None:
         """Close the handles longest unused until one more may be opened; caller holds the lock."""
-        idle = [path for path, h in self._open.items() if not h.users and not h.pinned]
-        for path in idle[: max(0, len(self._open) - most_open() + 1)]:
-            self._open.pop(path).h5.close()
+        while len(self._open) >= self._most_open:
+            idle = (path for path, h in self._open.items() if not h.users and not h.pinned)
+            path = next(idle, None)
+            if path is None:
+                return
+            _close(self._open.pop(path).h5)
 
     def release(self) -> None:
         """Close every handle that nobody is using at this moment."""
@@ -177,7 +181,7 @@ class Files:
             for path, handle in list(self._open.items()):
                 if not handle.users:
                     del self._open[path]
-                    handle.h5.close()
+                    _close(handle.h5)
 
     def refresh(self) -> None:
         """Close handles on files that were replaced or changed since they were opened."""
@@ -185,7 +189,7 @@ class Files:
             for path, handle in list(self._open.items()):
                 if not handle.users and (not Path(path).exists() or _stamp(path) != handle.stamp):
                     del self._open[path]
-                    handle.h5.close()
+                    _close(handle.h5)
 
     def in_tree(self, path: str) -> bool:
         """Tell whether `path` lies in or below the folder of one of the given files."""
@@ -224,11 +228,18 @@ def _open_for_reading(path: str) -> _Handle:
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
     stamp = _stamp(path)
     try:
-        return _Handle(h5py.File(path, "r"), stamp)
+        # What h5py.File(path, "r") does, without what it does for other modes and drivers.
+        return _Handle(h5py.File(h5py.h5f.open(os.fsencode(path), h5py.h5f.ACC_RDONLY)), stamp)
     except PermissionError:
         raise
     except OSError as cause:
         raise StorageError(f"{path} cannot be opened as an HDF5 file: {cause}") from cause
+
+
+def _close(h5: Any) -> None:
+    """Close a file of ours; h5py's own close first looks for objects that are left open in it."""
+    if h5:
+        h5.id.close()
 
 
 def forget(path: str) -> None:
@@ -241,4 +252,4 @@ def forget(path: str) -> None:
             for name, handle in list(files._open.items()):
                 if os.path.realpath(name) == real and not handle.users:
                     del files._open[name]
-                    handle.h5.close()
+                    _close(handle.h5)

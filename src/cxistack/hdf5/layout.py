@@ -93,40 +93,40 @@ def describe(files: Files, place: Place, policy: LinkPolicy = "follow") -> Store
         It is virtual and a source is missing.
     """
     with files.reading(place.filename) as h5:
-        dataset = h5[place.path]
-        plist = dataset.id.get_create_plist()
+        # The low-level calls: of 10 000 files, this is done to each.
+        dataset = h5py.h5d.open(h5.id, place.path.encode())
+        plist = dataset.get_create_plist()
         layout = plist.get_layout()
-        if dataset.shape is None:
+        if dataset.get_space().get_simple_extent_type() == h5py.h5s.NULL:
             raise LayoutError(f"{place} is empty: it has a type but no shape and no values")
         if layout == h5py.h5d.CONTIGUOUS and plist.get_external_count():
             raise LayoutError(
                 f"{place} keeps its values in external raw files "
-                f"({dataset.external[0][0]!r}, ...), which are never read: they may be any file"
+                f"({plist.get_external(0)[0]!r}, ...), which are never read: they may be any file"
             )
         stored = Stored(
             place=place,
             shape=dataset.shape,
-            dtype=_pixel_type(dataset, place),
+            dtype=_pixel_type(dataset.dtype, place),
             storage={
                 h5py.h5d.CONTIGUOUS: "contiguous",
                 h5py.h5d.CHUNKED: "chunked",
                 h5py.h5d.COMPACT: "compact",
             }.get(layout, "virtual"),
-            chunks=dataset.chunks,
+            chunks=plist.get_chunk() if layout == h5py.h5d.CHUNKED else None,
             filters=tuple(
                 _FILTERS.get(code, f"filter {code}")
                 for code in (plist.get_filter(k)[0] for k in range(plist.get_nfilters()))
             ),
-            address=(place.filename, h5py.h5o.get_info(dataset.id).addr),
+            address=(place.filename, h5py.h5o.get_info(dataset).addr),
         )
-        sources = dataset.virtual_sources() if stored.storage == "virtual" else []
+        sources = h5py.Dataset(dataset).virtual_sources() if stored.storage == "virtual" else []
     if sources:
         check_sources(files, place, stored.shape, stored.dtype, sources, policy)
     return stored
 
 
-def _pixel_type(dataset: Any, place: Place) -> np.dtype[Any]:
-    dtype: np.dtype[Any] = dataset.dtype
+def _pixel_type(dtype: np.dtype[Any], place: Place) -> np.dtype[Any]:
     if h5py.check_string_dtype(dtype) is not None:
         return np.dtype(object)
     if dtype.kind in "biufc":
