@@ -119,6 +119,8 @@ def explanation(catalogue: Catalogue, load: Load) -> str:
         head += f"{load.dtype}, {np.prod(load.shape, dtype=np.int64) * load.dtype.itemsize:,} bytes"
     lines = [head]
     for number, part in enumerate(load.index.parts):
+        if not surveys[number].frames:
+            continue
         stored = part.stored
         filters = "+".join(stored.filters) or "no filter"
         first, last = load.index.offsets[number], load.index.offsets[number + 1] - 1
@@ -132,12 +134,13 @@ def explanation(catalogue: Catalogue, load: Load) -> str:
         lines += [f"    {text}" for text in _way(surveys[number], stored)]
         if load.recipes:
             lines += [f"    then {text}" for text in _told(load.recipes[number], stored.dtype)]
+    idle = sum(not seen.frames for seen in surveys)
+    if idle:
+        lines.append(f"  {idle} datasets of which no frame is wanted: not read")
     return "\n".join(lines)
 
 
 def _way(seen: PartSurvey, stored: Stored) -> list[str]:
-    if not seen.frames:
-        return ["not read: none of it is wanted"]
     if seen.obstacle is not None:
         return [f"read by h5py: {seen.obstacle}"]
     decoder = f", decoded by our {'+'.join(stored.filters)}" if stored.filters else ""

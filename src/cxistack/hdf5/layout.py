@@ -14,7 +14,7 @@ from .files import Files
 from .links import LinkPolicy, Place
 from .virtual import check_sources
 
-__all__ = ["Stored", "describe"]
+__all__ = ["Source", "Stored", "describe"]
 
 # The filters' registered names (HDF5 registered filter plugins), for people to read.
 _FILTERS = {
@@ -55,6 +55,8 @@ class Stored:
         Its filter pipeline.
     address : tuple
         What makes it the same object under another name.
+    sources : tuple of Source
+        Of a virtual dataset that is whole frames of others: those, in the order of its frames.
     """
 
     place: Place
@@ -64,6 +66,7 @@ class Stored:
     chunks: tuple[int, ...] | None
     filters: tuple[str, ...]
     address: tuple[str, int]
+    sources: tuple[Source, ...] = ()
 
     @property
     def ndim(self) -> int:
@@ -79,6 +82,25 @@ class Stored:
     def is_text(self) -> bool:
         """Whether it holds strings."""
         return self.dtype.kind == "O"
+
+
+@dataclass(frozen=True)
+class Source:
+    """Frames of another dataset that a virtual one shows.
+
+    Attributes
+    ----------
+    stored : Stored
+        The other dataset.
+    row : int
+        The first of its rows.
+    count : int
+        How many.
+    """
+
+    stored: Stored
+    row: int
+    count: int
 
 
 def describe(files: Files, place: Place, policy: LinkPolicy = "follow") -> Stored:

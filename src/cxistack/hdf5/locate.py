@@ -12,6 +12,7 @@ from .files import Files
 from .layout import Stored, describe
 from .links import LinkPolicy, Place, resolve
 from .names import natural_key
+from .sources import with_sources
 from .virtual import source_names, source_place
 
 __all__ = ["Found", "locate"]
@@ -50,7 +51,8 @@ def locate(
             if place is None:
                 continue
             if place.is_dataset:
-                return Found(number, path, (describe(files, place, policy),))
+                stored = with_sources(files, describe(files, place, policy), policy)
+                return Found(number, path, (stored,))
             return Found(number, path, _members(files, place, policy))
         except (CXIError, OSError) as error:
             return Found(number, path, error=error)
@@ -67,7 +69,7 @@ def _members(files: Files, group: Place, policy: LinkPolicy) -> tuple[Stored, ..
         place = resolve(files, group.filename, path, policy)
         if place is not None and place.is_dataset:
             via = Place(place.filename, place.path, group.hops + place.hops, True)
-            stored = describe(files, via, policy)
+            stored = with_sources(files, describe(files, via, policy), policy)
             members.setdefault(stored.address, stored)
     if not members:
         raise LayoutError(f"{group} is a group without a dataset in it")

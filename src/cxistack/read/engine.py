@@ -88,7 +88,7 @@ def _sort_out(
         if isinstance(route, ThroughH5py) or not recipes[k].is_one_pass:
             rest.append(order[first:last])
             continue
-        rows = ordered[first:last] - index.offsets[k]
+        rows = ordered[first:last] - index.offsets[k] + part.row
         if not part.has_frame_axis:
             rows = np.zeros_like(rows)
         wanted.append(

@@ -30,12 +30,15 @@ class Part:
         How many frames of the store it provides.
     has_frame_axis : bool
         False for a 2-D dataset: one frame, which stands for all `count`.
+    row : int
+        The dataset's row that is the first of these frames.
     """
 
     file: int
     stored: Stored
     count: int
     has_frame_axis: bool
+    row: int = 0
 
     @property
     def frame_shape(self) -> tuple[int, ...]:
@@ -123,6 +126,12 @@ def own_frames(attr: str, kind: str, found: Found) -> list[Part]:
     """
     parts = []
     for stored in found.datasets:
+        if stored.sources:
+            parts += [
+                Part(found.file, source.stored, source.count, True, source.row)
+                for source in stored.sources
+            ]
+            continue
         has_frame_axis = not (kind == "stack" and stored.ndim == 2)
         count = stored.shape[0] if has_frame_axis else 1
         parts.append(Part(found.file, stored, count, has_frame_axis))

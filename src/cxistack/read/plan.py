@@ -77,7 +77,7 @@ def blocks(
         if not part.has_frame_axis:
             yield Block(number, 0, 1, np.zeros(len(places), np.int64), places)
             continue
-        rows = wanted[first:last] - index.offsets[number]
+        rows = wanted[first:last] - index.offsets[number] + part.row
         chunk = part.stored.chunks[0] if part.stored.chunks else 1
         chunk_of = rows // chunk
         # A gap of whole chunks ends a block: what nobody wants is not read.

@@ -54,7 +54,7 @@ def survey(
     ordered = np.sort(numbers)
     edges = np.searchsorted(ordered, index.offsets)
     return [
-        _one(part, recipe, route, ordered[edges[k] : edges[k + 1]] - index.offsets[k])
+        _one(part, recipe, route, ordered[edges[k] : edges[k + 1]] - index.offsets[k] + part.row)
         for k, (part, recipe, route) in enumerate(zip(index.parts, recipes, routes, strict=True))
     ]
 
