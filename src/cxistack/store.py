@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from . import loading, report, saving
 from .catalogue import Catalogue, Problem
-from .errors import AttributeMissingError, ClosedStoreError
+from .errors import AttributeMissingError, ClosedStoreError, FileChangedError
 from .hdf5.files import Files
 from .hdf5.links import LinkPolicy
 from .hdf5.names import Names, expand
@@ -334,6 +334,8 @@ class CXIStore(Mapping[str, LazyArray]):
             The protocol does not know it, or no file has it.
         LayoutError, LinkError, StorageError
             What is there does not fit, leads nowhere, or cannot be read.
+        FileChangedError
+            Somebody goes on writing to a file while it is read.
         FrameIndexError
             An index is out of bounds.
         CastError
@@ -348,19 +350,28 @@ class CXIStore(Mapping[str, LazyArray]):
                [[100, 101]]], dtype=uint16)
         """
         self._check_open()
-        load = loading.prepare(
-            self._catalogue,
-            attr,
-            idxs,
-            ss_idxs=ss_idxs,
-            fs_idxs=fs_idxs,
-            transform=transform,
-            dtype=dtype if dtype is not None or not isinstance(out, np.ndarray) else out.dtype,
-            casting=casting,
-            source=self._source(source),
-        )
         threads = _threads(processes, num_threads)
-        return loading.run(self._catalogue, load, out=out, num_threads=threads, verbose=verbose)
+
+        def load_once() -> Any:
+            load = loading.prepare(
+                self._catalogue,
+                attr,
+                idxs,
+                ss_idxs=ss_idxs,
+                fs_idxs=fs_idxs,
+                transform=transform,
+                dtype=dtype if dtype is not None or not isinstance(out, np.ndarray) else out.dtype,
+                casting=casting,
+                source=self._source(source),
+            )
+            return loading.run(self._catalogue, load, out=out, num_threads=threads, verbose=verbose)
+
+        try:
+            return load_once()
+        except FileChangedError:
+            # Somebody saved to a file meanwhile: no trouble once, and an error twice.
+            self.update_indices()
+            return load_once()
 
     def _source(self, source: int | str | None) -> int | None:
         if source is None:

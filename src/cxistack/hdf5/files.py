@@ -123,20 +123,26 @@ class Files:
         """Note something of an object in file ``key[0]`` for as long as the file is unchanged."""
         self._known[key] = (self.stamp(key[0]), note)
 
+    def verify(self, path: str, stamp: Stamp) -> None:
+        """Raise :class:`FileChangedError` unless the file at `path` still is as `stamp` says."""
+        if _stamp(path) != stamp:
+            raise _changed(path)
+
     @contextmanager
     def descriptor(self, path: str, stamp: Stamp) -> Iterator[int]:
-        """Lend a descriptor on the file at `path`, which must still be as `stamp` says.
+        """Lend a descriptor on the very file that `stamp` was taken of.
 
         Raises
         ------
         FileChangedError
-            The file was replaced or changed, before or while the descriptor was lent.
+            Another file has taken its name.
         """
         number = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            _check_stamp(number, path, stamp)
+            status = os.fstat(number)
+            if (status.st_dev, status.st_ino) != (stamp.device, stamp.inode):
+                raise _changed(path)
             yield number
-            _check_stamp(number, path, stamp)
         finally:
             os.close(number)
 
@@ -216,11 +222,10 @@ class _Handles(Mapping[str, Any]):
         return len(self._files.names)
 
 
-def _check_stamp(descriptor: int, path: str, stamp: Stamp) -> None:
-    status = os.fstat(descriptor)
-    now = Stamp(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
-    if now != stamp:
-        raise FileChangedError(f"{path} is not what it was when it was opened")
+def _changed(path: str) -> FileChangedError:
+    return FileChangedError(
+        f"{path} was changed while it was in use: load again when nobody writes to it"
+    )
 
 
 def _open_for_reading(path: str) -> _Handle:

@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 
 from ..errors import LayoutError
-from .files import Files
+from .files import Files, Stamp
 from .links import LinkPolicy, Place
 from .virtual import check_sources
 
@@ -55,6 +55,8 @@ class Stored:
         Its filter pipeline.
     address : tuple
         What makes it the same object under another name.
+    stamp : Stamp
+        What its file was when this was seen.
     sources : tuple of Source
         Of a virtual dataset that is whole frames of others: those, in the order of its frames.
     """
@@ -66,6 +68,7 @@ class Stored:
     chunks: tuple[int, ...] | None
     filters: tuple[str, ...]
     address: tuple[str, int]
+    stamp: Stamp
     sources: tuple[Source, ...] = ()
 
     @property
@@ -141,6 +144,7 @@ def describe(files: Files, place: Place, policy: LinkPolicy = "follow") -> Store
                 for code in (plist.get_filter(k)[0] for k in range(plist.get_nfilters()))
             ),
             address=(place.filename, h5py.h5o.get_info(dataset).addr),
+            stamp=files.stamp(place.filename),
         )
         sources = h5py.Dataset(dataset).virtual_sources() if stored.storage == "virtual" else []
     if sources:

@@ -105,6 +105,7 @@ def _find_bytes(files: Files, stored: Stored) -> Bytes:
             return ThroughH5py("what was never written has no defined value")
         plist.get_fill_value(fill)
         stamp = files.stamp(place.filename)
+        files.verify(place.filename, stored.stamp)
         if stored.storage == "contiguous":
             return Contiguous(stamp, dataset.id.get_offset(), fill)
         nbytes = math.prod(dataset.chunks) * stored.dtype.itemsize
@@ -151,10 +152,13 @@ def _chunk_table(
     mask = np.zeros(number, np.uint32)
     if found:
         corners, addresses, sizes, masks = zip(*found, strict=True)
-        where = np.ravel_multi_index(
-            tuple(np.asarray(corners, np.int64).T // np.asarray(chunk)[:, None]), grid
-        )
-        address[where], size[where], mask[where] = addresses, sizes, masks
+        try:
+            where = np.ravel_multi_index(
+                tuple(np.asarray(corners, np.int64).T // np.asarray(chunk)[:, None]), grid
+            )
+            address[where], size[where], mask[where] = addresses, sizes, masks
+        except (OverflowError, TypeError, ValueError):  # a damaged file's: HDF5 is to say so
+            return ThroughH5py("its chunk table makes no sense")
     if pipeline is not None and _is_ambiguous(stored, chunk, grid, size, mask):
         return ThroughH5py("only HDF5 knows whether chunks at its edge are filtered")
     return Chunked(stamp, chunk, grid, pipeline, address, size, mask, fill)

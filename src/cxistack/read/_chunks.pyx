@@ -368,7 +368,8 @@ cdef class ChunkJob(Job):
                 elif want > begin:
                     memmove(space.tile, space.tile + (want - begin), stop - want)
                     begin = want
-                while (it.bytes > 0 and stop - begin + <int64_t>it.bytes <= <int64_t>self._tile_bytes
+                while (it.bytes > 0
+                       and stop - begin + <int64_t>it.bytes <= <int64_t>self._tile_bytes
                        and (stop - begin < TILE or stop < want + cell.span)
                        and stop < base + (cell.rows - 1) * cell.pitch + cell.span):
                     status = cxi_bshuf_next(&it, space.tile + (stop - begin))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,8 @@ from ._chunks import ChunkJob
 from .tasks import PIECE_BYTES, TASK, Cell, Geometry, cells, tasks
 
 __all__ = ["Wanted", "plan", "read"]
+
+_MOST_TASKS = 1 << 18  # of one job: their table takes some MiB
 
 
 @dataclass(frozen=True)
@@ -78,21 +81,24 @@ def read(
     if not out.size:
         return True
     for group in _alike([one for one in wanted if len(one.rows)]):
-        entries = _entries(group, view, out)
-        if entries is None:
-            continue
-        with ExitStack() as stack:
-            descriptors = [
-                stack.enter_context(files.descriptor(one.stored.place.filename, one.where.stamp))
-                for one in group
-            ]
-            job = _job(group, entries, np.array(descriptors, np.int32), out, checked)
-            threads.run(job, num_threads)
+        geometry = _geometry(group[0])
+        pieces = cells(geometry, view, out.strides[1:])
+        for batch in _batches(group, geometry, len(pieces)):
+            entries = _entries(batch, geometry, pieces)
+            with ExitStack() as stack:
+                descriptors = [
+                    stack.enter_context(
+                        files.descriptor(one.stored.place.filename, one.where.stamp)
+                    )
+                    for one in batch
+                ]
+                job = _job(batch[0], entries, np.array(descriptors, np.int32), out, checked)
+                threads.run(job, num_threads)
             if job.failure is not None:
-                raise _failure(group, entries, *job.failure)
-        if job.first_bad is not None:
-            return False
-        tick(sum(len(one.rows) for one in group))
+                raise _failure(batch, entries, *job.failure)
+            if job.first_bad is not None:
+                return False
+            tick(sum(len(one.rows) for one in batch))
     return True
 
 
@@ -117,16 +123,35 @@ class _Entries:
 
 
 def _alike(wanted: Sequence[Wanted]) -> Iterator[list[Wanted]]:
-    """Gather neighbours that are stored alike, as many as may be open at a time."""
-    group: list[Wanted] = []
-    most = most_open()
-    for one in wanted:
-        if group and (len(group) == most or _kind(one) != _kind(group[0])):
-            yield group
-            group = []
-        group.append(one)
-    if group:
-        yield group
+    """Gather neighbours that are stored alike."""
+    for _, group in itertools.groupby(wanted, _kind):
+        yield list(group)
+
+
+def _batches(group: Sequence[Wanted], geometry: Geometry, pieces: int) -> Iterator[list[Wanted]]:
+    """Cut a group into what one job does: no more files than may be open, nor tasks than memory."""
+    most_files, most_rows = most_open(), max(1, _MOST_TASKS // pieces)
+    batch: list[Wanted] = []
+    rows = 0
+    for one in group:
+        begin = 0
+        while begin < len(one.rows):
+            if batch and (len(batch) == most_files or rows >= most_rows):
+                yield batch
+                batch, rows = [], 0
+            end = _chunk_end(one.rows, begin + most_rows - rows, geometry.chunk[0])
+            batch.append(replace(one, rows=one.rows[begin:end], places=one.places[begin:end]))
+            rows += end - begin
+            begin = end
+    if batch:
+        yield batch
+
+
+def _chunk_end(rows: NDArray[np.int64], end: int, frames: int) -> int:
+    """Return a place to cut at or after `end`, so that no chunk is decoded on both sides."""
+    if end >= len(rows):
+        return len(rows)
+    return int(np.searchsorted(rows, (rows[end - 1] // frames + 1) * frames))
 
 
 def _kind(one: Wanted) -> tuple[object, ...]:
@@ -148,25 +173,20 @@ def _geometry(one: Wanted) -> Geometry:
     return Geometry(frame, (together, *frame), itemsize, False)
 
 
-def _entries(group: Sequence[Wanted], view: FrameView, out: NDArray[Any]) -> _Entries | None:
-    geometry = _geometry(group[0])
-    pieces = cells(geometry, view, out.strides[1:])
+def _entries(batch: Sequence[Wanted], geometry: Geometry, pieces: list[Cell]) -> _Entries:
     tables = []
     place = 0
-    for number, one in enumerate(group):
+    for number, one in enumerate(batch):
         table = tasks(geometry, pieces, one.rows, place, *_chunk_table(one, geometry))
         table["file"] = number
         tables.append(table)
         place += len(one.rows)
-    table = np.concatenate(tables)
-    if not len(table):
-        return None
     return _Entries(
         geometry,
         pieces,
-        table,
-        np.concatenate([one.rows for one in group]) % geometry.chunk[0],
-        np.concatenate([one.places for one in group]),
+        np.concatenate(tables),
+        np.concatenate([one.rows for one in batch]) % geometry.chunk[0],
+        np.concatenate([one.places for one in batch]),
     )
 
 
@@ -186,13 +206,13 @@ def _chunk_table(
 
 
 def _job(
-    group: Sequence[Wanted],
+    first: Wanted,
     entries: _Entries,
     descriptors: NDArray[np.int32],
     out: NDArray[Any],
     checked: bool,
 ) -> ChunkJob:
-    first, geometry = group[0], entries.geometry
+    geometry = entries.geometry
     filled = np.broadcast_to(first.where.fill, geometry.chunk)
     if (entries.tasks["address"] >= 0).all():
         filled = filled[(slice(1),) * len(geometry.chunk)]
@@ -211,10 +231,10 @@ def _job(
     )
 
 
-def _failure(group: Sequence[Wanted], entries: _Entries, number: int, why: str) -> StorageError:
+def _failure(batch: Sequence[Wanted], entries: _Entries, number: int, why: str) -> StorageError:
     task = entries.tasks[number]
-    one = group[task["file"]]
-    before = sum(len(other.rows) for other in group[: task["file"]])
+    one = batch[task["file"]]
+    before = sum(len(other.rows) for other in batch[: task["file"]])
     rows = one.rows[task["place"] - before :][: task["count"]]
     which = f"row {rows[0]}" if len(rows) == 1 else f"rows {rows[0]} to {rows[-1]}"
     return StorageError(

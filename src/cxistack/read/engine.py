@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import FileChangedError
-from ..hdf5.files import Files
+from ..hdf5.files import Files, Stamp
 from ..hdf5.storage import Bytes, ThroughH5py
 from ..view import FrameView
 from . import blockwise, direct
@@ -40,30 +39,37 @@ def read_frames(
         pixel and how many of its pixels do not fit. `out` is undefined.
     StorageError
         Bytes cannot be read or decoded; names file, dataset and rows or chunk.
+    FileChangedError
+        A file was changed since it was looked at, or while it was read.
     """
+    stamps = _stamps(index, numbers)
+    for path, stamp in stamps.items():
+        files.verify(path, stamp)
     places = np.arange(len(numbers))
-    try:
-        wanted, rest = _sort_out(index, recipes, routes, numbers)
-        if wanted:
-            recipe = recipes[0]
-            fits = direct.read(
-                files,
-                wanted,
-                _view(recipe, index.frame_shape),
-                out,
-                checked=recipe.casting == "checked",
-                num_threads=num_threads,
-                tick=tick,
-            )
-            if not fits:
-                rest = places  # the slower way finds out which value is the first
-        blockwise.read(files, index, recipes, routes, numbers[rest], rest, out, num_threads, tick)
-    except FileChangedError as error:
-        # Somebody writes to a file: addresses are good for nothing, HDF5 alone may read it.
-        through = [ThroughH5py(f"the file was changed while it was read ({error})")] * len(routes)
-        blockwise.read(
-            files, index, recipes, through, numbers, places, out, num_threads, lambda frames: None
+    fits = True
+    wanted, rest = _sort_out(index, recipes, routes, numbers)
+    if wanted:
+        fits = direct.read(
+            files,
+            wanted,
+            _view(recipes[0], index.frame_shape),
+            out,
+            checked=recipes[0].casting == "checked",
+            num_threads=num_threads,
+            tick=tick,
         )
+    if not fits:
+        rest = places  # the slower way finds out which value is the first
+    blockwise.read(files, index, recipes, routes, numbers[rest], rest, out, num_threads, tick)
+    for path, stamp in stamps.items():
+        files.verify(path, stamp)
+
+
+def _stamps(index: FrameIndex, numbers: NDArray[np.int64]) -> dict[str, Stamp]:
+    """Return the files that are read, and what they were when they were looked at."""
+    used = np.unique(np.searchsorted(index.offsets, numbers, side="right") - 1)
+    stored = [index.parts[k].stored for k in used]
+    return {one.place.filename: one.stamp for one in stored}
 
 
 def _sort_out(

@@ -16,6 +16,7 @@ __all__ = ["routes"]
 
 # Listing a chunk costs about 3 us, finding one in HDF5's index about 70 us.
 _LISTED_FOR_ONE = 23
+_MOST_CELLS = 4096  # chunks of a frame: each takes some KiB to plan
 _SMALL_TABLE = 4096  # chunks: listed in no time
 
 
@@ -38,9 +39,12 @@ def _route(files: Files, part: Part, frames: int, dtype: np.dtype[Any]) -> Bytes
     stored = part.stored
     if dtype.kind not in "biuf" or dtype == np.float16 or dtype.itemsize > 8:
         return ThroughH5py(f"{dtype} is no type of our kernels")
-    if stored.chunks is not None and files.recall(stored.address) is None:
+    if stored.chunks is not None:
         grid = [-(-n // c) for n, c in zip(stored.shape, stored.chunks, strict=True)]
         chunks, of_frame = math.prod(grid), math.prod(grid[1:] if part.has_frame_axis else grid)
-        if chunks > _SMALL_TABLE and chunks > _LISTED_FOR_ONE * frames * of_frame:
+        if of_frame > _MOST_CELLS:
+            return ThroughH5py(f"each of its frames lies in {of_frame} chunks")
+        is_few = chunks > _SMALL_TABLE and chunks > _LISTED_FOR_ONE * frames * of_frame
+        if is_few and files.recall(stored.address) is None:
             return ThroughH5py(f"few of its {chunks} chunks are wanted")
     return locate_bytes(files, stored)

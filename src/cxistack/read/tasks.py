@@ -21,6 +21,8 @@ __all__ = ["TASK", "Cell", "Geometry", "cells", "tasks"]
 
 PIECE_BYTES = 256 << 10  # of unfiltered bytes read in one task: they stay in L2 until they are used
 
+_LEAP_BYTES = 64 << 10  # a gap that costs less to read than to read around
+
 TASK = np.dtype(
     [
         ("address", "i8"),  # in the file; -1: never written, the fill value stands for it
@@ -125,11 +127,13 @@ def cells(geometry: Geometry, view: FrameView, dst_steps: Sequence[int]) -> list
     )
     axes = [Axis(0, 1, length) for length in geometry.frame[:-2]] + [view.ss, view.fs]
     spans = [list(_split(axis, width)) for axis, width in zip(axes, inner, strict=True)]
-    if not geometry.is_filtered:
-        row_bytes = src_steps[-2] * abs(view.ss.step)
-        rows = max(1, PIECE_BYTES // max(1, row_bytes))
-        spans[:-2] = [list(_cut(axis, 1)) for axis in spans[:-2]]
-        spans[-2] = list(_cut(spans[-2], rows))
+    if not geometry.is_filtered and geometry.chunk_frame_bytes > PIECE_BYTES:
+        # From the outermost axis on, until what one index of it spans is short enough.
+        for number, axis in enumerate(axes[:-1]):
+            most = PIECE_BYTES // (src_steps[number] * abs(axis.step))
+            spans[number] = list(_cut(spans[number], max(1, most)))
+            if most:
+                break
     return [
         _cell(combination, geometry, src_steps, tuple(dst_steps))
         for combination in itertools.product(*spans)
@@ -189,6 +193,24 @@ def _cut(spans: Sequence[_Span], most: int) -> Iterator[_Span]:
             )
 
 
+def _is_first(geometry: Geometry, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Tell of each row whether a task begins with it.
+
+    Of filtered chunks that is the first of a chunk. Of others a task takes few bytes, and none of a
+    gap that it is faster to leap.
+    """
+    frames = geometry.chunk[0]
+    first = np.ones(len(rows), np.bool_)
+    step = np.diff(rows)
+    if geometry.is_filtered:
+        first[1:] = np.diff(rows // frames) != 0
+    else:
+        together = max(1, PIECE_BYTES // max(1, geometry.chunk_frame_bytes))
+        pieces = rows // frames * -(-frames // together) + rows % frames // together
+        first[1:] = (np.diff(pieces) != 0) | (step * geometry.chunk_frame_bytes > _LEAP_BYTES)
+    return first
+
+
 def tasks(
     geometry: Geometry,
     pieces: Sequence[Cell],
@@ -215,7 +237,7 @@ def tasks(
     """
     frames = geometry.chunk[0]
     chunk_of = rows // frames
-    begins = np.flatnonzero(np.diff(chunk_of, prepend=-1))
+    begins = np.flatnonzero(_is_first(geometry, rows))
     counts = np.diff(begins, append=len(rows))
     numbers = np.array([cell.number for cell in pieces], np.int64)
     where = chunk_of[begins, None] * math.prod(geometry.inner_grid) + numbers
