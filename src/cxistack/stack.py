@@ -86,32 +86,28 @@ class LazyArray:
         return np.asarray(self[...], dtype=dtype)
 
     def __getitem__(self, key: Any) -> Any:
-        frames, rest = self._split(key)
-        if not self._has_frames:
-            return self._read(None, frames, rest)
-        values = self._read(frames, None, rest)
-        # An int drops the axis here, as in NumPy; load_attribute keeps it.
-        return values[0] if _is_int(frames) else values
-
-    def _read(self, frames: Any, first: Any, rest: tuple[Any, ...]) -> Any:
-        """Read with slices of the last two axes pushed down, and all else left to NumPy."""
-        lead = () if self._has_frames else ((first,) if first is not None else ())
-        inner = lead + rest
-        axes = self.ndim - self._has_frames
-        pixels = {}
-        if self._has_pixels and axes >= 2 and len(inner) == axes and _all_slices(inner[-2:]):
-            pixels = {"ss_idxs": inner[-2], "fs_idxs": inner[-1]}
-            inner = inner[:-2]
-        values = self._store.load_attribute(self._attr, frames, verbose=False, **pixels)
-        if not inner:
-            return values
-        return values[(slice(None), *inner)] if self._has_frames else values[inner]
-
-    def _split(self, key: Any) -> tuple[Any, tuple[Any, ...]]:
-        """Return the index of the first axis and those of the others, without Ellipsis."""
         keys = key if isinstance(key, tuple) else (key,)
         if any(k is None for k in keys):
             raise FrameIndexError("np.newaxis cannot index an attribute in a file; read it first")
+        if any(_is_wide_mask(k) for k in keys):
+            return self._read(None, {})[keys]
+        full = self._filled(keys)
+        pixels = {}
+        if self._has_pixels and self.ndim - self._has_frames >= 2 and _are_slices(full[-2:]):
+            # Slices of the last two axes say what to read; NumPy does all else on what was read.
+            pixels = {"ss_idxs": full[-2], "fs_idxs": full[-1]}
+            full = (*full[:-2], slice(None), slice(None))
+        if not self._has_frames:
+            return self._read(None, pixels)[full]
+        frames, first = _frames_to_read(full[0])
+        return self._read(frames, pixels)[(first, *full[1:])]
+
+    def _read(self, frames: Any, pixels: dict[str, Any]) -> Any:
+        values = self._store.load_attribute(self._attr, frames, verbose=False, **pixels)
+        return values if isinstance(values, np.ndarray) else np.asarray(values)
+
+    def _filled(self, keys: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Return a key for each axis, with full slices for what the user left out."""
         dots = [n for n, k in enumerate(keys) if k is Ellipsis]
         if len(dots) > 1:
             raise FrameIndexError("an index can only have a single ellipsis ('...')")
@@ -121,13 +117,34 @@ class LazyArray:
                 f"too many indices: {self._attr!r} has {self.ndim} axes, {len(keys)} were indexed"
             )
         at = dots[0] if dots else len(keys)
-        full = (*keys[:at], *[slice(None)] * missing, *keys[at + len(dots) :])
-        return (full[0], full[1:]) if full else (None, ())
+        return (*keys[:at], *[slice(None)] * missing, *keys[at + len(dots) :])
 
 
-def _is_int(key: Any) -> bool:
-    return isinstance(key, (int, np.integer)) and not isinstance(key, bool)
+def _frames_to_read(key: Any) -> tuple[Any, Any]:
+    """Return which frames to read for an index of the first axis, and its index among them.
+
+    An int drops the axis, as in NumPy; load_attribute keeps it.
+    """
+    if isinstance(key, slice):
+        return key, slice(None)
+    array = np.asarray(key)
+    if array.ndim == 0:
+        return key, 0
+    if array.dtype == np.bool_:
+        return key, np.arange(np.count_nonzero(array))
+    if not array.size:
+        return [], array.astype(np.intp)
+    if array.dtype.kind not in "iu":
+        raise FrameIndexError(f"frames are indexed by integers or booleans, not by {array.dtype}")
+    frames, places = np.unique(array, return_inverse=True)
+    return frames, places.reshape(array.shape)
 
 
-def _all_slices(keys: tuple[Any, ...]) -> bool:
+def _are_slices(keys: tuple[Any, ...]) -> bool:
     return all(isinstance(key, slice) for key in keys)
+
+
+def _is_wide_mask(key: Any) -> bool:
+    """Tell whether a key is a boolean array that indexes several axes, or none."""
+    array = np.asarray(key) if isinstance(key, (bool, np.bool_, np.ndarray, list)) else None
+    return array is not None and array.dtype == np.bool_ and array.ndim != 1

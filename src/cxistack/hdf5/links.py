@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -57,59 +57,86 @@ def resolve(files: Files, filename: str, path: str, policy: LinkPolicy = "follow
         A link on the way dangles, turns in a circle, or leaves the tree under ``policy="tree"``.
     """
     start = f"{filename}:{path}"
-    hops: list[str] = []
-    todo = _pieces(path)
+    walk = _Walk(_pieces(path))
     while True:
-        outcome = _walk_file(files, filename, todo, hops, start)
+        outcome = _walk_file(files, filename, walk, start)
         if outcome is None:
-            if hops:
-                raise LinkError(f"{start}: a link leads nowhere ({'; '.join(hops)})")
+            if walk.owed:
+                raise LinkError(f"{start}: a link leads nowhere ({'; '.join(walk.hops)})")
             return None
         if isinstance(outcome, Place):
             return outcome
-        target, todo = outcome
-        filename = resolve_file(files, target, filename, policy, start)
+        filename = resolve_file(files, outcome, filename, policy, start)
 
 
-def _walk_file(
-    files: Files, filename: str, todo: list[str], hops: list[str], start: str
-) -> Place | tuple[str, list[str]] | None:
-    """Walk within one file: to a place, to (another file, what is left), or to None."""
+@dataclass
+class _Walk:
+    """How far a walk has come.
+
+    Attributes
+    ----------
+    todo : list of str
+        The names still to be followed.
+    hops : list of str
+        The links behind it.
+    owed : int
+        How many of the names to come belong to the target of a link: where one of them is not
+        there, the link leads nowhere; where a later one is not, there just is no such thing.
+    """
+
+    todo: list[str]
+    hops: list[str] = field(default_factory=list)
+    owed: int = 0
+
+    def step(self) -> None:
+        """Leave the first name behind."""
+        self.todo = self.todo[1:]
+        self.owed = max(0, self.owed - 1)
+
+    def turn(self, pieces: list[str], hop: str) -> None:
+        """Follow a link instead of the first name."""
+        self.step()
+        self.todo = pieces + self.todo
+        self.owed += len(pieces)
+        self.hops.append(hop)
+
+
+def _walk_file(files: Files, filename: str, walk: _Walk, start: str) -> Place | str | None:
+    """Walk within one file: to a place, to the name of another file, or to None."""
     with files.reading(filename) as h5:
         node: Any = h5py.h5g.open(h5.id, b"/")
         here: list[str] = []
-        while todo:
+        while walk.todo:
             if not isinstance(node, h5py.h5g.GroupID):
                 return None
-            name = todo[0].encode()
+            name = walk.todo[0].encode()
             if not node.links.exists(name):
                 return None
             kind = node.links.get_info(name).type
             if kind == h5py.h5l.TYPE_HARD:
                 node = h5py.h5o.open(node, name)
-                here.append(todo[0])
-                todo = todo[1:]
+                here.append(walk.todo[0])
+                walk.step()
                 continue
-            if len(hops) >= _MOST_HOPS:
-                raise LinkError(f"{start}: links turn in a circle ({'; '.join(hops[:4])}; ...)")
-            link = "/" + "/".join([*here, todo[0]])
+            if len(walk.hops) >= _MOST_HOPS:
+                hops = "; ".join(walk.hops[:4])
+                raise LinkError(f"{start}: links turn in a circle ({hops}; ...)")
+            link = "/" + "/".join([*here, walk.todo[0]])
             value = node.links.get_val(name)
             if kind == h5py.h5l.TYPE_SOFT:
                 target = os.fsdecode(value)
-                hops.append(f"soft link {link} -> {target}")
-                todo = (_pieces(target) if target.startswith("/") else here + _pieces(target)) + (
-                    todo[1:]
-                )
+                pieces = _pieces(target) if target.startswith("/") else here + _pieces(target)
+                walk.turn(pieces, f"soft link {link} -> {target}")
                 node, here = h5py.h5g.open(h5.id, b"/"), []
             elif kind == h5py.h5l.TYPE_EXTERNAL:
                 target, inner = (os.fsdecode(part) for part in value)
-                hops.append(f"external link {link} -> {target}:{inner}")
-                return target, _pieces(inner) + todo[1:]
+                walk.turn(_pieces(inner), f"external link {link} -> {target}:{inner}")
+                return target
             else:
                 raise LinkError(f"{start}: {link} is a user-defined link, which cannot be followed")
         if isinstance(node, h5py.h5d.DatasetID | h5py.h5g.GroupID):
             is_dataset = isinstance(node, h5py.h5d.DatasetID)
-            return Place(filename, "/" + "/".join(here), tuple(hops), is_dataset)
+            return Place(filename, "/" + "/".join(here), tuple(walk.hops), is_dataset)
         return None  # a named type: neither data nor a group of them
 
 

@@ -29,7 +29,7 @@ class Recipe:
     bad_bits : int or None
         Pixels are flags: good where none of these bits is set. None: they are values.
     via : numpy.dtype or None
-        Type that the stored pixels are cast to before they are binned.
+        Type that the stored pixels are cast to before anything else.
     steps : tuple of Step
         What is done to the last two axes.
     dtype : numpy.dtype
@@ -47,8 +47,10 @@ class Recipe:
     @property
     def is_one_pass(self) -> bool:
         """Whether one kernel call does it: values, and at most one view."""
-        return self.bad_bits is None and (
-            not self.steps or (len(self.steps) == 1 and isinstance(self.steps[0], FrameView))
+        return (
+            self.bad_bits is None
+            and self.via is None
+            and (not self.steps or (len(self.steps) == 1 and isinstance(self.steps[0], FrameView)))
         )
 
 
@@ -79,22 +81,33 @@ def make(
             f"of type {family} in the protocol"
         )
     flags = bad_bits(protocol.get_convention(attr, path), stored)
-    if dtype is not None and flags is None:
-        via = stored.dtype
-    else:
-        via = family_dtype(protocol, attr, stored)
+    binned = any(isinstance(step, Bin) for step in steps)
+    via = _pixel_dtype(protocol, attr, stored, dtype, binned)
     result = via
     for step in steps:
         if isinstance(step, Bin):
             result = step.result_dtype(result)
-    binned = any(isinstance(step, Bin) for step in steps)
+    # A mask is truth before it is anything else; other pixels change their type in the last pass,
+    # but for bins, which would hide a value that does not fit.
+    is_apart = family == "bool" or binned
     return Recipe(
         bad_bits=flags,
-        via=via if binned and flags is None and via != stored.dtype else None,
+        via=via if is_apart and flags is None and via != stored.dtype else None,
         steps=tuple(steps),
         dtype=np.dtype(dtype) if dtype is not None else result.newbyteorder("="),
         casting=casting,
     )
+
+
+def _pixel_dtype(
+    protocol: CXIProtocol, attr: str, stored: Stored, dtype: DTypeLike | None, binned: bool
+) -> np.dtype[Any]:
+    """Return the type that each pixel must fit, before any bins."""
+    if dtype is None or protocol.datatypes[attr] == "bool":
+        return family_dtype(protocol, attr, stored)
+    if binned and np.dtype(dtype).kind == "u" and stored.dtype.kind == "i":
+        return np.dtype(f"u{stored.dtype.itemsize}")
+    return stored.dtype
 
 
 def family_dtype(protocol: CXIProtocol, attr: str, stored: Stored) -> np.dtype[Any]:

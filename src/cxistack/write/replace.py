@@ -59,8 +59,7 @@ def rewritten(path: str, *, fresh: bool) -> Iterator[str]:
             _copy(target, Path(name))
         yield name
         if old is not None:
-            shutil.copystat(target, name)
-            _give_back(name, old)
+            _keep_attributes(target, name, old)
         else:
             Path(name).chmod(0o666 & ~_umask())
         _sync(name)
@@ -99,8 +98,16 @@ def _copy(source: Path, target: Path) -> None:
             shutil.copyfileobj(old, new, 1 << 20)
 
 
-def _give_back(name: str, old: os.stat_result) -> None:
-    """Keep the owner where this process may; a plain user owns what they write anyway."""
+def _keep_attributes(target: Path, name: str, old: os.stat_result) -> None:
+    """Keep permissions, extended attributes and owner (a plain user owns what they write anyway).
+
+    Not the times: that the file was changed must show.
+    """
+    shutil.copymode(target, name)
+    if hasattr(os, "listxattr"):
+        for attribute in os.listxattr(target):
+            with suppress(OSError):  # some belong to the system
+                os.setxattr(name, attribute, os.getxattr(target, attribute))
     mine = Path(name).stat()
     if (mine.st_uid, mine.st_gid) != (old.st_uid, old.st_gid):
         with suppress(PermissionError):
