@@ -81,16 +81,25 @@ class Catalogue:
                 raise AttributeMissingError(
                     f"{attr!r} is not in the protocol, which knows {', '.join(self.protocol)}"
                 )
-            kind, paths = self.protocol.get_kind(attr), self.protocol.load_paths[attr]
-            result = {}
-            for number in self.numbers:
-                if not self._opens(number):
-                    continue
-                one = locate(self.files, number, paths, self.policy)
-                if one is not None:
-                    result[number] = _of_right_rank(attr, kind, one)
-            self._found[attr] = result
+            self._look_for([attr])
         return self._found[attr]
+
+    def found_all(self) -> dict[str, dict[int, Found]]:
+        """Return what :meth:`found` does of every attribute; each file is opened once."""
+        self._look_for([attr for attr in self.protocol if attr not in self._found])
+        return {attr: self._found[attr] for attr in self.protocol}
+
+    def _look_for(self, attrs: Sequence[str]) -> None:
+        found: dict[str, dict[int, Found]] = {attr: {} for attr in attrs}
+        for number in self.numbers:
+            if attrs and self._opens(number):
+                for attr in attrs:
+                    paths = self.protocol.load_paths[attr]
+                    one = locate(self.files, number, paths, self.policy)
+                    if one is not None:
+                        kind = self.protocol.get_kind(attr)
+                        found[attr][number] = _of_right_rank(attr, kind, one)
+        self._found.update(found)
 
     def is_indexed(self, attr: str) -> bool:
         """Tell whether the attribute has a frame axis that frame numbers index."""
@@ -157,8 +166,7 @@ class Catalogue:
             for number in self.numbers
             if not self._opens(number)
         ]
-        for attr in self.protocol:
-            found = self.found(attr)
+        for attr, found in self.found_all().items():
             faulty = {n: one.error for n, one in found.items() if one.error is not None}
             problems += [Problem(attr, names[n], str(error)) for n, error in faulty.items()]
             # Whether files agree can only be told when each can be read.

@@ -290,10 +290,9 @@ class STData:
             else:
                 store.update_indices()
             names = self._names(attributes, store.found)
-            frames = store.indices()
-            loaded: dict[str, Any] = {
-                "frames": frame_numbers(idxs, len(frames), "data") if len(frames) else frames
-            }
+            count = store.frame_count
+            frames = frame_numbers(idxs if count else None, count, "data")
+            loaded: dict[str, Any] = {"frames": frames}
             for attr in names:
                 indexed = store.is_indexed(attr)
                 pixels = store.protocol.get_kind(attr) in _PIXELS
@@ -304,6 +303,9 @@ class STData:
                     transform=self.transform if pixels else None,
                     verbose=verbose,
                 )
+        if "good_frames" in loaded and count:
+            # In the file they number its frames; here those that were loaded.
+            loaded["good_frames"] = np.flatnonzero(np.isin(frames, loaded["good_frames"]))
         return self.replace(**loaded)
 
     def save(
@@ -343,7 +345,7 @@ class STData:
         with ExitStack() as stack:
             if not output:
                 stack.enter_context(output)
-            has_data = len(output.indices()) > 0
+            has_data = output.frame_count > 0
             stack.enter_context(output.transaction())
             for attr in names:
                 if attr in output.protocol and self[attr] is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,6 +12,7 @@ from tqdm.auto import tqdm
 
 from .catalogue import Catalogue
 from .errors import LayoutError
+from .hdf5.locate import Found
 from .hdf5.storage import Bytes
 from .kernels.threads import count_threads
 from .read import engine, recipe
@@ -22,7 +24,7 @@ from .read.survey import PartSurvey, survey
 from .transform import Transform
 from .view import Bin, Step, fold, view_of_indices
 
-__all__ = ["Load", "look", "prepare", "run", "steps_of"]
+__all__ = ["Load", "look", "prepare", "prepare_single", "run", "steps_of"]
 
 _SUMMED = ("data", "whitefield", "whitefields")
 _BAR_DELAY = 0.5  # seconds before a progress bar appears: short loads show none
@@ -103,38 +105,71 @@ def prepare(
     CastError
         The stored type has no default in the protocol's family, and no `dtype` is given.
     """
-    kind = catalogue.protocol.get_kind(attr)
+    pixels = _Pixels(ss_idxs, fs_idxs, transform, dtype, casting)
     found = catalogue.usable(attr)
-    squeeze = not catalogue.is_indexed(attr)
-    if squeeze:
-        one = catalogue.single(attr, source)
-        index = FrameIndex.of([Part(one.file, one.datasets[0], 1, False)])
-        numbers = None
-    else:
-        if source is not None:
-            raise ValueError(
-                f"source= picks the file of a scalar or a frame; {attr!r} is a {kind} over all "
-                "files: pick its frames with idxs="
-            )
-        index = catalogue.index(attr)
-        if index.mismatch is not None and idxs is not None:
-            raise LayoutError(f"{attr!r} cannot be indexed by frame: {index.mismatch}")
-        # All frames are not listed before they are read: there may be very many.
-        numbers = None if idxs is None else frame_numbers(idxs, index.total, repr(attr))
-    shape = index.frame_shape
-    steps, result_shape = (
-        _steps(attr, shape, ss_idxs, fs_idxs, transform)
-        if kind in ("frame", "stack")
-        else ((), shape)
-    )
+    if not catalogue.is_indexed(attr):
+        return _prepared_single(catalogue, attr, catalogue.single(attr, source), pixels)
+    if source is not None:
+        raise ValueError(
+            f"source= picks the file of a scalar or a frame; {attr!r} is over all files: pick its "
+            "frames with idxs="
+        )
+    index = catalogue.index(attr)
+    if index.mismatch is not None and idxs is not None:
+        raise LayoutError(f"{attr!r} cannot be indexed by frame: {index.mismatch}")
+    # All frames are not listed before they are read: there may be very many.
+    numbers = None if idxs is None else frame_numbers(idxs, index.total, repr(attr))
+    return _prepared(catalogue, attr, found, index, numbers, pixels, squeeze=False)
+
+
+def prepare_single(catalogue: Catalogue, attr: str, found: Found) -> Load:
+    """Decide the load of a scalar, a frame or a never-indexed sequence from one file."""
+    return _prepared_single(catalogue, attr, found, _ALL_PIXELS)
+
+
+@dataclass(frozen=True)
+class _Pixels:
+    """What a user says of the pixels of a load."""
+
+    ss_idxs: Any
+    fs_idxs: Any
+    transform: Transform | None
+    dtype: DTypeLike | None
+    casting: Casting
+
+
+_ALL_PIXELS = _Pixels(slice(None), slice(None), None, None, "checked")
+
+
+def _prepared_single(catalogue: Catalogue, attr: str, found: Found, pixels: _Pixels) -> Load:
+    index = FrameIndex.of([Part(found.file, found.datasets[0], 1, False)])
+    return _prepared(catalogue, attr, {found.file: found}, index, None, pixels, squeeze=True)
+
+
+def _prepared(
+    catalogue: Catalogue,
+    attr: str,
+    found: Mapping[int, Found],
+    index: FrameIndex,
+    numbers: NDArray[np.int64] | None,
+    pixels: _Pixels,
+    *,
+    squeeze: bool,
+) -> Load:
+    protocol = catalogue.protocol
+    shape = result_shape = index.frame_shape
+    steps: tuple[Step, ...] = ()
+    if protocol.get_kind(attr) in ("frame", "stack"):
+        steps, result_shape = _steps(attr, shape, pixels)
     stored = [part.stored for part in index.parts]
-    if all(one.is_text for one in stored) and catalogue.protocol.datatypes[attr] == "str":
+    if all(one.is_text for one in stored) and protocol.datatypes[attr] == "str":
         recipes: tuple[Recipe, ...] = ()
         common = np.dtype(object)
     else:
-        protocol = catalogue.protocol
         recipes = tuple(
-            recipe.make(protocol, attr, found[p.file].path, p.stored, steps, dtype, casting)
+            recipe.make(
+                protocol, attr, found[p.file].path, p.stored, steps, pixels.dtype, pixels.casting
+            )
             for p in index.parts
         )
         common = recipe.common_dtype(recipes, stored)
@@ -157,18 +192,20 @@ def steps_of(attr: str, transform: Transform, shape: tuple[int, ...]) -> tuple[S
 
 
 def _steps(
-    attr: str, shape: tuple[int, ...], ss_idxs: Any, fs_idxs: Any, transform: Transform | None
+    attr: str, shape: tuple[int, ...], pixels: _Pixels
 ) -> tuple[tuple[Step, ...], tuple[int, ...]]:
-    is_whole = all(isinstance(idxs, slice) and idxs == slice(None) for idxs in (ss_idxs, fs_idxs))
-    if transform is not None:
+    """Return the steps, and the shape of the result's frames."""
+    indices = (pixels.ss_idxs, pixels.fs_idxs)
+    is_whole = all(isinstance(idxs, slice) and idxs == slice(None) for idxs in indices)
+    if pixels.transform is not None:
         if not is_whole:
             raise ValueError("transform= and ss_idxs=, fs_idxs= both say which pixels: give one")
-        steps = steps_of(attr, transform, shape)
+        steps = steps_of(attr, pixels.transform, shape)
         last = tuple(steps[-1].shape) if steps else shape[-2:]
         return steps, (*shape[:-2], *last)
     if is_whole:
         return (), shape
-    steps, last = view_of_indices(ss_idxs, fs_idxs, shape[-2:])
+    steps, last = view_of_indices(*indices, shape[-2:])
     return steps, (*shape[:-2], *last)
 
 

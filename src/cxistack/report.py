@@ -10,6 +10,7 @@ from . import loading
 from .catalogue import Catalogue, Problem
 from .errors import CastError, CXIError
 from .hdf5.layout import Stored
+from .hdf5.locate import Found
 from .loading import Load
 from .read.recipe import Recipe
 from .read.survey import PartSurvey
@@ -23,8 +24,7 @@ HEADER = ("attribute", "kind", "shape", "dtype", "found at")
 def rows(catalogue: Catalogue) -> list[tuple[str, str, str, str, str]]:
     """Return one line for each attribute found: name, kind, shape, dtype, where."""
     lines = []
-    for attr in catalogue.protocol:
-        found = catalogue.found(attr)
+    for attr, found in catalogue.found_all().items():
         if not found:
             continue
         try:
@@ -67,17 +67,16 @@ def table(catalogue: Catalogue, mode: str) -> str:
 def differences(catalogue: Catalogue) -> list[Problem]:
     """Return the files whose scalars and frames differ from the first's; reads them all."""
     problems = []
-    for attr in catalogue.protocol:
-        found = catalogue.found(attr)
+    for attr, found in catalogue.found_all().items():
         if len(found) < 2 or any(one.error for one in found.values()):
             continue
         if catalogue.is_indexed(attr):
             continue
         numbers = sorted(found)
         try:
-            first = _value(catalogue, attr, numbers[0])
+            first = _value(catalogue, attr, found[numbers[0]])
             for number in numbers[1:]:
-                other = _value(catalogue, attr, number)
+                other = _value(catalogue, attr, found[number])
                 if not _same(first, other):
                     names = catalogue.files.names
                     problems.append(
@@ -93,8 +92,8 @@ def differences(catalogue: Catalogue) -> list[Problem]:
     return problems
 
 
-def _value(catalogue: Catalogue, attr: str, source: int) -> object:
-    return loading.run(catalogue, loading.prepare(catalogue, attr, source=source))
+def _value(catalogue: Catalogue, attr: str, found: Found) -> object:
+    return loading.run(catalogue, loading.prepare_single(catalogue, attr, found))
 
 
 def _same(first: object, other: object) -> bool:

@@ -15,9 +15,11 @@ from .catalogue import Catalogue
 from .errors import (
     AttributeMissingError,
     CastError,
+    CXIError,
     FrameIndexError,
     LayoutError,
     ReadOnlyStoreError,
+    StorageError,
 )
 from .hdf5.files import Files
 from .hdf5.links import Place
@@ -137,6 +139,10 @@ def run(h5: Any, change: Change) -> None:
         raise CastError(
             f"{change.attr!r} cannot be saved to {change.place}: {error}", error.offence
         ) from error
+    except CXIError:
+        raise
+    except (OSError, RuntimeError, TypeError, ValueError) as cause:  # HDF5's and h5py's words
+        raise StorageError(f"{change.attr!r} cannot be saved to {change.place}: {cause}") from cause
 
 
 def is_by_frame(protocol: CXIProtocol, attr: str, array: NDArray[Any]) -> bool:

@@ -83,7 +83,8 @@ class LazyArray:
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
         if copy is False:
             raise ValueError("an attribute in a file cannot become an array without a copy")
-        return np.asarray(self[...], dtype=dtype)
+        # The dtype is the load's, so that a value which does not fit raises.
+        return np.asarray(self._store.load_attribute(self._attr, dtype=dtype, verbose=False))
 
     def __getitem__(self, key: Any) -> Any:
         keys = key if isinstance(key, tuple) else (key,)
@@ -93,10 +94,11 @@ class LazyArray:
             return self._read(None, {})[keys]
         full = self._filled(keys)
         pixels = {}
-        if self._has_pixels and self.ndim - self._has_frames >= 2 and _are_slices(full[-2:]):
-            # Slices of the last two axes say what to read; NumPy does all else on what was read.
-            pixels = {"ss_idxs": full[-2], "fs_idxs": full[-1]}
-            full = (*full[:-2], slice(None), slice(None))
+        if self._has_pixels and self.ndim - self._has_frames >= 2:
+            # The last two axes say what to read; NumPy does all else on what was read.
+            (ss, left), (fs, right) = _pushed(full[-2]), _pushed(full[-1])
+            pixels = {"ss_idxs": ss, "fs_idxs": fs}
+            full = (*full[:-2], left, right)
         if not self._has_frames:
             return self._read(None, pixels)[full]
         frames, first = _frames_to_read(full[0])
@@ -140,8 +142,13 @@ def _frames_to_read(key: Any) -> tuple[Any, Any]:
     return frames, places.reshape(array.shape)
 
 
-def _are_slices(keys: tuple[Any, ...]) -> bool:
-    return all(isinstance(key, slice) for key in keys)
+def _pushed(key: Any) -> tuple[slice, Any]:
+    """Return the pixels to read for an index of a detector axis, and its index among them."""
+    if isinstance(key, slice):
+        return key, slice(None)
+    if isinstance(key, (int, np.integer)) and not isinstance(key, bool):
+        return slice(key, key + 1 if key != -1 else None), 0
+    return slice(None), key
 
 
 def _is_wide_mask(key: Any) -> bool:

@@ -160,7 +160,7 @@ class CXIStore(Mapping[str, LazyArray]):
     def found(self) -> list[str]:
         """Names of the attributes that at least one file has, in the protocol's order."""
         self._check_open()
-        return [attr for attr in self.protocol if self._catalogue.found(attr)]
+        return [attr for attr, found in self._catalogue.found_all().items() if found]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.found)
@@ -205,10 +205,13 @@ class CXIStore(Mapping[str, LazyArray]):
 
     def indices(self) -> NDArray[np.int64]:
         """Return the numbers of all `data` frames: 0, 1, ..."""
+        return np.arange(self.frame_count)
+
+    @property
+    def frame_count(self) -> int:
+        """How many frames of `data` there are in all files."""
         self._check_open()
-        if not self._catalogue.has_data():
-            return np.arange(0)
-        return np.arange(self._catalogue.index("data").total)
+        return self._catalogue.index("data").total if self._catalogue.has_data() else 0
 
     def read_shape(self) -> tuple[int, int]:
         """Return the detector grid (slow, fast) of the first stack or frame found, or (0, 0)."""

@@ -13,6 +13,7 @@ from .index import FrameIndex
 
 __all__ = ["BLOCK_BYTES", "Block", "blocks"]
 
+_LEAP_BYTES = 64 << 10  # a gap that costs less to read than to read around
 BLOCK_BYTES = 16 << 20  # most bytes read in one go; a single frame may be larger
 
 
@@ -78,7 +79,9 @@ def blocks(
             yield Block(number, 0, 1, np.zeros(len(places), np.int64), places)
             continue
         rows = wanted[first:last] - index.offsets[number] + part.row
+        # Rows that are read together although not all are wanted: a chunk's, or a few bytes'.
         chunk = part.stored.chunks[0] if part.stored.chunks else 1
+        chunk = max(chunk, _LEAP_BYTES // max(1, frame_bytes))
         chunk_of = rows // chunk
         # A gap of whole chunks ends a block: what nobody wants is not read.
         for a, b in _runs(np.flatnonzero(np.diff(chunk_of) > 1)):

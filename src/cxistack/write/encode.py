@@ -56,7 +56,10 @@ class Encoder:
             return _text(data, dtype)
         if self.convention in FLAGS and dtype.kind != "b":
             return _flags(data, dtype, stored, FLAGS[self.convention])
-        return kernels.cast(data, dtype.newbyteorder("="), casting=self.casting)
+        try:
+            return kernels.cast(data, dtype.newbyteorder("="), casting=self.casting)
+        except TypeError as error:  # a type that the kernels do not know, half floats for one
+            raise CastError(f"{data.dtype} cannot be stored as {dtype}: {error}") from error
 
 
 def _text(data: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
@@ -86,5 +89,6 @@ def _flags(
     """Set and clear flags; a pixel that was bad and is bad keeps the reasons it had."""
     wide = np.zeros(data.shape, np.uint64) if stored is None else stored.astype(np.uint64)
     bits = np.uint64(convention.bad_bits)
-    bad = np.where(wide & bits, wide, wide | np.uint64(convention.user_flag))
+    flag = convention.user_flag if convention.user_flag <= np.iinfo(dtype).max else 1
+    bad = np.where(wide & bits, wide, wide | np.uint64(flag))
     return np.where(kernels.cast(data, bool), wide & ~bits, bad).astype(dtype)

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from ..errors import StorageError
+from ..errors import FileChangedError, StorageError
 
 __all__ = ["METADATA", "reserve", "rewritten"]
 
@@ -38,6 +38,8 @@ def rewritten(path: str, *, fresh: bool) -> Iterator[str]:
     ------
     StorageError
         The file has further hard links, which would go on naming the old contents.
+    FileChangedError
+        Somebody else saved to the file meanwhile; theirs stays.
 
     Notes
     -----
@@ -63,6 +65,11 @@ def rewritten(path: str, *, fresh: bool) -> Iterator[str]:
         else:
             Path(name).chmod(0o666 & ~_umask())
         _sync(name)
+        if old is not None and _identity(target.stat()) != _identity(old):
+            raise FileChangedError(
+                f"{target} was changed by somebody else during this save, which is given up: save "
+                "again"
+            )
         os.replace(name, target)  # noqa: PTH105 (the atomic call, by its own name)
         _sync(target.parent)
     except BaseException:
@@ -72,14 +79,17 @@ def rewritten(path: str, *, fresh: bool) -> Iterator[str]:
 
 
 def reserve(descriptor: int, extra: int) -> None:
-    """Take disk space for `extra` bytes more at the end of a file, or raise :class:`OSError`.
+    """Raise :class:`OSError` unless there is disk space for `extra` bytes more in a file.
 
-    HDF5 does not survive a disk that is full when it writes. It cuts what it did not use off again
-    when the file is closed.
+    HDF5 does not survive a disk that is full when it writes.
     """
     if hasattr(os, "posix_fallocate"):
         size = os.fstat(descriptor).st_size
-        os.posix_fallocate(descriptor, size, extra)
+        try:
+            os.posix_fallocate(descriptor, size, extra)
+        finally:
+            # HDF5 would leave what it does not use at the end of the file.
+            os.ftruncate(descriptor, size)
 
 
 def _copy(source: Path, target: Path) -> None:
@@ -96,6 +106,10 @@ def _copy(source: Path, target: Path) -> None:
             ):
                 raise
             shutil.copyfileobj(old, new, 1 << 20)
+
+
+def _identity(status: os.stat_result) -> tuple[int, int, int, int]:
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def _keep_attributes(target: Path, name: str, old: os.stat_result) -> None:

@@ -7,6 +7,7 @@ filters and its stored type, also when its shape changes.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator
 from typing import Any, Literal
 
@@ -23,6 +24,7 @@ __all__ = ["Growth", "SaveMode", "write"]
 
 SaveMode = Literal["overwrite", "append", "insert"]
 Growth = Literal["frames", "data", "static", "none"]
+_REFERRED = frozenset(("REFERENCE_LIST", "DIMENSION_LIST", "CLASS"))
 _SMALL_CHUNK = 1 << 16  # bytes: short rows share a chunk up to this size
 
 
@@ -69,9 +71,7 @@ def write(
     old = h5.get(path)
     if old is not None:
         _refuse_strange(old, place)
-    # What is new, what must be written again beside it, and room for metadata.
-    size = data.nbytes + (old.nbytes if mode != "overwrite" and _is_fixed(old) else 0)
-    reserve(h5.id.get_vfd_handle(), size + size // 16 + METADATA)
+    reserve(h5.id.get_vfd_handle(), _bytes_to_write(old, data, mode, encoder))
     by_frame = growth in ("frames", "data")
     if old is None and not by_frame:
         mode = "overwrite"
@@ -142,7 +142,12 @@ def _insert(
         values = encoder.new(data)
         _create(h5, place.path, values[np.argsort(rows)], by_frame=True)
         return
-    values = encoder.over(data, old.dtype, None)
+    stored = None
+    if encoder.looks_at_stored:
+        stored = np.zeros(data.shape, old.dtype)
+        for k in np.flatnonzero(rows < there):
+            stored[k] = old[rows[k]] if old.ndim == data.ndim else old[()]
+    values = encoder.over(data, old.dtype, stored)
     if old.ndim == data.ndim and (length == there or _resize(old, (length, *old.shape[1:]))):
         for first, last in _runs(rows):
             old[rows[first] : rows[first] + last - first] = values[first:last]
@@ -173,6 +178,17 @@ def _refuse_strange(old: Any, place: Place) -> None:
     is_plain = old.dtype.kind in "OSU" or h5py.check_enum_dtype(old.dtype) is not None
     if not is_plain and not kind.equal(h5py.h5t.py_create(old.dtype)):
         raise LayoutError(f"{place} is of a type of reduced precision, to which HDF5 would clip")
+
+
+def _bytes_to_write(old: Any, data: NDArray[Any], mode: SaveMode, encoder: Encoder) -> int:
+    """Return what a save may write at most: the values as they are stored, and all about them."""
+    dtype = encoder.new_dtype if old is None else old.dtype
+    size = data.size * max(data.dtype.itemsize, dtype.itemsize)
+    if old is not None and old.chunks:
+        size += math.prod(old.chunks) * dtype.itemsize
+    if mode != "overwrite" and _is_fixed(old):
+        size += old.nbytes  # written again, beside what is added
+    return size + size // 16 + METADATA
 
 
 def _is_fixed(old: Any) -> bool:
@@ -209,6 +225,11 @@ def _chunks(values: NDArray[Any]) -> tuple[int, ...]:
 
 def _replace(h5: h5py.File, path: str, old: Any, values: NDArray[Any], by_frame: bool) -> None:
     """Put an object of another shape in the place of `old`, under all of its names."""
+    if _REFERRED.intersection(old.attrs):
+        raise LayoutError(
+            f"{old.file.filename}:{path} must be made anew to change its shape, and other objects "
+            "refer to it (it has or is a dimension scale): delete it first"
+        )
     plist = old.id.get_create_plist().copy()
     by_frame = by_frame and values.ndim > 0
     maxshape = (h5py.h5s.UNLIMITED, *values.shape[1:]) if by_frame else values.shape
