@@ -23,6 +23,8 @@ from numpy.typing import NDArray
 
 from cxistack.kernels import _decode, simd_level
 
+from .data import detector_frames, pipeline_of
+
 try:
     import bslz4_to_sparse as peer  # type: ignore[import-untyped]
 
@@ -53,14 +55,6 @@ CASES = (
 )
 
 
-def frames(count: int, dtype: str) -> NDArray[Any]:
-    """Return Poisson counts: a faint background and a bright centre."""
-    rng = np.random.default_rng(7)
-    ss, fs = (np.linspace(-1, 1, size) for size in SHAPE)
-    rate = 1.5 + 2000 * np.exp(-(ss[:, None] ** 2 + fs**2) / 0.02)
-    return np.stack([rng.poisson(rate).astype(dtype) for _ in range(count)])
-
-
 @functools.cache  # finding it runs a program
 def library(name: str) -> ctypes.CDLL:
     found = ctypes.util.find_library(name)
@@ -70,24 +64,41 @@ def library(name: str) -> ctypes.CDLL:
 
 
 class Stored:
-    """Frames in an HDF5 file in memory, one chunk each, and the ways to decode them."""
+    """Stored chunks in memory, and the ways to decode them.
 
-    def __init__(self, data: NDArray[Any], options: dict[str, Any], threads: int) -> None:
-        self.data, self.frame_bytes = data, data[0].nbytes
-        self.out = np.zeros_like(data)
+    Parameters
+    ----------
+    chunks : list of bytes
+        As they lie in a file.
+    filters : list of (int, sequence of int)
+        Numbers and values of the filters that made them.
+    chunk_bytes : int
+        Bytes of each when decoded.
+    threads : int
+        How many threads will work.
+    """
+
+    def __init__(
+        self,
+        chunks: list[bytes],
+        filters: list[tuple[int, tuple[int, ...]]],
+        chunk_bytes: int,
+        threads: int,
+    ) -> None:
+        self.chunks, self.filters, self.chunk_bytes = chunks, filters, chunk_bytes
+        self.out = np.zeros((len(chunks), chunk_bytes), np.uint8)
+        pipeline = _decode.Pipeline(filters, chunk_bytes)
+        self.decoders = [_decode.Decoder(pipeline) for _ in range(threads)]
+        self.rows = [memoryview(row) for row in self.out]
+
+    @classmethod
+    def of(cls, data: NDArray[Any], options: dict[str, Any], threads: int) -> Stored:
+        """Store frames in an HDF5 file in memory, one chunk each."""
         with h5py.File(io.BytesIO(), "w") as h5:
             dataset = h5.create_dataset("data", data=data, chunks=(1, *data.shape[1:]), **options)
             h5.flush()
-            plist = dataset.id.get_create_plist()
-            found = [plist.get_filter(i) for i in range(plist.get_nfilters())]
-            self.chunks = [
-                bytes(dataset.id.read_direct_chunk((i, 0, 0))[1]) for i in range(len(data))
-            ]
-        self.filters = [(number, values) for number, _, values, _ in found]
-        pipeline = _decode.Pipeline(self.filters, self.frame_bytes)
-        self.decoders = [_decode.Decoder(pipeline) for _ in range(threads)]
-        self.rows = [memoryview(frame).cast("B") for frame in self.out]
-        self.buffers = [ctypes.create_string_buffer(self.frame_bytes) for _ in range(threads)]
+            chunks = [bytes(dataset.id.read_direct_chunk((i, 0, 0))[1]) for i in range(len(data))]
+            return cls(chunks, pipeline_of(dataset), data[0].nbytes, threads)
 
     def ours(self, first: int, step: int) -> None:
         for i in range(first, len(self.chunks), step):
@@ -98,14 +109,15 @@ class Stored:
     def theirs(self, first: int, step: int) -> None:
         chosen = self.chunks[first::step]
         begin = first * (len(self.chunks) // step)
-        PEER(chosen, self.data.dtype, out=self.out[begin : begin + len(chosen)])
+        kind = np.dtype(f"u{self.filters[-1][1][2]}")  # the size that bitshuffle was told
+        PEER(chosen, kind, out=self.out[begin : begin + len(chosen)].view(kind))
 
     def bare_blocks(self, first: int, step: int) -> None:
         for chunk in self.chunks[first::step]:
             self.decoders[first].codec_alone(chunk)
 
     def bare_lz4(self, first: int, step: int) -> None:
-        lz4, size = library("lz4"), self.frame_bytes
+        lz4, size = library("lz4"), self.chunk_bytes
         for i in range(first, len(self.chunks), step):
             chunk = self.chunks[i]
             src = np.frombuffer(chunk, np.uint8).ctypes.data
@@ -116,7 +128,7 @@ class Stored:
     def bare_zstd(self, first: int, step: int) -> None:
         zstd = library("zstd")
         for i in range(first, len(self.chunks), step):
-            chunk, size = self.chunks[i], ctypes.c_size_t(self.frame_bytes)
+            chunk, size = self.chunks[i], ctypes.c_size_t(self.chunk_bytes)
             zstd.ZSTD_decompress(self.address(i), size, chunk, ctypes.c_size_t(len(chunk)))
 
     def bare_deflate(self, first: int, step: int) -> None:
@@ -124,7 +136,7 @@ class Stored:
         deflate.libdeflate_alloc_decompressor.restype = ctypes.c_void_p
         context = ctypes.c_void_p(deflate.libdeflate_alloc_decompressor())
         for i in range(first, len(self.chunks), step):
-            chunk, size = self.chunks[i], ctypes.c_size_t(self.frame_bytes)
+            chunk, size = self.chunks[i], ctypes.c_size_t(self.chunk_bytes)
             deflate.libdeflate_zlib_decompress(
                 context, chunk, ctypes.c_size_t(len(chunk)), self.address(i), size, None
             )
@@ -132,10 +144,10 @@ class Stored:
 
     def copy(self, first: int, step: int) -> None:
         for i in range(first, len(self.chunks), step):
-            ctypes.memmove(self.address(i), self.chunks[i], self.frame_bytes)
+            ctypes.memmove(self.address(i), self.chunks[i], self.chunk_bytes)
 
     def address(self, i: int) -> ctypes.c_void_p:
-        return ctypes.c_void_p(self.out.ctypes.data + i * self.frame_bytes)
+        return ctypes.c_void_p(self.out.ctypes.data + i * self.chunk_bytes)
 
     def limit(self) -> Work:
         """Return the library that takes most of the time, alone."""
@@ -161,7 +173,7 @@ def on_threads(work: Work, count: int) -> float:
 
 def measure(case: Case, data: NDArray[Any], threads: int, repeats: int) -> str:
     """Return a line of the table."""
-    stored = Stored(data, case.options, threads)
+    stored = Stored.of(data, case.options, threads)
     ways: dict[str, Work] = {"ours": stored.ours, "library": stored.limit()}
     if case.name == "bitshuffle+lz4" and PEER:
         ways["peer"] = stored.theirs
@@ -176,7 +188,7 @@ def measure(case: Case, data: NDArray[Any], threads: int, repeats: int) -> str:
             order = np.arange(len(data))
             if name == "peer":
                 order = np.concatenate([order[k::threads] for k in range(threads)])
-            if not np.array_equal(stored.out, data[order]):
+            if not np.array_equal(stored.out.view(data.dtype).reshape(data.shape), data[order]):
                 raise SystemExit(f"{case.name}: {name} differs")
     rate = data.nbytes / best["ours"] / 1e9
     against = f"{best['peer'] / best['ours']:8.2f}" if "peer" in best else "       -"
@@ -198,7 +210,7 @@ def main() -> None:
     print("stored as          pixels  threads  ratio    GB/s  x library   x peer")
     for case in CASES:
         for dtype in ("uint16", "uint32") if case.name == "bitshuffle+lz4" else ("uint16",):
-            data = frames(options.frames, dtype)
+            data = detector_frames(options.frames, SHAPE, dtype)
             for threads in (1, 2):
                 if not options.case or case.name in options.case:
                     print(measure(case, data, threads, options.repeats))

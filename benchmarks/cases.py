@@ -1,0 +1,219 @@
+"""The cases of loading that a release must show, with what each must reach."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import chain
+
+import numpy as np
+
+from . import limits
+from .data import Subject
+from .limits import CODEC, PREAD, STORES
+from .peers import Peers, Request, bslz4, h5py_ways, hidefix, ours, pyrost
+from .timing import OURS, Case, Pool, Target
+
+__all__ = ["layout_case", "whole_frame_cases"]
+
+ONE = f"{OURS}, 1 thread"
+FRESH = f"{OURS}, new array"
+FULL = f"{OURS}, all frames"
+WHOLE_CHUNKS = f"{OURS}, a chunk a frame"
+F4 = np.dtype(np.float32)
+H5PY = ("h5py",)
+
+_ALONE = Target((CODEC,), None, 0.95, limit=True)
+_THREADS = Target((ONE,), 1.8, 1.95, label="1 thread")
+_PYROST = Target(("pyrost",), 25, 40, FRESH, label="pyrost")
+_BARE_READ = Target((PREAD,), None, 0.97, limit=True)
+_DENSE = "bslz4_to_sparse"
+WHOLE = {
+    "bitshuffle+LZ4": [
+        Target((f"{_DENSE},", f"{_DENSE} and"), 1.15, 1.5, label=_DENSE),
+        Target(("h5py read_direct",), 3.4, 4.5),
+        _THREADS,
+        _PYROST,
+        Target((CODEC,), limit=True),
+    ],
+    "deflate+shuffle": [
+        Target(H5PY, 4.5, None, label="h5py"),
+        Target(("hidefix",), 2.0, None, FRESH),
+        _THREADS,
+        _ALONE,
+    ],
+    "zstd": [Target(H5PY, 1.6, None, label="h5py"), _THREADS, _ALONE],
+    "LZ4": [
+        Target(H5PY, 2.2, 4, label="h5py"),
+        _THREADS,
+        Target((CODEC,), limit=True),
+    ],
+    "none": [
+        Target(("h5py read_direct",), 1.15, None),
+        _BARE_READ,
+        Target(("h5py [...]",), 1.4, 2, FRESH),
+        Target((f"fresh, {PREAD}",), ours=FRESH, limit=True),
+        Target(("hidefix",), ours=FRESH),
+        _PYROST,
+    ],
+}
+AS_FLOAT = {"bitshuffle+LZ4": (4, 6), "none": (4, 5.5)}
+RANDOM = {"bitshuffle+LZ4": 2.5, "zstd": 1.6, "none": 2.5}
+LAYOUT = {"bitshuffle+LZ4": 3.0, "deflate+shuffle": 3.0, "none": 1.0}
+
+
+def whole_frame_cases(subject: Subject, peers: Peers, pool: Pool, threads: int) -> Iterator[Case]:
+    """Yield the cases of a file with one chunk a frame."""
+    yield _whole(subject, peers, pool, threads)
+    if subject.codec in AS_FLOAT:
+        yield _as_float(subject, pool, threads)
+    if subject.codec == "bitshuffle+LZ4":
+        rows, columns = subject.data.shape[1:]
+        top, left = max(0, rows - 400) // 2, max(0, columns - 600) // 2
+        region = {"ss": slice(top, top + 400), "fs": slice(left, left + 600), "dtype": F4}
+        yield _pixels("400 x 600 as float32", subject, Request(**region), pool, threads, (12, 16))
+        yield _pixels(
+            "the same, every 2nd pixel",
+            subject,
+            Request(**region, stride=2),
+            pool,
+            threads,
+            (12, 16),
+        )
+        yield _pixels("every 4th pixel", subject, Request(stride=4), pool, threads, (8, 12))
+    if subject.codec in RANDOM:
+        yield _random(subject, pool, threads)
+
+
+def _whole(subject: Subject, peers: Peers, pool: Pool, threads: int) -> Case:
+    request = Request()
+    out = request.empty(subject.data, pool)
+    with_pyrost = _PYROST in WHOLE[subject.codec]
+    return Case(
+        "whole frames",
+        subject.codec,
+        subject.data.nbytes,
+        "h5py [...]",
+        [
+            ours(subject, request, out, threads),
+            ours(subject, request, out, 1, ONE),
+            ours(subject, request, None, threads, FRESH),
+            *h5py_ways(subject, request, out, "read_direct", "[...]", "by frame"),
+            *hidefix(peers, subject),
+            *bslz4(peers, subject, out, threads),
+            *(pyrost(peers, subject, request, threads) if with_pyrost else ()),
+            *limits.bare_codec(subject, threads),
+            limits.bare_pread(subject, out, threads),
+            *limits.fresh_pread(subject, threads),
+        ],
+        WHOLE[subject.codec],
+    )
+
+
+def _as_float(subject: Subject, pool: Pool, threads: int) -> Case:
+    request = Request(dtype=F4)
+    out = request.empty(subject.data, pool)
+    must, goal = AS_FLOAT[subject.codec]
+    return Case(
+        "whole frames as float32",
+        subject.codec,
+        subject.data.nbytes,
+        "h5py by frame",
+        [
+            ours(subject, request, out, threads),
+            ours(subject, request, out, 1, ONE),
+            ours(subject, request, None, threads, FRESH),
+            *h5py_ways(subject, request, out, "read_direct", "[...]", "by frame"),
+            *limits.bare_codec(subject, threads),
+            limits.bare_pread(subject, None, threads),
+            limits.bare_stores(out, threads),
+        ],
+        [
+            Target(H5PY, must, goal, label="h5py + astype"),
+            Target((STORES,), limit=True),
+            *([_THREADS] if subject.codec != "none" else []),
+        ],
+    )
+
+
+def _pixels(
+    name: str,
+    subject: Subject,
+    request: Request,
+    pool: Pool,
+    threads: int,
+    bounds: tuple[float, float],
+) -> Case:
+    out = request.empty(subject.data, pool)
+    strided = ["by frame, its strides"] if request.stride > 1 else []
+    return Case(
+        name,
+        subject.codec,
+        subject.data.nbytes,
+        "h5py by frame",
+        [
+            ours(subject, request, out, threads),
+            ours(subject, request, out, 1, ONE),
+            *h5py_ways(subject, request, out, "by frame", *strided),
+            *limits.bare_codec(subject, threads),
+            limits.bare_pread(subject, None, threads),
+        ],
+        [Target(H5PY, *bounds, label="h5py by frame"), _THREADS],
+    )
+
+
+def _random(subject: Subject, pool: Pool, threads: int) -> Case:
+    count = len(subject.data)
+    chosen = np.random.default_rng(11).permutation(count)[: count // 2]
+    request = Request(frames=chosen)
+    out = request.empty(subject.data, pool)
+    everything = Request()
+    whole = ours(subject, everything, everything.empty(subject.data, pool), threads)
+    share = len(chosen) / count
+    # Loading all frames is no way of loading some: it is timed, and its result not looked at.
+    full = type(whole)(FULL, lambda: whole.call()[:0].size or None, share)
+    return Case(
+        f"{len(chosen)} random frames of {count}",
+        subject.codec,
+        out.nbytes,
+        "h5py by frame",
+        [
+            ours(subject, request, out, threads),
+            full,
+            *h5py_ways(subject, request, out, "index list", "by frame"),
+            limits.bare_pread(subject, out, threads, chosen),
+        ],
+        [
+            Target(("h5py index list",), 40, None),
+            Target(("h5py by frame",), RANDOM[subject.codec], None),
+            Target((FULL,), None, 1.0, label="whole loads, per frame", limit=True),
+        ],
+    )
+
+
+def layout_case(subject: Subject, whole: Subject, pool: Pool, threads: int) -> Case:
+    """Return the load of a file with another chunk shape, beside `whole` with a chunk a frame."""
+    request = Request()
+    out = request.empty(subject.data, pool)
+    usual = ours(whole, request, request.empty(whole.data, pool), threads)
+    share = subject.data.nbytes / whole.data.nbytes
+    chunk = ", ".join(map(str, subject.chunk))
+    return Case(
+        f"chunks of ({chunk})",
+        subject.codec,
+        subject.data.nbytes,
+        "h5py [...]",
+        list(
+            chain(
+                [ours(subject, request, out, threads), ours(subject, request, out, 1, ONE)],
+                [type(usual)(WHOLE_CHUNKS, lambda: usual.call()[:0].size or None, share)],
+                h5py_ways(subject, request, out, "read_direct", "[...]"),
+                limits.bare_codec(subject, threads),
+                [limits.bare_pread(subject, out, threads)],
+            )
+        ),
+        [
+            Target(H5PY, LAYOUT[subject.codec], None, label="h5py"),
+            Target((WHOLE_CHUNKS,), None, 1.0, label="whole-frame chunks", limit=True),
+            *([_THREADS] if subject.codec != "none" else []),
+        ],
+    )

@@ -1,0 +1,215 @@
+"""Times ways of doing the same in turns, after checking that they give the same."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["OURS", "Case", "Pace", "Pool", "Ratio", "Target", "Timing", "Way", "measure", "ratios"]
+
+OURS = "cxistack"
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way of doing a case.
+
+    Attributes
+    ----------
+    name : str
+        What it is called in tables.
+    call : callable
+        Does it, and returns the result (None: nothing to compare; a limit does not all the work).
+    share : float
+        How much of its time counts: a way that does more than the case asks for.
+    """
+
+    name: str
+    call: Callable[[], Any]
+    share: float = 1.0
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a case must show.
+
+    Attributes
+    ----------
+    against : tuple of str
+        Names of ways (or their beginnings); the fastest of them counts.
+    must, goal : float or None
+        How many times faster than that ours must, and should, be.
+    ours : str
+        The way of ours that is compared.
+    label : str
+        What the others are called together.
+    limit : bool
+        Whether they are a limit, which one may come near to, and not a peer.
+    """
+
+    against: tuple[str, ...]
+    must: float | None = None
+    goal: float | None = None
+    ours: str = OURS
+    label: str = ""
+    limit: bool = False
+
+
+@dataclass(frozen=True)
+class Case:
+    """The same work, done in several ways.
+
+    Attributes
+    ----------
+    name : str
+        What is done.
+    stored : str
+        How the frames are stored.
+    nbytes : int
+        Bytes of the stored frames concerned, decoded.
+    reference : str
+        The way whose result the others' must equal.
+    ways : list of Way
+        All ways.
+    targets : list of Target
+        What it must show.
+    """
+
+    name: str
+    stored: str
+    nbytes: int
+    reference: str
+    ways: Sequence[Way]
+    targets: Sequence[Target] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Timing:
+    """The least time of one way."""
+
+    stored: str
+    case: str
+    way: str
+    seconds: float
+    runs: int
+    gb_per_s: float
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """How many times faster than another way ours is, or how far below a bound; more is better."""
+
+    stored: str
+    case: str
+    against: str
+    value: float
+    must: float | None = None
+    goal: float | None = None
+    limit: bool = False
+    note: str = ""
+
+    @property
+    def verdict(self) -> str:
+        """Whether it shows what it must."""
+        if self.goal is not None and self.value >= self.goal:
+            return "goal"
+        if self.must is None:
+            return "" if self.goal is None else "below goal"
+        return "must" if self.value >= self.must else "MISSED"
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How long to measure: so many turns, but a slow way runs only twice, once for the check."""
+
+    rounds: int
+    patience: float  # seconds of a way in one case
+
+
+class Pool:
+    """Memory that all results of a run are written to: no way has pages fresher than another's."""
+
+    def __init__(self, nbytes: int) -> None:
+        self._bytes = np.ones(nbytes, np.uint8)
+
+    def array(self, shape: Sequence[int], dtype: Any) -> NDArray[Any]:
+        """Return an array in the pool; those lent before are in the same place."""
+        need = int(np.prod(shape)) * np.dtype(dtype).itemsize
+        if need > self._bytes.nbytes:
+            raise ValueError(f"a result of {need} bytes in a pool of {self._bytes.nbytes}")
+        return self._bytes[:need].view(dtype).reshape(shape)
+
+    def spoil(self) -> None:
+        """Overwrite what ways have left, that none may pass for another's result."""
+        self._bytes.fill(0xA5)
+
+
+def measure(case: Case, pool: Pool, pace: Pace) -> list[Timing]:
+    """Check that all ways agree, then time them in turns."""
+    by_name = {way.name: way for way in case.ways}
+    expected = np.array(by_name[case.reference].call())
+    spent: dict[str, list[float]] = {}
+    for way in case.ways:
+        pool.spoil()
+        start = time.perf_counter()
+        result = way.call()  # warms caches, too
+        seconds = time.perf_counter() - start
+        spent[way.name] = [seconds] if seconds > pace.patience / 2 else []
+        if result is not None and not (
+            result.shape == expected.shape and np.array_equal(result, expected)
+        ):
+            raise SystemExit(
+                f"{case.stored}, {case.name}: {way.name} does not give what {case.reference} gives"
+            )
+        del result
+    del expected
+    for _ in range(pace.rounds):
+        for way in case.ways:
+            times = spent[way.name]
+            if not times or sum(times) < pace.patience:
+                start = time.perf_counter()
+                result = way.call()
+                times.append(time.perf_counter() - start)
+                del result  # after the clock: freeing memory is not loading
+    timings = []
+    for way in case.ways:
+        seconds = way.share * min(spent[way.name])
+        timings.append(
+            Timing(
+                case.stored,
+                case.name,
+                way.name,
+                seconds,
+                len(spent[way.name]),
+                case.nbytes / seconds / 1e9,
+            )
+        )
+    return timings
+
+
+def ratios(case: Case, timings: Sequence[Timing]) -> list[Ratio]:
+    """Return what a case shows; a target whose others are not there is left out."""
+    seconds = {timing.way: timing.seconds for timing in timings}
+    found = []
+    for target in case.targets:
+        others = {name: s for name, s in seconds.items() if name.startswith(target.against)}
+        if others and target.ours in seconds:
+            best = min(others, key=lambda name: others[name])
+            found.append(
+                Ratio(
+                    case.stored,
+                    case.name,
+                    target.label or best,
+                    others[best] / seconds[target.ours],
+                    target.must,
+                    target.goal,
+                    target.limit,
+                    best if target.label and target.label != best else "",
+                )
+            )
+    return found
