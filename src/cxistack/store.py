@@ -440,20 +440,21 @@ class CXIStore(Mapping[str, LazyArray]):
     def transaction(self) -> Iterator[Transaction]:
         """Group saves into one commit: all of them appear in the file, or none does.
 
-        Loads within the block still see the file as it was.
+        Loads within the block still see the file as it was. Other threads' saves wait.
         """
         self._check_open()
-        if self._transaction is not None:
-            yield self._transaction
-            return
-        try:
-            with Transaction(self._files.paths[0], fresh=self._to_come) as self._transaction:
+        with self._files.saving:  # one thread at a time
+            if self._transaction is not None:
                 yield self._transaction
-            if self._transaction.has_begun:
-                self._to_come = False
-                self.update_indices()
-        finally:
-            self._transaction = None
+                return
+            try:
+                with Transaction(self._files.paths[0], fresh=self._to_come) as self._transaction:
+                    yield self._transaction
+                if self._transaction.has_begun:
+                    self._to_come = False
+                    self.update_indices()
+            finally:
+                self._transaction = None
 
 
 def _threads(processes: int | None, num_threads: int | None) -> int | None:

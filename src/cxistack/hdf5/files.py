@@ -23,7 +23,7 @@ import hdf5plugin  # noqa: F401  (registers the filters of the field with HDF5)
 
 from ..errors import ClosedStoreError, FileChangedError, StorageError
 
-__all__ = ["Files", "Stamp", "forget", "most_open"]
+__all__ = ["Files", "Stamp", "forget", "most_open", "written_here"]
 
 # Handles inherited through a fork. Closing one in the child would release the parent's file lock,
 # so they are kept, never used and never closed.
@@ -81,6 +81,7 @@ class Files:
         self._most_open = most_open()
         self._known: dict[object, tuple[Stamp, Any]] = {}
         self._lock = threading.RLock()
+        self.saving = threading.RLock()  # held by the thread that makes a commit
         self._pid = os.getpid()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -137,7 +138,11 @@ class Files:
         FileChangedError
             Another file has taken its name.
         """
-        number = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            number = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as cause:
+            hint = "; allow more open files (ulimit -n)" if cause.errno == errno.EMFILE else ""
+            raise StorageError(f"{path} cannot be opened: {cause.strerror}{hint}") from cause
         try:
             status = os.fstat(number)
             if (status.st_dev, status.st_ino) != (stamp.device, stamp.inode):
@@ -245,6 +250,19 @@ def _close(h5: Any) -> None:
     """Close a file of ours; h5py's own close first looks for objects that are left open in it."""
     if h5:
         h5.id.close()
+
+
+def written_here() -> frozenset[str]:
+    """Return the real paths of files that this process has open for writing, by whatever handle.
+
+    What was written to them may still be in HDF5's buffers.
+    """
+    opened = h5py.h5f.get_obj_ids(h5py.h5f.OBJ_ALL, h5py.h5f.OBJ_FILE)
+    return frozenset(
+        os.path.realpath(os.fsdecode(h5py.h5f.get_name(one)))
+        for one in opened
+        if one.get_intent() & h5py.h5f.ACC_RDWR
+    )
 
 
 def forget(path: str) -> None:

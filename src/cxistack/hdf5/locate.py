@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import h5py
 
-from ..errors import CXIError, LayoutError
+from ..errors import CXIError, LayoutError, StorageError
 from .files import Files
 from .layout import Stored, describe
 from .links import LinkPolicy, Place, resolve
@@ -56,6 +56,11 @@ def locate(
             return Found(number, path, _members(files, place, policy))
         except (CXIError, OSError) as error:
             return Found(number, path, error=error)
+        except (KeyError, OverflowError, RuntimeError, TypeError, ValueError) as cause:
+            # What h5py raises, beside OSError, where a file's metadata is damaged.
+            damage = StorageError(f"{filename}:{path} cannot be made sense of by HDF5: {cause}")
+            damage.__cause__ = cause
+            return Found(number, path, error=damage)
     return None
 
 

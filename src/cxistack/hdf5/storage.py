@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from ..kernels._decode import Pipeline
 from .files import Files, Stamp
 from .layout import Stored
+from .partial import are_raw, doubtful
 
 __all__ = ["Bytes", "Chunked", "Contiguous", "ThroughH5py", "locate_bytes"]
 
@@ -85,7 +86,10 @@ def locate_bytes(files: Files, stored: Stored) -> Bytes:
     """Find out where the bytes of a dataset lie; once, as long as the file stays as it is."""
     known: Bytes | None = files.recall(stored.address)
     if known is None:
-        known = _find_bytes(files, stored)
+        try:
+            known = _find_bytes(files, stored)
+        except (KeyError, OverflowError, RuntimeError, TypeError) as cause:
+            known = ThroughH5py(f"HDF5 cannot say how it is stored ({cause})")
         files.note(stored.address, known)
     return known
 
@@ -107,7 +111,10 @@ def _find_bytes(files: Files, stored: Stored) -> Bytes:
         stamp = files.stamp(place.filename)
         files.verify(place.filename, stored.stamp)
         if stored.storage == "contiguous":
-            return Contiguous(stamp, dataset.id.get_offset(), fill)
+            # Not by the offset: an undefined one is moved by the size of a user block.
+            status = dataset.id.get_space_status()
+            is_there = status != h5py.h5d.SPACE_STATUS_NOT_ALLOCATED
+            return Contiguous(stamp, dataset.id.get_offset() if is_there else None, fill)
         nbytes = math.prod(dataset.chunks) * stored.dtype.itemsize
         try:
             pipeline = _pipeline(plist, nbytes)
@@ -159,27 +166,12 @@ def _chunk_table(
             address[where], size[where], mask[where] = addresses, sizes, masks
         except (OverflowError, TypeError, ValueError):  # a damaged file's: HDF5 is to say so
             return ThroughH5py("its chunk table makes no sense")
-    if pipeline is not None and _is_ambiguous(stored, chunk, grid, size, mask):
-        return ThroughH5py("only HDF5 knows whether chunks at its edge are filtered")
+    if pipeline is not None:
+        doubt = doubtful(stored.shape, chunk, grid, pipeline.nbytes, size, mask)
+        if len(doubt):
+            raw = are_raw(dataset, pipeline, chunk, grid, doubt)
+            if raw is None:
+                return ThroughH5py("only HDF5 knows whether chunks at its edge are filtered")
+            if raw:
+                mask[doubt] = (1 << len(pipeline.filters)) - 1
     return Chunked(stamp, chunk, grid, pipeline, address, size, mask, fill)
-
-
-def _is_ambiguous(
-    stored: Stored,
-    chunk: tuple[int, ...],
-    grid: tuple[int, ...],
-    size: NDArray[np.int64],
-    mask: NDArray[np.uint32],
-) -> bool:
-    """Tell whether an edge chunk may be stored raw without its mask saying so.
-
-    HDF5 can be told to leave partial chunks unfiltered (H5D_CHUNK_DONT_FILTER_PARTIAL_CHUNKS), and
-    h5py cannot tell that it was. A chunk whose size is not the raw one is filtered; of the others
-    nobody knows.
-    """
-    raw = math.prod(chunk) * stored.dtype.itemsize
-    edge = np.zeros(grid, bool)
-    for axis, (length, width) in enumerate(zip(stored.shape, chunk, strict=True)):
-        if length % width:
-            edge[(slice(None),) * axis + (-1,)] = True
-    return bool((edge.ravel() & (size == raw) & (mask == 0)).any())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 import os
 import threading
+from collections.abc import Callable
 from typing import Protocol
 
 __all__ = ["Work", "count_threads", "run"]
@@ -51,7 +52,9 @@ def count_threads(num_threads: int | None) -> int:
     return num_threads
 
 
-def run(job: Work, num_threads: int | None = None) -> None:
+def run(
+    job: Work, num_threads: int | None = None, look: Callable[[], object] | None = None
+) -> None:
     """Do all tasks of a job.
 
     Parameters
@@ -60,6 +63,8 @@ def run(job: Work, num_threads: int | None = None) -> None:
         The work.
     num_threads : int, optional
         How many threads work; None is every core that this process may use.
+    look : callable, optional
+        Called now and then by the calling thread, to show how far the job is.
 
     Raises
     ------
@@ -78,7 +83,8 @@ def run(job: Work, num_threads: int | None = None) -> None:
         # The calling thread works too: a thread takes longer to start than a MiB to cast, and on
         # a busy machine may start when all is done.
         while job.work(TASKS_PER_LOOK):
-            pass
+            if look is not None:
+                look()
         for thread in threads:
             thread.join()
     except BaseException:

@@ -93,13 +93,28 @@ def read(
                     for one in batch
                 ]
                 job = _job(batch[0], entries, np.array(descriptors, np.int32), out, checked)
-                threads.run(job, num_threads)
+                count = _Count(job, sum(len(one.rows) for one in batch), tick)
+                threads.run(job, num_threads, count.look)
             if job.failure is not None:
                 raise _failure(batch, entries, *job.failure)
             if job.first_bad is not None:
                 return False
-            tick(sum(len(one.rows) for one in batch))
+            count.look()
     return True
+
+
+class _Count:
+    """Tells how many more frames of a job are read, whenever it is asked to look."""
+
+    def __init__(self, job: ChunkJob, frames: int, tick: Callable[[int], object]) -> None:
+        self._job, self._frames, self._tick = job, frames, tick
+        self._told = 0
+
+    def look(self) -> None:
+        """Tell."""
+        frames = self._frames * self._job.done // self._job.tasks
+        self._tick(frames - self._told)
+        self._told = frames
 
 
 def plan(one: Wanted, view: FrameView) -> NDArray[np.void]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..hdf5.files import Files, Stamp
+from ..hdf5.files import Files, Stamp, written_here
 from ..hdf5.storage import Bytes, ThroughH5py
 from ..view import FrameView
 from . import blockwise, direct
@@ -69,7 +70,10 @@ def _stamps(index: FrameIndex, numbers: NDArray[np.int64]) -> dict[str, Stamp]:
     """Return the files that are read, and what they were when they were looked at."""
     used = np.unique(np.searchsorted(index.offsets, numbers, side="right") - 1)
     stored = [index.parts[k].stored for k in used]
-    return {one.place.filename: one.stamp for one in stored}
+    stamps = {one.place.filename: one.stamp for one in stored}
+    # What this process writes itself, HDF5 reads from the same buffers.
+    written = written_here()
+    return {path: stamp for path, stamp in stamps.items() if os.path.realpath(path) not in written}
 
 
 def _sort_out(

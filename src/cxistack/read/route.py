@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+import os
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..hdf5.files import Files
+from ..hdf5.files import Files, written_here
 from ..hdf5.storage import Bytes, ThroughH5py, locate_bytes
 from .index import FrameIndex, Part
 
@@ -29,14 +30,21 @@ def routes(
     wanted = np.bincount(
         np.searchsorted(index.offsets, numbers, side="right") - 1, minlength=len(index.parts)
     )
+    written = written_here()
     return [
-        _route(files, part, int(count), dtype) if count else ThroughH5py("none of it is wanted")
+        _route(files, part, int(count), dtype, written)
+        if count
+        else ThroughH5py("none of it is wanted")
         for part, count in zip(index.parts, wanted, strict=True)
     ]
 
 
-def _route(files: Files, part: Part, frames: int, dtype: np.dtype[Any]) -> Bytes:
+def _route(
+    files: Files, part: Part, frames: int, dtype: np.dtype[Any], written: frozenset[str]
+) -> Bytes:
     stored = part.stored
+    if written and os.path.realpath(stored.place.filename) in written:
+        return ThroughH5py("this process has the file open for writing")
     if dtype.kind not in "biuf" or dtype == np.float16 or dtype.itemsize > 8:
         return ThroughH5py(f"{dtype} is no type of our kernels")
     if stored.chunks is not None:
