@@ -79,7 +79,7 @@ def test_every_kind_of_chunk_index(tmp_path, index, gzip, libver):
     chunk, most, options = INDEXES[index]
     plist = chunked(chunk, gzip=gzip, **options)
     with created(tmp_path / "a.h5", (5, 11, 13), plist, most, libver=libver) as h5:
-        h5[PATH][...] = frames()
+        h5[PATH][...] = frames() // 99  # no edge chunk has just its raw size, which is ambiguous
     assert BESIDE in agrees(tmp_path / "a.h5")
 
 
