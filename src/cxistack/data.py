@@ -348,6 +348,8 @@ class STData:
             has_data = output.frame_count > 0
             stack.enter_context(output.transaction())
             for attr in names:
+                if attributes is not None and (self[attr] is None or attr not in output.protocol):
+                    raise ValueError(f"{attr!r} has no value, or the output has no place for it")
                 if attr in output.protocol and self[attr] is not None:
                     value = self._to_save(attr, shape)
                     if _is_broadcast(value) and (mode == "overwrite" or not has_data):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -239,17 +240,28 @@ def _read(
     verbose: bool,
 ) -> None:
     threads = count_threads(num_threads)
-    with tqdm(
-        total=load.count,
-        desc=f"Loading {load.attr}",
-        unit="frame",
-        delay=_BAR_DELAY,
-        disable=not verbose or load.squeeze,
-    ) as bar:
-        numbers, ways = _ways(catalogue, load)
+    numbers, ways = _ways(catalogue, load)
+    with _bar(load) if verbose and not load.squeeze else nullcontext() as bar:
         engine.read_frames(
-            catalogue.files, load.index, load.recipes, ways, numbers, out, threads, bar.update
+            catalogue.files,
+            load.index,
+            load.recipes,
+            ways,
+            numbers,
+            out,
+            threads,
+            bar.update if bar is not None else lambda frames: None,
         )
+
+
+class _Bar(tqdm[NoReturn]):
+    """A progress bar that leaves no thread behind."""
+
+    monitor_interval = 0
+
+
+def _bar(load: Load) -> _Bar:
+    return _Bar(total=load.count, desc=f"Loading {load.attr}", unit="frame", delay=_BAR_DELAY)
 
 
 def look(catalogue: Catalogue, load: Load) -> list[PartSurvey]:

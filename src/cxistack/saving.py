@@ -99,6 +99,12 @@ def prepare(
         )
     if save_mode not in _SAVE_MODES:
         raise ValueError(f"mode must be one of {', '.join(_SAVE_MODES)}, not {save_mode!r}")
+    if idxs is not None and save_mode != "insert":
+        raise ValueError(
+            f'idxs say where frames go with mode="insert"; mode={save_mode!r} looks at none'
+        )
+    if isinstance(data, np.ma.MaskedArray):
+        raise TypeError("a masked array would lose its mask: save .filled() values, and the mask")
     protocol = catalogue.protocol
     if attr not in protocol:
         raise AttributeMissingError(
@@ -159,9 +165,10 @@ def is_by_frame(protocol: CXIProtocol, attr: str, array: NDArray[Any]) -> bool:
 
 
 def _growth(protocol: CXIProtocol, attr: str, by_frame: bool) -> Growth:
+    is_stack = protocol.get_kind(attr) == "stack"
     if by_frame:
-        return "data" if attr == "data" else "frames"
-    return "static" if protocol.get_kind(attr) == "stack" else "none"
+        return "frames" if is_stack and attr != "data" else "rows"
+    return "static" if is_stack else "none"
 
 
 def _resolved(catalogue: Catalogue, attr: str, path: str) -> Place:

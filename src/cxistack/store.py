@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import ItemsView, Iterator, KeysView, Mapping, ValuesView
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
@@ -369,12 +369,11 @@ class CXIStore(Mapping[str, LazyArray]):
             )
             return loading.run(self._catalogue, load, out=out, num_threads=threads, verbose=verbose)
 
-        try:
+        with suppress(FileChangedError):
             return load_once()
-        except FileChangedError:
-            # Somebody saved to a file meanwhile: no trouble once, and an error twice.
-            self.update_indices()
-            return load_once()
+        # Somebody saved to a file meanwhile: no trouble once, and an error twice.
+        self.update_indices()
+        return load_once()
 
     def _source(self, source: int | str | None) -> int | None:
         if source is None:
@@ -418,7 +417,7 @@ class CXIStore(Mapping[str, LazyArray]):
             For stacks and sequences: replace all frames, add frames at the end, or put frames in
             at `idxs`. Scalars and frames are always replaced.
         idxs : sequence of int, optional
-            Where each frame of `data` goes, with "insert".
+            Where each frame of `data` goes, with "insert"; an error with another mode.
         casting : {"checked", "unsafe"}
             Whether a value that does not fit the stored type is refused.
 

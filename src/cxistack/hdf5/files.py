@@ -200,7 +200,8 @@ class Files:
             for path, handle in list(self._open.items()):
                 if not handle.users and (not Path(path).exists() or _stamp(path) != handle.stamp):
                     del self._open[path]
-                    _close(handle.h5)
+                    # With all objects in it: while one lives, HDF5 gives the old file again.
+                    handle.h5.close()
 
     def in_tree(self, path: str) -> bool:
         """Tell whether `path` lies in or below the folder of one of the given files."""
@@ -275,4 +276,4 @@ def forget(path: str) -> None:
             for name, handle in list(files._open.items()):
                 if os.path.realpath(name) == real and not handle.users:
                     del files._open[name]
-                    _close(handle.h5)
+                    handle.h5.close()

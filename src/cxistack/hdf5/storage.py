@@ -13,12 +13,15 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import StorageError
 from ..kernels._decode import Pipeline
 from .files import Files, Stamp
 from .layout import Stored
 from .partial import are_raw, doubtful
 
 __all__ = ["Bytes", "Chunked", "Contiguous", "ThroughH5py", "locate_bytes"]
+
+_BITSHUFFLE = 32008
 
 
 @dataclass(frozen=True)
@@ -116,11 +119,23 @@ def _find_bytes(files: Files, stored: Stored) -> Bytes:
             is_there = status != h5py.h5d.SPACE_STATUS_NOT_ALLOCATED
             return Contiguous(stamp, dataset.id.get_offset() if is_there else None, fill)
         nbytes = math.prod(dataset.chunks) * stored.dtype.itemsize
+        _refuse_nonsense(plist, stored)
         try:
             pipeline = _pipeline(plist, nbytes)
         except ValueError as error:
             return ThroughH5py(f"{error}".rstrip("."))
         return _chunk_table(dataset, stored, pipeline, stamp, fill)
+
+
+def _refuse_nonsense(plist: Any, stored: Stored) -> None:
+    """Raise for parameters of a filter that would crash the decoder of hdf5plugin."""
+    for number in range(plist.get_nfilters()):
+        code, _, values, _ = plist.get_filter(number)
+        if code == _BITSHUFFLE and len(values) > 2 and values[2] == 0:
+            raise StorageError(
+                f"{stored.place}: its bitshuffle filter has the parameters {values}, so that an "
+                "element has no bytes; the file is damaged"
+            )
 
 
 def _pipeline(plist: Any, nbytes: int) -> Pipeline | None:
@@ -164,8 +179,10 @@ def _chunk_table(
                 tuple(np.asarray(corners, np.int64).T // np.asarray(chunk)[:, None]), grid
             )
             address[where], size[where], mask[where] = addresses, sizes, masks
-        except (OverflowError, TypeError, ValueError):  # a damaged file's: HDF5 is to say so
-            return ThroughH5py("its chunk table makes no sense")
+        except (OverflowError, TypeError, ValueError) as cause:
+            raise StorageError(
+                f"{stored.place}: its chunk table makes no sense ({cause}); the file is damaged"
+            ) from cause
     if pipeline is not None:
         doubt = doubtful(stored.shape, chunk, grid, pipeline.nbytes, size, mask)
         if len(doubt):

@@ -23,7 +23,7 @@ from .replace import METADATA, reserve
 __all__ = ["Growth", "SaveMode", "write"]
 
 SaveMode = Literal["overwrite", "append", "insert"]
-Growth = Literal["frames", "data", "static", "none"]
+Growth = Literal["rows", "frames", "static", "none"]
 _REFERRED = frozenset(("REFERENCE_LIST", "DIMENSION_LIST", "CLASS"))
 _SMALL_CHUNK = 1 << 16  # bytes: short rows share a chunk up to this size
 
@@ -54,8 +54,8 @@ def write(
         Where the frames of `data` go, with "insert".
     encoder : Encoder
         Makes of values what is stored.
-    growth : {"frames", "data", "static", "none"}
-        Whether the first axis counts frames. A 2-D dataset is one frame of "data", but of
+    growth : {"rows", "frames", "static", "none"}
+        Whether the first axis counts frames. A dataset of one axis less is one of "rows", but of
         "frames" it stands for all, as a new one does that is "static".
 
     Raises
@@ -72,7 +72,7 @@ def write(
     if old is not None:
         _refuse_strange(old, place)
     reserve(h5.id.get_vfd_handle(), _bytes_to_write(old, data, mode, encoder))
-    by_frame = growth in ("frames", "data")
+    by_frame = growth in ("rows", "frames")
     if old is None and not by_frame:
         mode = "overwrite"
     if mode == "overwrite" or growth == "none":
