@@ -134,7 +134,7 @@ class Pace:
     rounds : int
         How many turns each way takes.
     patience : float
-        Seconds after which a way takes no more turns.
+        Seconds after which a way takes no more turns, but for two.
     least : float
         Seconds that a fast way is measured for, in more turns: short times scatter.
     """
@@ -188,7 +188,7 @@ def measure(case: Case, pool: Pool, pace: Pace) -> list[Timing]:
         turn += 1
         for way in case.ways:
             times = spent[way.name]
-            if not times or sum(times) < pace.patience:
+            if len(times) < 2 or sum(times) < pace.patience:
                 start = time.perf_counter()
                 result = way.call()
                 times.append(time.perf_counter() - start)
