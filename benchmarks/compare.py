@@ -13,6 +13,8 @@ import argparse
 import itertools
 import json
 import os
+import signal
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
@@ -183,6 +185,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there, too")
     parser.add_argument("--picture", type=Path, metavar="FILE.png", help="draw the ratios there")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # files are removed then, too
     begin = time.perf_counter()
     size = QUICK if options.quick else NORMAL
     report = run(size, options.threads, options.folder, options.full, options.only)

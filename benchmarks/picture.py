@@ -41,7 +41,8 @@ def draw(ratios: Sequence[Ratio], machine: Mapping[str, str], name: Path) -> Non
     tall = max(heights["peer"], sum(heights[kind] for kind in right))
     with plt.rc_context({"font.size": 9, "text.color": _INK, "axes.labelcolor": _INK}):
         figure = plt.figure(figsize=(15, 0.235 * tall + 1.4), layout="constrained")
-        grid = figure.add_gridspec(max(1, len(right)), 2, height_ratios=[heights[k] for k in right])
+        ratios_of_heights = [heights[kind] for kind in right] or [1.0]
+        grid = figure.add_gridspec(len(ratios_of_heights), 2, height_ratios=ratios_of_heights)
         places = {"peer": grid[:, 0]} | {kind: grid[k, 1] for k, kind in enumerate(right)}
         for kind, place in places.items():
             if panels[kind]:
@@ -103,7 +104,9 @@ def _bars(axis: Any, ratios: Sequence[Ratio], *, is_log: bool) -> None:
             )
             place += 1
         for ratio in group:
-            labels.append((place, f"{ratio.case}  ·  {ratio.against}"))
+            is_told = ratio.kind == "threads" or ratio.case.startswith("peak memory")
+            told = "" if is_told else f"  ·  {ratio.against}"
+            labels.append((place, f"{ratio.case}{told}"))
             _bar(axis, place, ratio, low)
             place += 1
     axis.axvline(1, color=_INK, lw=0.8, ls=(0, (4, 3)), zorder=0.5)
