@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +16,12 @@ from .timing import OURS, Case, Pool, Ratio, Target
 
 __all__ = ["averages", "axis_cases"]
 
+SEPARATOR = " | "  # between the values of a case, in its name
 ONE = f"{OURS}, 1 thread"
+_TARGETS = [
+    Target(("h5py",), label="h5py"),
+    Target((ONE,), label="1 thread", kind="threads"),
+]
 
 
 def axis_cases(subject: Subject, layout: str, pool: Pool, threads: int) -> Iterator[Case]:
@@ -23,7 +29,7 @@ def axis_cases(subject: Subject, layout: str, pool: Pool, threads: int) -> Itera
     count, rows, columns = subject.data.shape
     height, width = min(400, rows // 2), min(600, columns // 2)
     top, left = (rows - height) // 2, (columns - width) // 2
-    pixels = {
+    pixels: dict[str, dict[str, Any]] = {
         "whole": {},
         "region": {"ss": slice(top, top + height), "fs": slice(left, left + width)},
         "every 2nd": {"stride": 2},
@@ -40,26 +46,27 @@ def axis_cases(subject: Subject, layout: str, pool: Pool, threads: int) -> Itera
     for (view, what), (chosen, numbers), (kind, dtype) in itertools.product(
         pixels.items(), frames.items(), types.items()
     ):
-        request = Request(frames=numbers, dtype=dtype, **what)  # type: ignore[arg-type]
+        request = Request(frames=numbers, dtype=dtype, **what)
         out = request.empty(subject.data, pool)
         name = "by frame" if numbers is not None or subject.chunk[0] == 1 else "[...]"
+        theirs = list(h5py_ways(subject, request, out, name))
         touched = np.arange(count) if numbers is None else np.unique(numbers)
         per_chunk = math.prod(
             -(-n // c) for n, c in zip((rows, columns), subject.chunk[1:], strict=True)
         )
         blocks = np.unique(touched // subject.chunk[0])[:, None] * per_chunk
         yield Case(
-            f"{layout} | {view} | {chosen} | {kind}",
+            SEPARATOR.join((layout, view, chosen, kind)),
             subject.codec,
             len(touched) * subject.data[0].nbytes,
-            f"h5py {name}",
+            theirs[0].name,
             [
                 ours(subject, request, out, threads),
                 ours(subject, request, out, 1, ONE),
-                *h5py_ways(subject, request, out, name),
+                *theirs,
                 bare_pread(subject, None, threads, (blocks + np.arange(per_chunk)).ravel()),
             ],
-            [Target(("h5py",), label="h5py"), Target(("cxistack, 1 thread",), label="1 thread")],
+            _TARGETS,
         )
 
 
@@ -68,8 +75,8 @@ def averages(ratios: list[Ratio]) -> str:
     lines = [f"{'against h5py':36}{'cases':>7}{'mean':>8}{'least':>8}{'most':>8}"]
     groups: dict[tuple[int, str], list[float]] = {}
     for ratio in ratios:
-        if " | " in ratio.case and ratio.against == "h5py":
-            for axis, value in enumerate([ratio.stored, *ratio.case.split(" | ")]):
+        if SEPARATOR in ratio.case and ratio.against == "h5py":
+            for axis, value in enumerate([ratio.stored, *ratio.case.split(SEPARATOR)]):
                 groups.setdefault((axis, value), []).append(ratio.value)
     for (_, value), found in sorted(groups.items(), key=lambda item: item[0][0]):
         mean = math.exp(sum(map(math.log, found)) / len(found))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import chain
+from typing import Any
 
 import numpy as np
 
@@ -21,11 +22,12 @@ FULL = f"{OURS}, all frames"
 WHOLE_CHUNKS = f"{OURS}, a chunk a frame"
 F4 = np.dtype(np.float32)
 H5PY = ("h5py",)
+ASTYPE = ("h5py [...] + astype", "h5py by frame + astype")
 
-_ALONE = Target((CODEC,), None, 0.95, limit=True)
-_THREADS = Target((ONE,), 1.8, 1.95, label="1 thread")
+_ALONE = Target((CODEC,), None, 0.95, kind="limit")
+_THREADS = Target((ONE,), 1.8, 1.95, label="1 thread", kind="threads")
 _PYROST = Target(("pyrost",), 25, 40, FRESH, label="pyrost")
-_BARE_READ = Target((PREAD,), None, 0.97, limit=True)
+_BARE_READ = Target((PREAD,), None, 0.97, kind="limit")
 _DENSE = "bslz4_to_sparse"
 WHOLE = {
     "bitshuffle+LZ4": [
@@ -33,7 +35,7 @@ WHOLE = {
         Target(("h5py read_direct",), 3.4, 4.5),
         _THREADS,
         _PYROST,
-        Target((CODEC,), limit=True),
+        Target((CODEC,), kind="limit"),
     ],
     "deflate+shuffle": [
         Target(H5PY, 4.5, None, label="h5py"),
@@ -45,13 +47,13 @@ WHOLE = {
     "LZ4": [
         Target(H5PY, 2.2, 4, label="h5py"),
         _THREADS,
-        Target((CODEC,), limit=True),
+        Target((CODEC,), kind="limit"),
     ],
     "none": [
         Target(("h5py read_direct",), 1.15, None),
         _BARE_READ,
         Target(("h5py [...]",), 1.4, 2, FRESH),
-        Target((f"fresh, {PREAD}",), ours=FRESH, limit=True),
+        Target((f"fresh, {PREAD}",), ours=FRESH, kind="limit"),
         Target(("hidefix",), ours=FRESH),
         _PYROST,
     ],
@@ -69,7 +71,11 @@ def whole_frame_cases(subject: Subject, peers: Peers, pool: Pool, threads: int) 
     if subject.codec == "bitshuffle+LZ4":
         rows, columns = subject.data.shape[1:]
         top, left = max(0, rows - 400) // 2, max(0, columns - 600) // 2
-        region = {"ss": slice(top, top + 400), "fs": slice(left, left + 600), "dtype": F4}
+        region: dict[str, Any] = {
+            "ss": slice(top, top + 400),
+            "fs": slice(left, left + 600),
+            "dtype": F4,
+        }
         yield _pixels("400 x 600 as float32", subject, Request(**region), pool, threads, (12, 16))
         yield _pixels(
             "the same, every 2nd pixel",
@@ -117,19 +123,20 @@ def _as_float(subject: Subject, pool: Pool, threads: int) -> Case:
         "whole frames as float32",
         subject.codec,
         subject.data.nbytes,
-        "h5py by frame",
+        "h5py by frame + astype",
         [
             ours(subject, request, out, threads),
             ours(subject, request, out, 1, ONE),
             ours(subject, request, None, threads, FRESH),
-            *h5py_ways(subject, request, out, "read_direct", "[...]", "by frame"),
+            *h5py_ways(subject, request, out, "read_direct", "[...]", "by frame", "by frame, cast"),
             *limits.bare_codec(subject, threads),
             limits.bare_pread(subject, None, threads),
             limits.bare_stores(out, threads),
         ],
         [
-            Target(H5PY, must, goal, label="h5py + astype"),
-            Target((STORES,), limit=True),
+            Target(ASTYPE, must, goal, label="h5py + astype"),
+            Target(H5PY, label="h5py, its best"),
+            Target((STORES,), kind="limit"),
             *([_THREADS] if subject.codec != "none" else []),
         ],
     )
@@ -144,16 +151,21 @@ def _pixels(
     bounds: tuple[float, float],
 ) -> Case:
     out = request.empty(subject.data, pool)
-    strided = ["by frame, its strides"] if request.stride > 1 else []
+    others = ["by frame"]
+    if request.dtype is not None:
+        others.append("by frame, cast")
+    if request.stride > 1:
+        others.append("by frame, its strides")
+    theirs = list(h5py_ways(subject, request, out, *others))
     return Case(
         name,
         subject.codec,
         subject.data.nbytes,
-        "h5py by frame",
+        theirs[0].name,
         [
             ours(subject, request, out, threads),
             ours(subject, request, out, 1, ONE),
-            *h5py_ways(subject, request, out, "by frame", *strided),
+            *theirs,
             *limits.bare_codec(subject, threads),
             limits.bare_pread(subject, None, threads),
         ],
@@ -185,7 +197,7 @@ def _random(subject: Subject, pool: Pool, threads: int) -> Case:
         [
             Target(("h5py index list",), 40, None),
             Target(("h5py by frame",), RANDOM[subject.codec], None),
-            Target((FULL,), None, 1.0, label="whole loads, per frame", limit=True),
+            Target((FULL,), None, 1.0, label="whole loads, per frame", kind="limit"),
         ],
     )
 
@@ -213,7 +225,7 @@ def layout_case(subject: Subject, whole: Subject, pool: Pool, threads: int) -> C
         ),
         [
             Target(H5PY, LAYOUT[subject.codec], None, label="h5py"),
-            Target((WHOLE_CHUNKS,), None, 1.0, label="whole-frame chunks", limit=True),
+            Target((WHOLE_CHUNKS,), None, 1.0, label="whole-frame chunks", kind="limit"),
             *([_THREADS] if subject.codec != "none" else []),
         ],
     )

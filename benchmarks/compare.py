@@ -13,6 +13,8 @@ import argparse
 import itertools
 import json
 import os
+import signal
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
@@ -45,8 +47,8 @@ class Scale:
     tile: tuple[int, int] = (256, 256)
 
 
-NORMAL = Scale(60, (2167, 2070), 4096, 1000, 10**6, Pace(9, 10.0))
-QUICK = Scale(16, (2167, 2070), 1088, 300, 100_000, Pace(3, 0.6))
+NORMAL = Scale(60, (2167, 2070), 4096, 1000, 10**6, Pace(7, 5.0, 0.6))
+QUICK = Scale(16, (2167, 2070), 1088, 300, 100_000, Pace(3, 0.6, 0.15))
 
 
 @dataclass
@@ -131,7 +133,10 @@ class _Bench:
         return [(self.modules, (16, *self.size.module)), (self.data, (1, *self.size.tile))]
 
     def axes(self) -> Iterator[Case]:
-        """Yield every combination, of fewer frames."""
+        """Yield every combination, of fewer frames; and opening few and very many files."""
+        for files in (1, 100, 10 * self.size.files):
+            if self.wants("open files"):
+                yield scale.opening_case(self.folder, self.peers, files, 100)
         few = self.data[: max(8, len(self.data) // 3)]
         modules = self.modules[: 16 * max(2, len(self.modules) // 48)]
         layouts = {
@@ -157,13 +162,13 @@ def timing_table(timings: list[Timing]) -> str:
 
 def ratio_table(found: list[Ratio]) -> str:
     """Return what was shown, beside what must and should be."""
-    lines = [f"{'stored as':16}{'case':46}{'against':34}{'ratio':>8}{'must':>7}{'goal':>7}"]
+    lines = [f"{'stored as':16}{'case':40}{'against':28}{'ratio':>8}{'must':>7}{'goal':>7}"]
     for ratio in found:
         must, goal = (f"{x:7.2f}" if x is not None else "      -" for x in (ratio.must, ratio.goal))
         said = {"goal": "goal", "must": "must", "": ""}.get(ratio.verdict, ratio.verdict)
         note = f"  ({ratio.note})" if ratio.note else ""
         lines.append(
-            f"{ratio.stored:16}{ratio.case:46}{ratio.against:34}{ratio.value:8.2f}{must}{goal}"
+            f"{ratio.stored:16}{ratio.case:40}{ratio.against:28}{ratio.value:8.2f}{must}{goal}"
             f"  {said}{note}".rstrip()
         )
     return "\n".join(lines)
@@ -180,10 +185,11 @@ def main() -> None:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there, too")
     parser.add_argument("--picture", type=Path, metavar="FILE.png", help="draw the ratios there")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # files are removed then, too
     begin = time.perf_counter()
     size = QUICK if options.quick else NORMAL
     report = run(size, options.threads, options.folder, options.full, options.only)
-    shown = [ratio for ratio in report.ratios if " | " not in ratio.case]
+    shown = [ratio for ratio in report.ratios if axes.SEPARATOR not in ratio.case]
     print(f"\n{ratio_table(shown)}")
     if options.full:
         print(f"\n{axes.averages(report.ratios)}")

@@ -46,9 +46,10 @@ def memory_ratios(subject: Subject, threads: int, *loads: str) -> list[Ratio]:
             Ratio(
                 subject.codec,
                 f"peak memory, {name}",
-                "allowed beside the result",
+                "what is allowed",
                 allowed / max(beside, _MIB),
                 1.0,
+                kind="bound",
                 note=f"{beside / _MIB:.0f} MiB beside {result / _MIB:.0f}, "
                 f"of {allowed / _MIB:.0f} allowed",
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import os
 import sys
@@ -96,6 +97,11 @@ def h5py_ways(subject: Subject, request: Request, out: NDArray[Any], *names: str
 
     def by_frame() -> NDArray[Any]:
         for k, number in enumerate(numbers):
+            out[k] = np.asarray(request(dataset[number, ss, fs]), request.dtype)
+        return out
+
+    def by_frame_cast() -> NDArray[Any]:  # into the result, without an array in between
+        for k, number in enumerate(numbers):
             out[k] = request(dataset[number, ss, fs])
         return out
 
@@ -115,11 +121,13 @@ def h5py_ways(subject: Subject, request: Request, out: NDArray[Any], *names: str
         "read_direct": read_direct,
         "[...]": at_once,
         "by frame": by_frame,
+        "by frame, cast": by_frame_cast,
         "by frame, its strides": by_frame_strided,
         "index list": index_list,
     }
     for name in names:
-        yield Way(f"h5py {name}", known[name])
+        cast = " + astype" * (request.dtype is not None and name in ("[...]", "by frame"))
+        yield Way(f"h5py {name}{cast}", known[name])
 
 
 def hidefix(peers: Peers, subject: Subject) -> Iterator[Way]:
@@ -185,7 +193,7 @@ def pyrost(peers: Peers, subject: Subject, request: Request, threads: int) -> It
 
     for count in sorted({1, threads}):
         name = f"pyrost, {count} process{'es' * (count > 1)}"
-        yield Way(name, lambda count=count: load(count))
+        yield Way(name, functools.partial(load, count))
 
 
 def _threads(count: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,100 +11,129 @@ from .timing import Ratio
 
 __all__ = ["draw"]
 
-_COLOURS = {"goal": "#1b7f6b", "must": "#5fb3a1", "below goal": "#9db4c6", "": "#9db4c6"}
-_MISSED = "#d1603d"
-_INK = "#22303c"
+_COLOURS = {
+    "goal": "#14776a",
+    "must": "#6cb8a6",
+    "MISSED": "#d1603d",
+    "below goal": "#e3b34f",
+    "": "#a9bbc9",
+}
+_INK, _GREY = "#22303c", "#6b7a86"
+_TITLES = {
+    "peer": "How many times faster than …",
+    "limit": "How much of what is possible",
+    "threads": "All threads against one",
+    "bound": "How many times below the bound",
+}
+_MUST, _GOAL = "must", "goal"
 
 
 def draw(ratios: Sequence[Ratio], machine: Mapping[str, str], name: Path) -> None:
-    """Write a picture of the ratios: peers on a logarithmic axis, limits on a linear one."""
+    """Write a picture of the ratios: peers on the left, all else on the right."""
     import matplotlib as mpl
 
     mpl.use("Agg")
     from matplotlib import pyplot as plt
-    from matplotlib.lines import Line2D
-    from matplotlib.patches import Patch
 
-    peers = [ratio for ratio in ratios if not ratio.limit]
-    limits = [ratio for ratio in ratios if ratio.limit]
-    panels = [panel for panel in (peers, limits) if panel]
-    if not panels:
-        return
-    rows = [len(panel) + 2.5 for panel in panels]
+    panels = {kind: [r for r in ratios if r.kind == kind] for kind in _TITLES}
+    right = [kind for kind in ("limit", "threads", "bound") if panels[kind]]
+    heights = {kind: _height(panels[kind]) for kind in _TITLES}
+    tall = max(heights["peer"], sum(heights[kind] for kind in right))
     with plt.rc_context({"font.size": 9, "text.color": _INK, "axes.labelcolor": _INK}):
-        figure, axes = plt.subplots(
-            len(panels),
-            1,
-            figsize=(11, 0.25 * sum(rows) + 1.6),
-            height_ratios=rows,
-            squeeze=False,
-            layout="constrained",
-        )
-        for axis, panel in zip(axes[:, 0], panels, strict=True):
-            _bars(axis, panel, is_log=panel is peers)
-            axis.set_title(
-                "Times faster than ..." if panel is peers else "Share of what is possible: ...",
-                loc="left",
-                fontsize=11,
-                fontweight="bold",
-            )
-        marks = [
-            Patch(color=_COLOURS["goal"], label="goal reached"),
-            Patch(color=_COLOURS["must"], label="must reached"),
-            Patch(color=_MISSED, label="must missed"),
-            Patch(color=_COLOURS[""], label="goal not reached, or none set"),
-            Line2D([], [], color=_INK, marker="|", markersize=9, mew=2, ls="", label="must"),
-            Line2D(
-                [], [], color=_INK, marker="D", mfc="white", markersize=4.5, ls="", label="goal"
-            ),
-        ]
+        figure = plt.figure(figsize=(15, 0.235 * tall + 1.4), layout="constrained")
+        ratios_of_heights = [heights[kind] for kind in right] or [1.0]
+        grid = figure.add_gridspec(len(ratios_of_heights), 2, height_ratios=ratios_of_heights)
+        places = {"peer": grid[:, 0]} | {kind: grid[k, 1] for k, kind in enumerate(right)}
+        for kind, place in places.items():
+            if panels[kind]:
+                axis = figure.add_subplot(place)
+                _bars(axis, panels[kind], is_log=kind in ("peer", "bound"))
+                axis.set_title(_TITLES[kind], loc="left", fontsize=12, fontweight="bold")
         figure.legend(
-            handles=marks, loc="outside upper center", ncols=len(marks), frameon=False, fontsize=8.5
+            handles=_marks(), loc="outside upper center", ncols=7, frameon=False, fontsize=9.5
         )
         keys = ("cxistack", "CPU", "cores", "SIMD", "h5py", "HDF5", "hdf5plugin", "numpy")
         told = ", ".join(f"{key} {machine[key]}" for key in keys if key in machine)
-        figure.supxlabel(told, fontsize=7.5, color="#66747f")
-        figure.savefig(name, dpi=150, facecolor="white")
+        figure.supxlabel(told, fontsize=8.5, color=_GREY)
+        figure.savefig(name, dpi=120, facecolor="white")
         plt.close(figure)
 
 
-def _bars(axis: Any, ratios: Sequence[Ratio], *, is_log: bool) -> None:
-    colours = [
-        _MISSED if ratio.verdict == "MISSED" else _COLOURS[ratio.verdict] for ratio in ratios
+def _height(ratios: Sequence[Ratio]) -> float:
+    return len(ratios) + len({ratio.stored for ratio in ratios}) + 2.5
+
+
+def _marks() -> list[Any]:
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    told = {
+        "goal": "goal reached",
+        "must": "must reached",
+        "MISSED": "must missed",
+        "below goal": "below its goal",
+        "": "for comparison",
+    }
+    return [
+        *(Patch(color=_COLOURS[verdict], label=text) for verdict, text in told.items()),
+        Line2D([], [], color=_INK, marker="|", markersize=10, mew=2, ls="", label=_MUST),
+        Line2D([], [], color=_INK, marker="D", mfc="white", markersize=5, ls="", label=_GOAL),
     ]
-    places = list(range(len(ratios)))
+
+
+def _bars(axis: Any, ratios: Sequence[Ratio], *, is_log: bool) -> None:
     marks = [m for r in ratios for m in (r.value, r.must, r.goal) if m is not None]
-    low = min(0.8, 0.9 * min(marks)) if is_log else 0.0
-    high = max(marks) * (2.2 if is_log else 1.12)
+    low = min(0.7, 0.9 * min(marks)) if is_log else 0.0
+    high = max(marks) * (2.0 if is_log else 1.12)
     if is_log:
         axis.set_xscale("log")
         axis.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    axis.barh(places, [r.value - low for r in ratios], left=low, height=0.72, color=colours)
-    for place, ratio in zip(places, ratios, strict=True):
-        if ratio.must is not None:
-            axis.plot([ratio.must] * 2, [place - 0.42, place + 0.42], color=_INK, lw=2)
-        if ratio.goal is not None:
-            axis.plot(ratio.goal, place, "D", color=_INK, mfc="white", ms=4.5)
-        end = max(m for m in (ratio.value, ratio.must, ratio.goal) if m is not None)
-        axis.annotate(
-            f"{ratio.value:.2f}" if ratio.value < 10 else f"{ratio.value:.0f}",
-            (end, place),
-            xytext=(7, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=8,
-        )
-    axis.axvline(1, color=_INK, lw=0.8, ls=(0, (4, 3)), zorder=0)
-    axis.set_yticks(places, [_label(ratio) for ratio in ratios], fontsize=8)
-    axis.set_ylim(len(ratios) - 0.4, -0.6)
+    labels = []
+    place = 0
+    for stored, group in itertools.groupby(ratios, key=lambda ratio: ratio.stored):
+        if stored != "-":
+            axis.annotate(
+                "no filter" if stored == "none" else stored,
+                (0, place),
+                xytext=(-6, 0),
+                xycoords=("axes fraction", "data"),
+                textcoords="offset points",
+                ha="right",
+                va="center",
+                fontweight="bold",
+            )
+            place += 1
+        for ratio in group:
+            is_told = ratio.kind == "threads" or ratio.case.startswith("peak memory")
+            told = "" if is_told else f"  ·  {ratio.against}"
+            labels.append((place, f"{ratio.case}{told}"))
+            _bar(axis, place, ratio, low)
+            place += 1
+    axis.axvline(1, color=_INK, lw=0.8, ls=(0, (4, 3)), zorder=0.5)
+    axis.set_yticks([at for at, _ in labels], [text for _, text in labels])
+    axis.set_ylim(place - 0.4, -0.6)
     axis.set_xlim(low, high)
-    axis.tick_params(axis="y", length=0)
-    axis.grid(axis="x", color="#dfe5ea", lw=0.7)
+    axis.tick_params(axis="y", length=0, labelcolor=_INK)
+    axis.tick_params(axis="x", colors=_GREY)
+    axis.grid(axis="x", color="#e3e8ec", lw=0.7)
     axis.set_axisbelow(True)
     for side in ("top", "right", "left"):
         axis.spines[side].set_visible(False)
+    axis.spines["bottom"].set_color("#c4ced6")
 
 
-def _label(ratio: Ratio) -> str:
-    stored = f"{ratio.stored}, " if ratio.stored != "-" else ""
-    return f"{stored}{ratio.case} · {ratio.against}"
+def _bar(axis: Any, place: int, ratio: Ratio, low: float) -> None:
+    axis.barh(place, ratio.value - low, left=low, height=0.74, color=_COLOURS[ratio.verdict])
+    if ratio.must is not None:
+        axis.plot([ratio.must] * 2, [place - 0.45, place + 0.45], color=_INK, lw=2)
+    if ratio.goal is not None:
+        axis.plot(ratio.goal, place, "D", color=_INK, mfc="white", ms=4.5)
+    end = max(m for m in (ratio.value, ratio.must, ratio.goal) if m is not None)
+    axis.annotate(
+        f"{ratio.value:.2f}" if ratio.value < 10 else f"{ratio.value:.0f}",
+        (end, place),
+        xytext=(7, 0),
+        textcoords="offset points",
+        va="center",
+        fontsize=8.5,
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 __all__ = ["OURS", "Case", "Pace", "Pool", "Ratio", "Target", "Timing", "Way", "measure", "ratios"]
 
 OURS = "cxistack"
+_MOST_TURNS = 40
+Kind = Literal["peer", "limit", "threads", "bound"]
 
 
 @dataclass(frozen=True)
@@ -48,8 +50,8 @@ class Target:
         The way of ours that is compared.
     label : str
         What the others are called together.
-    limit : bool
-        Whether they are a limit, which one may come near to, and not a peer.
+    kind : {"peer", "limit", "threads"}
+        Whether they are others, a limit that one may come near to, or ours on fewer threads.
     """
 
     against: tuple[str, ...]
@@ -57,7 +59,7 @@ class Target:
     goal: float | None = None
     ours: str = OURS
     label: str = ""
-    limit: bool = False
+    kind: Kind = "peer"
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,7 @@ class Ratio:
     value: float
     must: float | None = None
     goal: float | None = None
-    limit: bool = False
+    kind: Kind = "peer"
     note: str = ""
 
     @property
@@ -125,10 +127,21 @@ class Ratio:
 
 @dataclass(frozen=True)
 class Pace:
-    """How long to measure: so many turns, but a slow way runs only twice, once for the check."""
+    """How long to measure.
+
+    Attributes
+    ----------
+    rounds : int
+        How many turns each way takes.
+    patience : float
+        Seconds after which a way takes no more turns, but for two.
+    least : float
+        Seconds that a fast way is measured for, in more turns: short times scatter.
+    """
 
     rounds: int
-    patience: float  # seconds of a way in one case
+    patience: float
+    least: float = 0.0
 
 
 class Pool:
@@ -142,7 +155,8 @@ class Pool:
         need = int(np.prod(shape)) * np.dtype(dtype).itemsize
         if need > self._bytes.nbytes:
             raise ValueError(f"a result of {need} bytes in a pool of {self._bytes.nbytes}")
-        return self._bytes[:need].view(dtype).reshape(shape)
+        lent: NDArray[Any] = self._bytes[:need].view(dtype).reshape(shape)
+        return lent
 
     def spoil(self) -> None:
         """Overwrite what ways have left, that none may pass for another's result."""
@@ -168,14 +182,20 @@ def measure(case: Case, pool: Pool, pace: Pace) -> list[Timing]:
             )
         del result
     del expected
-    for _ in range(pace.rounds):
+    turns = pace.rounds
+    turn = 0
+    while turn < turns:
+        turn += 1
         for way in case.ways:
             times = spent[way.name]
-            if not times or sum(times) < pace.patience:
+            if len(times) < 2 or sum(times) < pace.patience:
                 start = time.perf_counter()
                 result = way.call()
                 times.append(time.perf_counter() - start)
                 del result  # after the clock: freeing memory is not loading
+        if turn == 1:
+            first = spent[case.ways[0].name][0]
+            turns = min(_MOST_TURNS, max(turns, round(pace.least / first)))
     timings = []
     for way in case.ways:
         seconds = way.share * min(spent[way.name])
@@ -208,7 +228,7 @@ def ratios(case: Case, timings: Sequence[Timing]) -> list[Ratio]:
                     others[best] / seconds[target.ours],
                     target.must,
                     target.goal,
-                    target.limit,
+                    target.kind,
                     best if target.label and target.label != best else "",
                 )
             )

@@ -76,3 +76,10 @@ def test_a_way_that_gives_something_else_ends_the_run():
 )
 def test_a_verdict(value, must, goal, verdict):
     assert timing.Ratio("none", "a case", "h5py", value, must, goal).verdict == verdict
+
+
+@pytest.mark.parametrize("kinds", [["peer"], ["limit", "bound"], ["peer", "threads"]])
+def test_a_picture_of_some_of_the_ratios(tmp_path, kinds):
+    ratios = [timing.Ratio("none", "a case", "h5py", 2.0, 1.0, 3.0, kind) for kind in kinds]
+    picture.draw(ratios, {"CPU": "any"}, tmp_path / "ratios.png")
+    assert (tmp_path / "ratios.png").exists()
