@@ -218,7 +218,7 @@ def check(store, whole, load):
     return "loaded"
 
 
-@settings(max_examples=1000)
+@settings(max_examples=700)
 @given(recipe=recipes(), data=st.data())
 def test_any_load_of_any_dataset_is_as_h5py_has_it(tmp_path_factory, recipe, data):
     path = tmp_path_factory.getbasetemp() / f"drawn_{next(names)}.h5"

@@ -134,10 +134,13 @@ def test_noise_that_takes_more_room_compressed(tmp_path, compression):
 
 
 @pytest.mark.parametrize("fill", [None, 7])
-def test_contiguous_storage_that_was_never_allocated(tmp_path, fill):
-    with h5py.File(tmp_path / "a.h5", "w") as h5:
+@pytest.mark.parametrize("userblock", [0, 512, 4096])
+def test_contiguous_storage_that_was_never_allocated(tmp_path, userblock, fill):
+    """HDF5 adds the user block to the address that says "none", and gives that as the offset."""
+    with h5py.File(tmp_path / "a.h5", "w", userblock_size=userblock) as h5:
         h5.create_dataset(PATH, (5, 11, 13), "uint16", fillvalue=fill)
-        assert h5[PATH].id.get_offset() is None
+        h5["/more"] = np.arange(9999)
+        assert h5[PATH].id.get_storage_size() == 0
     assert BESIDE in agrees(tmp_path / "a.h5")
 
 
