@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -254,7 +254,7 @@ def _read(
         )
 
 
-class _Bar(tqdm[NoReturn]):
+class _Bar(tqdm):  # type: ignore[type-arg]  # generic in its stubs alone
     """A progress bar that leaves no thread behind."""
 
     monitor_interval = 0

@@ -6,6 +6,7 @@ import operator
 import os
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Protocol
 
 __all__ = ["Work", "count_threads", "run"]
@@ -73,24 +74,34 @@ def run(
         this function nobody writes to the job's memory.
     """
     count = min(count_threads(num_threads), job.tasks)
-    threads = [
-        threading.Thread(target=job.work, name=f"cxistack-{i}", daemon=True)
-        for i in range(1, count)
-    ]
+    helpers: list[threading.Thread] = []
     try:
-        for thread in threads:
-            thread.start()
+        for number in range(1, count):
+            thread = threading.Thread(
+                target=_help, args=(job,), name=f"cxistack-{number}", daemon=True
+            )
+            try:
+                thread.start()
+            except RuntimeError:  # no room for another: those that there are do all of it
+                break
+            helpers.append(thread)
         # The calling thread works too: a thread takes longer to start than a MiB to cast, and on
         # a busy machine may start when all is done.
         while job.work(TASKS_PER_LOOK):
             if look is not None:
                 look()
-        for thread in threads:
+        for thread in helpers:
             thread.join()
     except BaseException:
         job.cancel()
-        _rest(threads)
+        _rest(helpers)
         raise
+
+
+def _help(job: Work) -> None:
+    """Do what there is to do, unless there is no memory for another thread's work."""
+    with suppress(MemoryError):
+        job.work()
 
 
 def _rest(threads: list[threading.Thread]) -> None:

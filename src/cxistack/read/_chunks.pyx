@@ -108,7 +108,7 @@ cdef class ChunkJob(Job):
     pipeline : Pipeline or None
         What decodes a chunk.
     fill : ndarray of uint8
-        A chunk's bytes where none was written.
+        A pixel's bytes where none was written.
     frame_bytes : int
         Bytes from one frame to the next in a chunk.
     stored : numpy.dtype
@@ -293,8 +293,15 @@ cdef class ChunkJob(Job):
     cdef int _place(self, const Task *task, const CellPass *cell,
                     const char *pixels) noexcept nogil:
         cdef Pass p = cell.p
-        # The fill value's chunk is whole; of others the bytes before `shift` were not read.
-        p.src = pixels + cell.src - (task.shift if task.address >= 0 else 0)
+        cdef int axis
+        p.src = pixels
+        if task.address >= 0:
+            p.src += cell.src - task.shift
+        else:
+            # The fill value is one pixel, again and again.
+            p.src_frame = 0
+            for axis in range(p.rank):
+                p.src_step[axis] = 0
         p.dst = self._out + cell.dst
         p.index = self._sources + task.place
         p.at = self._places + task.place

@@ -7,7 +7,7 @@ only HDF5 can read, and of finding out which value does not fit.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -28,6 +28,8 @@ from .recipe import Recipe
 __all__ = ["box_view", "read", "read_text"]
 
 Box = tuple[slice, slice] | None
+
+_MOST_CHUNKS = 4096  # that HDF5 is made to touch at a time
 
 
 def read(
@@ -210,6 +212,38 @@ def _read_type(part: Part, route: Bytes, dtype: np.dtype[Any]) -> np.dtype[Any]:
     return np.dtype(np.float32) if is_half and dtype != stored else stored
 
 
+def _selections(
+    part: Part, start: int, stop: int, box: Box, shape: tuple[int, ...]
+) -> Iterator[tuple[Any, Any]]:
+    """Return what to read, and where it goes in what is read: bands of rows, of not many chunks.
+
+    HDF5 takes some KiB for each chunk that a reading touches.
+    """
+    lead = (slice(start, stop),) if part.has_frame_axis else ()
+    if box is None and len(shape) < 3:
+        yield lead or None, None
+        return
+    ss, fs = box if box is not None else (slice(0, shape[-2]), slice(0, shape[-1]))
+    band = ss.stop - ss.start
+    if part.stored.chunks is not None:
+        counts = [
+            -(-n // c)
+            for n, c in zip(shape[1:-2], part.stored.chunks[-len(shape) + 1 : -2], strict=True)
+        ]
+        across = math.prod(counts) * -(-(fs.stop - fs.start) // part.stored.chunks[-1])
+        across *= -(-(stop - start) // part.stored.chunks[0]) if part.has_frame_axis else 1
+        band = part.stored.chunks[-2] * max(1, _MOST_CHUNKS // across)
+    first = ss.start
+    while first < ss.stop:
+        # Bands end where chunks do, so that none is decoded twice.
+        last = min(ss.stop, (first // band + 1) * band)
+        yield (
+            (*lead, Ellipsis, slice(first, last), fs),
+            (Ellipsis, slice(first - ss.start, last - ss.start), slice(None)),
+        )
+        first = last
+
+
 class _Reader:
     """Reads blocks of rows into one buffer that is used again."""
 
@@ -249,13 +283,12 @@ class _Reader:
                 tick=lambda frames: None,
             )
             return into
-        lead = (slice(start, stop),) if part.has_frame_axis else ()
-        source = lead if box is None else (*lead, Ellipsis, *box)
         if into.size:
-            target = into if part.has_frame_axis else into.reshape(into.shape[1:])
             try:
                 with self._files.reading(stored.place.filename) as h5:
-                    h5[stored.place.path].read_direct(target, source or None)
+                    for source, target in _selections(part, start, stop, box, into.shape):
+                        whole = into if part.has_frame_axis else into.reshape(into.shape[1:])
+                        h5[stored.place.path].read_direct(whole, source, target)
             except CXIError:
                 raise
             except (OSError, RuntimeError, ValueError, TypeError) as cause:

@@ -205,19 +205,25 @@ def _entries(batch: Sequence[Wanted], geometry: Geometry, pieces: list[Cell]) ->
     )
 
 
-def _chunk_table(
-    one: Wanted, geometry: Geometry
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.uint32]]:
+class _InARow:
+    """The chunk table of bytes in one piece, worked out for the entries that are asked for."""
+
+    def __init__(self, first: int | None, step: int, dtype: type[np.generic]) -> None:
+        self._first, self._step, self._dtype = first, step, dtype
+
+    def __getitem__(self, where: NDArray[np.int64]) -> NDArray[Any]:
+        if self._first is None:
+            return np.full(where.shape, -1, self._dtype)
+        return (self._first + self._step * where).astype(self._dtype)
+
+
+def _chunk_table(one: Wanted, geometry: Geometry) -> tuple[Any, Any, Any]:
     where = one.where
     if isinstance(where, Chunked):
         return where.address, where.size, where.mask
-    number = -(-one.shape[0] // geometry.chunk[0])
-    if where.offset is None:
-        address = np.full(number, -1, np.int64)
-    else:
-        step = geometry.chunk[0] * geometry.chunk_frame_bytes
-        address = where.offset + step * np.arange(number, dtype=np.int64)
-    return address, np.zeros(number, np.int64), np.zeros(number, np.uint32)
+    step = geometry.chunk[0] * geometry.chunk_frame_bytes
+    zero = _InARow(0, 0, np.int64), _InARow(0, 0, np.uint32)
+    return _InARow(where.offset, step, np.int64), *zero
 
 
 def _job(
@@ -227,10 +233,6 @@ def _job(
     out: NDArray[Any],
     checked: bool,
 ) -> ChunkJob:
-    geometry = entries.geometry
-    filled = np.broadcast_to(first.where.fill, geometry.chunk)
-    if (entries.tasks["address"] >= 0).all():
-        filled = filled[(slice(1),) * len(geometry.chunk)]
     return ChunkJob(
         entries.tasks,
         entries.sources,
@@ -238,8 +240,8 @@ def _job(
         descriptors,
         entries.pieces,
         first.where.pipeline if isinstance(first.where, Chunked) else None,
-        np.ascontiguousarray(filled).reshape(-1).view(np.uint8),
-        geometry.chunk_frame_bytes,
+        first.where.fill.reshape(1).view(np.uint8),
+        entries.geometry.chunk_frame_bytes,
         first.stored.dtype,
         out,
         checked,

@@ -11,13 +11,14 @@ import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..view import Axis, FrameView
 
-__all__ = ["TASK", "Cell", "Geometry", "cells", "tasks"]
+__all__ = ["TASK", "Cell", "Column", "Geometry", "cells", "tasks"]
 
 PIECE_BYTES = 256 << 10  # of unfiltered bytes read in one task: they stay in L2 until they are used
 
@@ -36,6 +37,13 @@ TASK = np.dtype(
     ],
     align=True,
 )
+
+
+class Column(Protocol):
+    """A column of a chunk table."""
+
+    def __getitem__(self, where: NDArray[np.int64], /) -> NDArray[Any]:
+        """Return the entries of some chunks."""
 
 
 @dataclass(frozen=True)
@@ -216,9 +224,9 @@ def tasks(
     pieces: Sequence[Cell],
     rows: NDArray[np.int64],
     place: int,
-    address: NDArray[np.int64],
-    size: NDArray[np.int64],
-    mask: NDArray[np.uint32],
+    address: Column,
+    size: Column,
+    mask: Column,
 ) -> NDArray[np.void]:
     """Return the tasks that read `rows` of a dataset.
 
@@ -232,7 +240,7 @@ def tasks(
         The wanted rows, in ascending order, perhaps repeated.
     place : int
         Where the entries of `rows` begin in the table of frames.
-    address, size, mask : ndarray
+    address, size, mask : ndarray, or what is indexed like one
         The dataset's chunk table, flat over the whole grid.
     """
     frames = geometry.chunk[0]
