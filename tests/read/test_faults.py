@@ -102,7 +102,10 @@ def test_the_nth_read_fails(tmp_path, shim, codec):
     assert "short error" not in ends
     for mode in ("EIO", "ESTALE"):
         assert f"{mode} exact" not in ends, ends
-    assert not [end for end in ends if "WRONG" in end], ends
+    # libhdf5 takes an end of the file for zeros. A file that was really cut has another stamp (see
+    # test_changing_files.py), this one has not: only what we read ourselves can be told here.
+    wrong = {end for end in ends if "WRONG" in end}
+    assert wrong <= ({"end WRONG PIXELS"} if codec == "lzf" else set()), ends
 
 
 def test_no_descriptor_is_left(tmp_path):
