@@ -8,6 +8,7 @@ container holds what was loaded, and saves results.
 from importlib.metadata import version
 
 from . import kernels
+from .build import build_info
 from .catalogue import Problem
 from .data import STData
 from .errors import (
@@ -55,5 +56,6 @@ __all__ = [
     "StorageError",
     "Transform",
     "__version__",
+    "build_info",
     "kernels",
 ]

@@ -8,6 +8,7 @@ import typer
 
 from .. import __version__
 from .demo import demo
+from .explain import explain
 from .info import info
 from .view import view
 
@@ -21,6 +22,7 @@ app = typer.Typer(
 )
 app.command()(info)
 app.command()(view)
+app.command()(explain)
 app.command()(demo)
 
 

@@ -17,7 +17,7 @@ from . import picture
 from .failure import failures_told
 from .opening import FileNames, ProtocolFile, open_run
 
-__all__ = ["view"]
+__all__ = ["region", "view"]
 
 
 def view(
@@ -46,7 +46,7 @@ def view(
     """Draw one frame of FILES as a PNG picture; masked pixels and gaps are grey."""
     with failures_told(), open_run(files, protocol) as store:
         figure = picture.new_figure(8, 6.4)
-        transform = _transform(crop, downscale)
+        transform = region(crop, downscale)
         values = _values(store, attribute, frame, transform, dtype)
         good = picture.has_value(values)
         if use_mask and attribute != "mask" and "mask" in store:
@@ -61,9 +61,10 @@ def view(
     typer.echo(f"{output}: {attribute} {_size(values.shape)} {values.dtype}")
 
 
-def _transform(
+def region(
     crop: tuple[int, int, int, int] | None, downscale: int
 ) -> Crop | Downscale | ComposeTransforms | None:
+    """Return what --crop and --downscale ask for together; None for all pixels."""
     steps: list[Crop | Downscale] = []
     if crop is not None:
         if min(crop) < 0:

@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import h5py
-import hdf5plugin  # noqa: F401  (registers the filters of the field with HDF5)
+import hdf5plugin  # registers the filters of the field with HDF5
 
 from ..errors import ClosedStoreError, FileChangedError, StorageError
 
-__all__ = ["Files", "Stamp", "forget", "most_open", "written_here"]
+__all__ = ["Files", "Stamp", "forget", "hdf5_versions", "most_open", "written_here"]
 
 # Handles inherited through a fork. Closing one in the child would release the parent's file lock,
 # so they are kept, never used and never closed.
@@ -251,6 +251,15 @@ def _close(h5: Any) -> None:
     """Close a file of ours; h5py's own close first looks for objects that are left open in it."""
     if h5:
         h5.id.close()
+
+
+def hdf5_versions() -> dict[str, str]:
+    """Return the versions of h5py, HDF5 and hdf5plugin."""
+    return {
+        "h5py": h5py.version.version,
+        "hdf5": h5py.version.hdf5_version,
+        "hdf5plugin": hdf5plugin.version,
+    }
 
 
 def written_here() -> frozenset[str]:

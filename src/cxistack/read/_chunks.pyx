@@ -27,8 +27,12 @@ cdef enum:
     STREAM_BYTES = 8 << 20  # results from here on bypass the caches, as in kernels/loop.pyx
     LARGE = 1 << 20         # bytes of a chunk that takes a millisecond or more
     TILE = 65536            # decoded bytes that wait to be cast: they stay in L2
+    HEAD_BYTES = 65536      # read of a chunk beyond what its head is guessed to take
     NOT_READ = -1           # statuses of our own, beside those of the decoders
     CUT_OFF = -2
+    LOST = -3               # a value does not fit
+
+cdef double HEAD_MARGIN = 1.125
 
 
 # As numpy lays out tasks.TASK.
@@ -54,6 +58,7 @@ cdef struct CellPass:
     Py_ssize_t rows
     Py_ssize_t row_pixels
     Py_ssize_t first            # bytes of the chunk's frame before those of the first row
+    Py_ssize_t last             # and to the end of the last one's
     Py_ssize_t pitch            # from one row's to the next
     Py_ssize_t span             # bytes that hold one row's pixels
     bint is_upward              # the result's last row is stored first
@@ -206,6 +211,7 @@ cdef class ChunkJob(Job):
         c.pitch = abs(src_step[rank - 2])
         c.span = abs(src_step[rank - 1]) * (c.row_pixels - 1) + <Py_ssize_t>c.p.src_size
         c.first = cell.first
+        c.last = cell.last
         c.is_upward = src_step[rank - 2] < 0
         if c.is_tiled:
             # A row, and the blocks that it begins and ends in, fit at any time.
@@ -265,15 +271,15 @@ cdef class ChunkJob(Job):
         if task.address >= 0:
             if self._pipeline is None and cell.is_dense and self._is_run(task, cell):
                 direct = self._out + self._places[task.place] * self._out_step + cell.dst
-                status = self._fetch(task, direct)
+                status = self._fetch(task, direct, 0, task.size)
                 return self._fail(k, status) if status else 0
-            status = self._fetch(task, space.raw)
+            if cell.is_tiled and task.mask == 0:
+                return self._head(k, task, cell, space)
+            status = self._fetch(task, space.raw, 0, task.size)
             if status:
                 return self._fail(k, status)
             pixels = space.raw
             if self._pipeline is not None:
-                if cell.is_tiled and task.mask == 0:
-                    return self._tiles(k, task, cell, space)
                 whole = (cell.is_dense and task.count == 1
                          and cell.dense_bytes == self._chunk_bytes)
                 if whole:
@@ -326,11 +332,13 @@ cdef class ChunkJob(Job):
                 return False
         return True
 
-    cdef int _fetch(self, const Task *task, char *buffer) noexcept nogil:
-        cdef int64_t done = 0
+    cdef int _fetch(self, const Task *task, char *buffer, int64_t done,
+                    int64_t stop) noexcept nogil:
+        # Bytes done to stop of what the task reads, to the same places of the buffer.
+        cdef int64_t begin = done
         cdef ssize_t n
-        while done < task.size:
-            n = pread(self._descriptors[task.file], buffer + done, task.size - done,
+        while done < stop:
+            n = pread(self._descriptors[task.file], buffer + done, stop - done,
                       task.address + done)
             if n < 0:
                 if errno == EINTR:
@@ -340,11 +348,34 @@ cdef class ChunkJob(Job):
             if n == 0:
                 return CUT_OFF
             done += n
-        cxi_atomic_add(&self._read, done)
+        cxi_atomic_add(&self._read, done - begin)
         return 0
 
-    cdef int _tiles(self, int64_t k, const Task *task, const CellPass *cell,
-                    Workspace space) noexcept nogil:
+    cdef int _head(self, int64_t k, const Task *task, const CellPass *cell,
+                   Workspace space) noexcept nogil:
+        # Blocks come in order: of a chunk in which the wanted rows end early, the head will do. How
+        # long it is stored is a guess, and where it is too short, the rest is read as well.
+        cdef int64_t size = task.size
+        cdef double part = (self._sources[task.place + task.count - 1] * self._frame_bytes
+                            + cell.last) / <double>self._chunk_bytes
+        cdef int64_t head = <int64_t>(part * HEAD_MARGIN * size) + HEAD_BYTES
+        cdef int status
+        if head > size:
+            head = size
+        status = self._fetch(task, space.raw, 0, head)
+        if not status:
+            status = self._tiles(task, cell, space, head)
+        if status == CXI_TRUNCATED and head < size:
+            status = self._fetch(task, space.raw, head, size)
+            if not status:
+                status = self._tiles(task, cell, space, size)
+        if status == LOST:
+            self.report_bad(task.place)
+            return 1
+        return self._fail(k, status) if status else 0
+
+    cdef int _tiles(self, const Task *task, const CellPass *cell, Workspace space,
+                    int64_t size) noexcept nogil:
         # Blocks without a wanted pixel are stepped over; the others are decoded side by side into
         # a tile, and leave it, cast, while they are in L2.
         cdef cxi_bshuf it
@@ -354,10 +385,10 @@ cdef class ChunkJob(Job):
         cdef int status
         begin = stop = 0
         status = cxi_bshuf_open(&it, &space.decoder, &self._pipeline.c.filter[0],
-                                self._chunk_bytes, space.raw, task.size, space.scratch,
+                                self._chunk_bytes, space.raw, size, space.scratch,
                                 space.scratch_bytes)
         if status:
-            return self._fail(k, status)
+            return status
         while e < end:
             last = e + 1
             while last < end and self._sources[last] == self._sources[e]:
@@ -370,7 +401,7 @@ cdef class ChunkJob(Job):
                     while it.bytes > 0 and <int64_t>(it.offset + it.bytes) <= want:
                         status = cxi_bshuf_next(&it, NULL)
                         if status:
-                            return self._fail(k, status)
+                            return status
                     begin = stop = it.offset
                 elif want > begin:
                     memmove(space.tile, space.tile + (want - begin), stop - want)
@@ -381,16 +412,15 @@ cdef class ChunkJob(Job):
                        and stop < base + (cell.rows - 1) * cell.pitch + cell.span):
                     status = cxi_bshuf_next(&it, space.tile + (stop - begin))
                     if status:
-                        return self._fail(k, status)
+                        return status
                     stop = it.offset
                 if stop < want + cell.span:
-                    return self._fail(k, CXI_TRUNCATED)
+                    return CXI_TRUNCATED
                 ready = cell.rows
                 if base + (cell.rows - 1) * cell.pitch + cell.span > stop:
                     ready = (stop - cell.span - base) // cell.pitch + 1
                 if self._emit(cell, space.tile - begin + base - cell.first, e, last, row, ready):
-                    self.report_bad(task.place)
-                    return 1
+                    return LOST
                 row = ready
             e = last
         return 0

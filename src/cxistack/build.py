@@ -1,0 +1,43 @@
+"""What this build and this machine have: versions, decoders, SIMD levels, cores."""
+
+from __future__ import annotations
+
+import platform
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+
+from .hdf5.files import hdf5_versions
+from .kernels import _decode, simd_level, simd_levels
+from .kernels.threads import count_threads
+
+__all__ = ["build_info"]
+
+
+def build_info() -> dict[str, Any]:
+    """Return what to say in a bug report, and what to look at when a load is slow.
+
+    Returns
+    -------
+    dict
+        Versions by name; ``decoders``: the HDF5 filters decoded beside libhdf5; ``simd``: the level
+        in use, of ``simd_levels``; ``unshuffle``: the ways to undo bitshuffle, the last in use;
+        ``cores``: how many this process may use.
+
+    Examples
+    --------
+    >>> sorted(build_info()["decoders"])
+    ['bitshuffle', 'deflate', 'fletcher32', 'lz4', 'shuffle', 'zstd']
+    """
+    return {
+        "cxistack": version("cxistack"),
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        **hdf5_versions(),
+        "decoders": tuple(_decode.decoders().values()),
+        "simd": simd_level(),
+        "simd_levels": simd_levels(),
+        "unshuffle": _decode.unshuffle_levels(),
+        "cores": count_threads(None),
+    }
