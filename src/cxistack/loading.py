@@ -28,7 +28,6 @@ from .view import Bin, Step, fold, view_of_indices
 __all__ = ["Load", "look", "prepare", "prepare_single", "run", "steps_of"]
 
 _SUMMED = ("data", "whitefield", "whitefields")
-_BAR_DELAY = 0.5  # seconds before a progress bar appears: short loads show none
 
 
 @dataclass(frozen=True)
@@ -241,7 +240,8 @@ def _read(
 ) -> None:
     threads = count_threads(num_threads)
     numbers, ways = _ways(catalogue, load)
-    with _bar(load) if verbose and not load.squeeze else nullcontext() as bar:
+    is_shown = verbose and not load.squeeze and len(load.grid) >= 2
+    with _bar(load) if is_shown else nullcontext() as bar:
         engine.read_frames(
             catalogue.files,
             load.index,
@@ -261,7 +261,7 @@ class _Bar(tqdm):  # type: ignore[type-arg]  # generic in its stubs alone
 
 
 def _bar(load: Load) -> _Bar:
-    return _Bar(total=load.count, desc=f"Loading {load.attr}", unit="frame", delay=_BAR_DELAY)
+    return _Bar(total=load.count, desc=f"Loading {load.attr}", unit="frame")
 
 
 def look(catalogue: Catalogue, load: Load) -> list[PartSurvey]:

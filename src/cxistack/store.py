@@ -308,7 +308,7 @@ class CXIStore(Mapping[str, LazyArray]):
         ss_idxs, fs_idxs : index
             Pixels of frames and stacks: what ``frame[..., ss_idxs, fs_idxs]`` means in NumPy.
         verbose : bool
-            Show a progress bar when the load takes longer than half a second.
+            Show a progress bar while frames are loaded.
         transform : Transform, optional
             What is done to frames, instead of `ss_idxs` and `fs_idxs`.
         dtype : dtype, optional
