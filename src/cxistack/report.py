@@ -144,9 +144,11 @@ def _way(seen: PartSurvey, stored: Stored) -> list[str]:
         return [f"read by h5py: {seen.obstacle}"]
     decoder = f", decoded by our {'+'.join(stored.filters)}" if stored.filters else ""
     what = "chunks" if stored.storage == "chunked" else "pieces"
+    # Of bitshuffled chunks the head is read that the wanted rows need, which only reading tells.
+    most = "at most " if "bitshuffle" in stored.filters else ""
     told = [
         f"read beside libhdf5: {seen.chunks:,} of {seen.chunks_stored:,} {what}, "
-        f"{seen.bytes_read:,} of {seen.bytes_stored:,} stored bytes{decoder}"
+        f"{most}{seen.bytes_read:,} of {seen.bytes_stored:,} stored bytes{decoder}"
     ]
     if not seen.is_one_pass:
         told.append("block by block: the next steps take more than one pass")
