@@ -1,6 +1,7 @@
 """What all tests share: the real files, the docstrings' example run, hypothesis' profiles."""
 
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -10,6 +11,10 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 import cxistack
+
+# A shell that runs the tests in its background has interrupts ignored; some tests send them.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))  # so that tests can import factory, whatever the import mode
