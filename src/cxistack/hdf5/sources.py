@@ -15,19 +15,16 @@ import h5py
 from .files import Files
 from .layout import Source, Stored, describe
 from .links import LinkPolicy
-from .virtual import source_names, source_place
+from .virtual import MOST_NESTED, UNLIMITED, source_names, source_place
 
 __all__ = ["with_sources"]
-
-_UNLIMITED = h5py.h5s.UNLIMITED
-_MOST_NESTED = 16
 
 
 def with_sources(
     files: Files, stored: Stored, policy: LinkPolicy = "follow", depth: int = 0
 ) -> Stored:
     """Return a virtual dataset with its sources, or as it is where they are no whole frames."""
-    if stored.storage != "virtual" or stored.ndim < 3 or depth > _MOST_NESTED:
+    if stored.storage != "virtual" or stored.ndim < 3 or depth > MOST_NESTED:
         return stored
     place = stored.place
     with files.reading(place.filename) as h5:
@@ -70,9 +67,9 @@ def _runs(space: Any, shape: tuple[int, ...], blocks: int) -> Iterator[tuple[int
     if not _is_whole_frames(space, shape):
         return
     start, stride, count, block = (values[0] for values in space.get_regular_hyperslab())
-    if block == _UNLIMITED:
+    if block == UNLIMITED:
         yield start, shape[0] - start
-    elif blocks > 1 or count == _UNLIMITED:
+    elif blocks > 1 or count == UNLIMITED:
         for number in range(blocks):
             yield start + number * stride, block
     elif count == 1 or stride == block:
@@ -86,8 +83,8 @@ def _first_row(space: Any, shape: tuple[int, ...], count: int) -> int | None:
     if not _is_whole_frames(space, shape):
         return None
     start, stride, number, block = (values[0] for values in space.get_regular_hyperslab())
-    if _UNLIMITED in (number, block) or not (number == 1 or stride == block):
-        return start if block == _UNLIMITED and start + count <= shape[0] else None
+    if UNLIMITED in (number, block) or not (number == 1 or stride == block):
+        return start if block == UNLIMITED and start + count <= shape[0] else None
     return start if number * block == count and start + count <= shape[0] else None
 
 

@@ -17,10 +17,10 @@ from ..errors import LayoutError, LinkError, StorageError
 from .files import Files
 from .links import LinkPolicy, Place, resolve, resolve_file
 
-__all__ = ["check_sources", "source_names", "source_place"]
+__all__ = ["MOST_NESTED", "UNLIMITED", "check_sources", "source_names", "source_place"]
 
-_UNLIMITED = h5py.h5s.UNLIMITED
-_MOST_NESTED = 16  # virtual datasets over virtual datasets: deeper than this is a circle
+UNLIMITED = h5py.h5s.UNLIMITED
+MOST_NESTED = 16  # virtual datasets over virtual datasets: deeper than this is a circle
 
 
 def check_sources(
@@ -33,7 +33,7 @@ def check_sources(
     depth: int = 0,
 ) -> None:
     """Raise unless every source of the virtual dataset at `place` can be read as it is mapped."""
-    if depth > _MOST_NESTED:
+    if depth > MOST_NESTED:
         raise LinkError(f"{place}: virtual datasets stand on one another in a circle")
     filenames = set()
     for source in sources:
@@ -58,7 +58,7 @@ def source_names(source: Any, shape: tuple[int, ...]) -> list[tuple[str, str]]:
     # The blocks follow one another along the axis with more than one of them.
     axis = next((k for k, number in enumerate(count) if number != 1), 0)
     number = count[axis]
-    if number == _UNLIMITED:
+    if number == UNLIMITED:
         number = -(-(shape[axis] - start[axis]) // stride[axis])
     return [
         (source.file_name.replace("%b", str(b)), source.dset_name.replace("%b", str(b)))
@@ -120,7 +120,7 @@ def _is_large_enough(source: Any, shape: tuple[int, ...]) -> bool:
         return math.prod(shape) >= _mapped_elements(source.vspace)
     if space.get_select_type() == h5py.h5s.SEL_HYPERSLABS and space.is_regular_hyperslab():
         needed = [
-            0 if _UNLIMITED in (count, block) else start + (count - 1) * stride + block
+            0 if UNLIMITED in (count, block) else start + (count - 1) * stride + block
             for start, stride, count, block in zip(*space.get_regular_hyperslab(), strict=True)
         ]
     else:
@@ -134,6 +134,6 @@ def _mapped_elements(space: Any) -> int:
         return int(space.get_select_npoints())
     _, _, counts, blocks = space.get_regular_hyperslab()
     return math.prod(
-        1 if _UNLIMITED in (count, block) else count * block
+        1 if UNLIMITED in (count, block) else count * block
         for count, block in zip(counts, blocks, strict=True)
     )

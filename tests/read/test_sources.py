@@ -1,0 +1,44 @@
+"""A virtual dataset that shows some rows of its sources gives those rows, by whatever way."""
+
+import h5py
+import numpy as np
+import pytest
+
+from cxistack import Crop, CXIStore
+from factory import DATA, frames
+
+WAYS = {
+    "contiguous": {},
+    "gzip": {"chunks": (2, 5, 7), "compression": "gzip"},
+    "through h5py": {"chunks": (2, 5, 7), "compression": "lzf"},
+}
+
+
+@pytest.fixture(params=WAYS)
+def run(request, tmp_path):
+    """Return the name of a virtual dataset of rows 2 to 4, 0 to 2 and 3 to 5 of its sources."""
+    spans = [(2, 5), (0, 3), (3, 6)]
+    layout = h5py.VirtualLayout((9, 5, 7), "uint16")
+    for number, (first, last) in enumerate(spans):
+        with h5py.File(tmp_path / f"source_{number}.h5", "w") as h5:
+            values = frames(6, start=1000 * number)
+            h5.create_dataset("/frames", data=values, **WAYS[request.param])
+        source = h5py.VirtualSource(f"source_{number}.h5", "/frames", (6, 5, 7))
+        layout[3 * number : 3 * number + 3] = source[first:last]
+    with h5py.File(tmp_path / "virtual.cxi", "w") as h5:
+        h5.create_virtual_dataset(DATA, layout)
+    expected = [
+        frames(6, start=1000 * number)[first:last] for number, (first, last) in enumerate(spans)
+    ]
+    return str(tmp_path / "virtual.cxi"), np.concatenate(expected)
+
+
+@pytest.mark.parametrize("idxs", [None, [8, 0, 4, 4], slice(None, None, -2), [3]])
+def test_rows_are_those_that_are_mapped(run, idxs):
+    name, expected = run
+    chosen = expected if idxs is None else expected[idxs]
+    store = CXIStore(name)
+    assert "source_" in store.explain("data", idxs)
+    np.testing.assert_array_equal(store.load_attribute("data", idxs), chosen)
+    part = store.load_attribute("data", idxs, transform=Crop([1, 3, 2, 6]), dtype="float32")
+    np.testing.assert_array_equal(part, chosen[:, 1:3, 2:6])
