@@ -314,3 +314,73 @@ def test_what_cannot_be_an_attribute_is_named(run):
     run["type"] = np.dtype("f4")
     with pytest.raises(LayoutError, match="neither a dataset nor a group"):
         protocol.read_attribute_indices("mask", [run])
+
+
+# ---------------------------------------------------------------- units, flags and limits
+
+
+def measured(**fields):
+    """Return a protocol with a unit, flags and limits."""
+    given = {
+        "datatypes": {"data": "uint", "mask": "bool", "top": "float", "wavelength": "float"},
+        "load_paths": {"data": "/d", "mask": ["/m", "/n"], "top": "/t", "wavelength": ["/w", "/e"]},
+        "kinds": {"data": "stack", "mask": "stack"},
+        "conventions": {"mask": ["nexus", "good"]},
+        "units": {"wavelength": ["m", "J"]},
+        "flags": {"mask": ["dead", "noisy"]},
+        "limits": {"mask": ["data <= top", "data < largest", "data >= -1.5"]},
+    }
+    return CXIProtocol(**(given | fields))
+
+
+def test_a_unit_belongs_to_a_path_and_that_of_the_first_to_the_values():
+    protocol = measured()
+    assert [protocol.get_unit("wavelength", path) for path in ("/w", "/e", "/x")] == [
+        "m",
+        "J",
+        None,
+    ]
+    assert protocol.get_unit("wavelength") == "m"
+    assert protocol.get_unit("top") is None
+    energy = protocol.add_attribute("energy", "float", ["/a", "/b"], "scalar", unit="J")
+    assert energy.units["energy"] == ("J", "J")
+    moved = protocol.replace(load_paths={**protocol.load_paths, "wavelength": ["/e", "/new"]})
+    assert moved.units["wavelength"] == ("J", "m")
+
+
+def test_limits_are_sentences_about_another_stack():
+    limits = measured().get_limits("mask")
+    assert [str(limit) for limit in limits] == ["data <= top", "data < largest", "data >= -1.5"]
+    assert [limit.bound for limit in limits] == ["top", "largest", -1.5]
+    assert measured().get_limits("data") == ()
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"units": {"wavelength": "m"}}, r"\[units\], key wavelength: 1 are given for 2"),
+        ({"units": {"mask": ["m", "m"]}}, r"\[units\], key mask: only numbers have any, not bool"),
+        ({"flags": {"data": ["dead"]}}, r"\[flags\], key data: only masks"),
+        ({"limits": {"mask": ["data"]}}, r"\[limits\], key mask: 'data' is no limit"),
+        ({"limits": {"mask": ["data < a-b"]}}, r"'a-b', neither a name nor a number"),
+        ({"limits": {"mask": ["mask < 1"]}}, r"must compare the pixels of another stack"),
+        ({"limits": {"mask": ["top < 1"]}}, r"must compare the pixels of another stack"),
+        ({"limits": {"mask": ["data < data"]}}, r"needs a number: a scalar of the protocol"),
+        ({"limits": {"mask": ["data < nothing"]}}, r"needs a number: a scalar of the protocol"),
+    ],
+)
+def test_an_optional_field_that_does_not_fit_is_an_error(fields, message):
+    with pytest.raises(ProtocolError, match=message):
+        measured(**fields)
+
+
+def test_what_is_no_mask_or_number_any_more_loses_what_only_these_have():
+    changed = measured().replace(
+        datatypes={"data": "uint", "mask": "uint", "top": "float", "wavelength": "str"}
+    )
+    assert (changed.conventions, changed.units, changed.flags, changed.limits) == ({}, {}, {}, {})
+
+
+def test_optional_fields_go_through_an_ini_file(tmp_path):
+    measured().to_ini(tmp_path / "p.ini")
+    assert CXIProtocol.import_ini(tmp_path / "p.ini") == measured()

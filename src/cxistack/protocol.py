@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, ClassVar, Literal, Self, TypeAlias, TypeVar, cast, overload
+from typing import Any, ClassVar, Self, TypeVar, overload
 
 import h5py
 import numpy as np
@@ -18,30 +18,14 @@ import numpy.typing as npt
 from . import kernels
 from .errors import AttributeMissingError, CastError, LayoutError, ProtocolError
 from .hdf5.shapes import dataset_shapes, has_path
+from .limits import Limit, parse_limit
+from .protocol_fields import BY_PATH, DEFAULTS, FAMILIES, NDIMS, OPTIONAL, RANKS, fault, strings
+from .protocol_fields import check as check_fields
 from .protocol_ini import format_list, parse_list, read_ini, write_ini
 
-__all__ = ["RANKS", "CXIProtocol"]
+__all__ = ["CXIProtocol"]
 
-Convention: TypeAlias = Literal["good", "cxi", "nexus"]
 T = TypeVar("T")
-
-_TYPES = ("float", "int", "uint", "bool", "str")
-_CONVENTIONS = ("good", "cxi", "nexus")
-_NDIMS: dict[str, tuple[int, ...]] = {
-    "scalar": (0, 1, 2),
-    "sequence": (1, 2, 3),
-    "frame": (2, 3),
-    "stack": (3,),
-}
-# Least and most axes that a dataset of each kind may have; None: any number leads the last two.
-RANKS: dict[str, tuple[int, int | None]] = {
-    "scalar": (0, 2),
-    "sequence": (1, 3),
-    "frame": (2, None),
-    "stack": (2, None),
-}
-_FAMILIES = {"float": "f", "int": "i", "uint": "u", "bool": "b", "str": "OSTU"}
-_DEFAULTS = {"float": "f8", "int": "i8", "uint": "u8", "bool": "?", "str": "O"}
 
 
 @dataclass(frozen=True, repr=False)
@@ -70,12 +54,22 @@ class CXIProtocol:
         For masks (``bool``) what their values mean, one for each load path: ``good`` (True or any
         value but 0 is good), ``cxi`` (a bit field, 0 is good) or ``nexus`` (a bit field, a pixel
         with any of the low 16 bits set is bad).
+    units : mapping of str to sequence of str, optional
+        For numbers, one for each load path: the unit of a dataset there that states none itself
+        (by its HDF5 attribute ``units``). Values come in the unit of the first path.
+    flags : mapping of str to sequence of str, optional
+        For masks that are bit fields: names of the flags that make a pixel bad, instead of those
+        that its convention counts as bad.
+    limits : mapping of str to sequence of str, optional
+        For masks that are stacks: what holds of a good pixel of another stack, beside what the mask
+        says, such as ``data <= saturation_value``; see :class:`~cxistack.limits.Limit`. A limit
+        whose bound no file has does not count.
 
     Raises
     ------
     ProtocolError
-        If a type, a kind or a convention is unknown, a name is not a Python identifier, or an
-        attribute has no load path. Names section and key.
+        If a type, a kind or a convention is unknown, a name is not a Python identifier, an
+        attribute has no load path, or an optional field does not fit. Names section and key.
 
     Examples
     --------
@@ -93,59 +87,36 @@ class CXIProtocol:
     load_paths: Mapping[str, Sequence[str]]
     kinds: Mapping[str, str] = field(default_factory=dict)
     conventions: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    units: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    flags: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    limits: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
-    known_types: ClassVar[tuple[str, ...]] = _TYPES
-    known_ndims: ClassVar[Mapping[str, tuple[int, ...]]] = MappingProxyType(_NDIMS)
+    known_types: ClassVar[tuple[str, ...]] = tuple(FAMILIES)
+    known_ndims: ClassVar[Mapping[str, tuple[int, ...]]] = MappingProxyType(NDIMS)
 
     def __post_init__(self) -> None:
         kinds = {attr: self.kinds.get(attr, "scalar") for attr in self.datatypes}
+        lists = {
+            name: {
+                attr: strings(name, attr, getattr(self, name)[attr])
+                for attr in self.datatypes
+                if attr in getattr(self, name)
+            }
+            for name in OPTIONAL
+        }
         paths = {
-            attr: _strings("load_paths", attr, self.load_paths.get(attr, ()))
+            attr: strings("load_paths", attr, self.load_paths.get(attr, ()))
             for attr in self.datatypes
         }
-        conventions = {
-            attr: _strings("conventions", attr, self.conventions[attr])
-            for attr in self.datatypes
-            if attr in self.conventions
+        check_fields(self.datatypes, kinds, paths, lists)
+        fields: dict[str, dict[str, Any]] = {
+            "datatypes": dict(self.datatypes),
+            "load_paths": paths,
+            "kinds": kinds,
+            **lists,
         }
-        for name, value in (
-            ("datatypes", dict(self.datatypes)),
-            ("load_paths", paths),
-            ("kinds", kinds),
-            ("conventions", conventions),
-        ):
+        for name, value in fields.items():
             object.__setattr__(self, name, MappingProxyType(value))
-        for attr in self:
-            self._validate(attr)
-
-    def _validate(self, attr: str) -> None:
-        datatype, paths, kind = self.datatypes[attr], self.load_paths[attr], self.kinds[attr]
-        if not isinstance(attr, str) or not attr.isidentifier():
-            raise _fault("datatypes", attr, "the name must be a Python identifier")
-        if datatype not in _TYPES:
-            raise _fault("datatypes", attr, f"{datatype!r} is not one of {', '.join(_TYPES)}")
-        if kind not in tuple(_NDIMS):
-            raise _fault("kinds", attr, f"{kind!r} is not one of {', '.join(_NDIMS)}")
-        if not paths:
-            raise _fault("load_paths", attr, "the attribute needs at least one path")
-        for path in paths:
-            if not path or "\0" in path:
-                raise _fault("load_paths", attr, f"{path!r} cannot be a path in an HDF5 file")
-        if attr not in self.conventions:
-            return
-        conventions = self.conventions[attr]
-        if datatype != "bool":
-            raise _fault("conventions", attr, f"only masks (bool) have any, not {datatype}")
-        if len(conventions) != len(paths):
-            raise _fault(
-                "conventions",
-                attr,
-                f"{len(conventions)} are given for {len(paths)} load paths; one for each is needed",
-            )
-        for convention in conventions:
-            if convention not in _CONVENTIONS:
-                known = ", ".join(_CONVENTIONS)
-                raise _fault("conventions", attr, f"{convention!r} is not one of {known}")
 
     @classmethod
     def import_default(cls) -> Self:
@@ -159,7 +130,7 @@ class CXIProtocol:
         default = _default()
         if cls is CXIProtocol:
             return default  # type: ignore[return-value]
-        return cls(default.datatypes, default.load_paths, default.kinds, default.conventions)
+        return cls(*(getattr(default, field.name) for field in dataclasses.fields(default)))
 
     @classmethod
     def import_ini(cls, file: str | os.PathLike[str]) -> Self:
@@ -169,7 +140,8 @@ class CXIProtocol:
         ----------
         file : path-like
             A text in UTF-8 with the sections ``[datatypes]``, ``[load_paths]``, ``[kinds]`` and,
-            optionally, ``[conventions]``; written by :meth:`to_ini`, by hand or by pyrost.
+            optionally, ``[conventions]``, ``[units]``, ``[flags]`` and ``[limits]``; written by
+            :meth:`to_ini`, by hand or by pyrost.
 
         Raises
         ------
@@ -179,9 +151,9 @@ class CXIProtocol:
         sections = read_ini(file)
         try:
             lists = {
-                name: {attr: _list(name, attr, text) for attr, text in section.items()}
+                name: {attr: _parsed(name, attr, text) for attr, text in section.items()}
                 for name, section in sections.items()
-                if name in ("load_paths", "conventions")
+                if name in ("load_paths", *OPTIONAL)
             }
             return cls(sections["datatypes"], kinds=sections["kinds"], **lists)
         except ProtocolError as error:
@@ -215,17 +187,17 @@ class CXIProtocol:
             "load_paths": {attr: format_list(paths) for attr, paths in self.load_paths.items()},
             "kinds": dict(self.kinds),
         }
-        if self.conventions:
-            sections["conventions"] = {
-                attr: format_list(values) for attr, values in self.conventions.items()
-            }
+        for name in OPTIONAL:
+            if lists := getattr(self, name):
+                sections[name] = {attr: format_list(values) for attr, values in lists.items()}
         return sections
 
     def replace(self, **fields: Any) -> Self:
-        """Return a protocol with other `datatypes`, `load_paths`, `kinds` or `conventions`.
+        """Return a protocol with other `datatypes`, `load_paths`, `kinds` or optional fields.
 
-        Without new `conventions` a load path of a mask keeps its own, a new path of such a mask
-        is ``good``, and what is no longer ``bool`` has none.
+        Where these are not given anew, a load path keeps its convention and its unit; a new path of
+        such a mask is ``good``, a new path of a number with units has that of the first path. What
+        no longer is a mask, or a number, loses what only these have.
 
         Examples
         --------
@@ -235,15 +207,25 @@ class CXIProtocol:
         dtype('uint32')
         """
         new = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)} | fields
-        if "conventions" not in fields:
-            new["conventions"] = {
-                attr: tuple(
-                    self.get_convention(attr, path) or "good"
-                    for path in _strings("load_paths", attr, new["load_paths"].get(attr, ()))
-                )
-                for attr in self.conventions
-                if new["datatypes"].get(attr) == "bool"
-            }
+        types = new["datatypes"]
+        for name in OPTIONAL:
+            if name not in fields:
+                kept = {
+                    attr: values
+                    for attr, values in new[name].items()
+                    if attr in types and (types[attr] == "bool") == (name != "units")
+                }
+                new[name] = {attr: values for attr, values in kept.items() if types[attr] != "str"}
+        for name in BY_PATH:
+            if name not in fields:
+                new[name] = {
+                    attr: tuple(
+                        self._by_path(name, attr, path)
+                        or ("good" if name == "conventions" else values[0])
+                        for path in strings("load_paths", attr, new["load_paths"].get(attr, ()))
+                    )
+                    for attr, values in new[name].items()
+                }
         return type(self)(**new)
 
     def add_attribute(
@@ -253,6 +235,7 @@ class CXIProtocol:
         load_paths: str | Iterable[str],
         kind: str,
         convention: str | Iterable[str] | None = None,
+        unit: str | Iterable[str] | None = None,
     ) -> Self:
         """Return a protocol with one more attribute, or with another definition of it.
 
@@ -266,6 +249,8 @@ class CXIProtocol:
             Where in a file the attribute may be.
         convention : str or iterable of str, optional
             What the values of a mask mean, for all load paths or for each.
+        unit : str or iterable of str, optional
+            The unit of values that state none, for all load paths or for each.
 
         Examples
         --------
@@ -274,17 +259,21 @@ class CXIProtocol:
         >>> protocol.get_load_paths("pulse")
         ('/entry/pulse_id',)
         """
-        paths = _strings("load_paths", attr, load_paths)
-        conventions = {name: values for name, values in self.conventions.items() if name != attr}
-        if isinstance(convention, str):
-            conventions[attr] = (convention,) * len(paths)
-        elif convention is not None:
-            conventions[attr] = _strings("conventions", attr, convention)
+        paths = strings("load_paths", attr, load_paths)
+        given = {"conventions": convention, "units": unit}
+        options = {
+            name: {other: values for other, values in getattr(self, name).items() if other != attr}
+            for name in OPTIONAL
+        }
+        for name, value in given.items():
+            if value is not None:
+                each = (value,) * len(paths) if isinstance(value, str) else value
+                options[name][attr] = strings(name, attr, each)
         return self.replace(
             datatypes={**self.datatypes, attr: datatype},
             load_paths={**self.load_paths, attr: paths},
             kinds={**self.kinds, attr: kind},
-            conventions=conventions,
+            **options,
         )
 
     def find_path(self, attr: str, h5file: h5py.Group) -> str:
@@ -325,9 +314,9 @@ class CXIProtocol:
         >>> CXIProtocol.import_default().get_ndim("translations")
         (1, 2, 3)
         """
-        return _NDIMS[self.kinds[attr]] if attr in self else value
+        return NDIMS[self.kinds[attr]] if attr in self else value
 
-    def get_convention(self, attr: str, path: str) -> Convention | None:
+    def get_convention(self, attr: str, path: str) -> str | None:
         """Return what the values of a mask at `path` mean, or None if the protocol does not say.
 
         Examples
@@ -335,8 +324,30 @@ class CXIProtocol:
         >>> CXIProtocol.import_default().get_convention("mask", "/mask_maker/mask")
         'good'
         """
-        pairs = zip(self.load_paths.get(attr, ()), self.conventions.get(attr, ()), strict=False)
-        return next((cast(Convention, value) for known, value in pairs if known == path), None)
+        return self._by_path("conventions", attr, path)
+
+    def get_unit(self, attr: str, path: str | None = None) -> str | None:
+        """Return the unit that values at `path` have where they state none, or None: no unit.
+
+        Without a path, the unit that values of `attr` come in.
+
+        Examples
+        --------
+        >>> protocol = CXIProtocol({"energy": "float"}, {"energy": ["/e"]}, units={"energy": "eV"})
+        >>> protocol.get_unit("energy")
+        'eV'
+        """
+        if path is None:
+            return next(iter(self.units.get(attr, ())), None)
+        return self._by_path("units", attr, path)
+
+    def get_limits(self, attr: str) -> tuple[Limit, ...]:
+        """Return what holds of a good pixel, beside what the mask `attr` says."""
+        return tuple(parse_limit(text) for text in self.limits.get(attr, ()))
+
+    def _by_path(self, name: str, attr: str, path: str) -> str | None:
+        pairs = zip(self.load_paths.get(attr, ()), getattr(self, name).get(attr, ()), strict=False)
+        return next((value for known, value in pairs if known == path), None)
 
     def get_dtype(self, attr: str, dtype: npt.DTypeLike | None = None) -> np.dtype[Any]:
         """Return the type in which data of `dtype` is loaded as `attr`.
@@ -371,19 +382,19 @@ class CXIProtocol:
             raise AttributeMissingError(f"the protocol has no attribute {attr!r}")
         family = self.datatypes[attr]
         if dtype is None:
-            return np.dtype(_DEFAULTS[family])
+            return np.dtype(DEFAULTS[family])
         stored = np.dtype(dtype)
         match stored.kind, family:
-            case kind, _ if kind in _FAMILIES[family]:
+            case kind, _ if kind in FAMILIES[family]:
                 return stored
             case (("b" | "i" | "u" | "f" | "c"), "bool"):
                 return np.dtype(np.bool_)
             case (("b" | "i" | "u"), "float"):
                 return np.dtype(np.float64)
             case (("i" | "u"), ("int" | "uint")):
-                return np.dtype(f"{_FAMILIES[family]}{stored.itemsize}")
+                return np.dtype(f"{FAMILIES[family]}{stored.itemsize}")
             case "b", ("int" | "uint"):
-                return np.dtype(_DEFAULTS[family])
+                return np.dtype(DEFAULTS[family])
         raise CastError(
             f"{attr} is {family} in the protocol but its data is {stored}, and nothing says how "
             f"to make one of the other; give a dtype=, or a protocol in which {attr} has another "
@@ -453,19 +464,9 @@ class CXIProtocol:
         LayoutError
             If a dataset has not the dimensions that its kind needs.
         """
-        rows: list[tuple[str, str, Any]] = []
+        shapes = [(one.filename, self.read_attribute_shapes(attr, one)) for one in h5files]
         kind = self.get_kind(attr)
-        for h5file in h5files:
-            for path, shape in self.read_attribute_shapes(attr, h5file).items():
-                ndim, (least, most) = len(shape), RANKS[kind]
-                if ndim < least or (most is not None and ndim > most):
-                    raise LayoutError(
-                        f"{h5file.filename}: {path} has shape {shape}, which cannot be the {kind} "
-                        f"that {attr} is"
-                    )
-                whole = kind in ("scalar", "frame") or (kind == "stack" and ndim == 2)
-                indices = [()] if whole else range(shape[0])
-                rows.extend((h5file.filename, path, index) for index in indices)
+        rows = [row for name, found in shapes for row in _rows(attr, kind, name, found)]
         table = np.empty((len(rows), 3), dtype=object)
         for number, row in enumerate(rows):
             table[number, 0], table[number, 1], table[number, 2] = row
@@ -483,8 +484,7 @@ class CXIProtocol:
     def __hash__(self) -> int:
         return hash(
             tuple(
-                frozenset(mapping.items())
-                for mapping in (self.datatypes, self.load_paths, self.kinds, self.conventions)
+                frozenset(getattr(self, field.name).items()) for field in dataclasses.fields(self)
             )
         )
 
@@ -500,7 +500,7 @@ class CXIProtocol:
     def __str__(self) -> str:
         rows = [("attribute", "type", "kind", "paths")]
         for attr, paths in self.load_paths.items():
-            meanings = self.conventions.get(attr)
+            meanings = self.conventions.get(attr) or self.units.get(attr)
             places = list(paths)
             if meanings:
                 places = [f"{path} ({how})" for path, how in zip(paths, meanings, strict=True)]
@@ -521,20 +521,21 @@ def _default() -> CXIProtocol:
         return CXIProtocol.import_ini(file)
 
 
-def _fault(section: str, key: object, why: str) -> ProtocolError:
-    return ProtocolError(f"section [{section}], key {key}: {why}")
+def _rows(
+    attr: str, kind: str, filename: str, shapes: Mapping[str, tuple[int, ...]]
+) -> Iterator[tuple[str, str, Any]]:
+    for path, shape in shapes.items():
+        ndim, (least, most) = len(shape), RANKS[kind]
+        if ndim < least or (most is not None and ndim > most):
+            raise LayoutError(
+                f"{filename}: {path} has shape {shape}, which cannot be the {kind} that {attr} is"
+            )
+        whole = kind in ("scalar", "frame") or (kind == "stack" and ndim == 2)
+        yield from ((filename, path, index) for index in ([()] if whole else range(shape[0])))
 
 
-def _strings(section: str, attr: str, values: str | Iterable[str]) -> tuple[str, ...]:
-    items = (values,) if isinstance(values, str) else tuple(values)
-    for item in items:
-        if not isinstance(item, str):
-            raise _fault(section, attr, f"{item!r} is not a string")
-    return items
-
-
-def _list(section: str, attr: str, text: str) -> tuple[str, ...]:
+def _parsed(section: str, attr: str, text: str) -> tuple[str, ...]:
     try:
         return parse_list(text)
     except ValueError as error:
-        raise _fault(section, attr, str(error)) from None
+        raise fault(section, attr, str(error)) from None

@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import TypeAlias
 
 from .errors import ProtocolError, StorageError
+from .protocol_fields import OPTIONAL
 
 __all__ = ["format_list", "format_value", "parse_list", "read_ini", "write_ini"]
 
 Sections: TypeAlias = Mapping[str, Mapping[str, str]]
 
 _REQUIRED = ("datatypes", "load_paths", "kinds")
-_OPTIONAL = ("conventions",)
 _ESCAPE = r"\\(?:[\\'\"abfnrtv]|x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8})"
 _QUOTED = re.compile(rf"'(?:[^'\\\n]|{_ESCAPE})*'|\"(?:[^\"\\\n]|{_ESCAPE})*\"")
 _BARE = re.compile(r"[^\[,'\"\n][^,\n]*")
@@ -114,8 +114,8 @@ def read_ini(file: str | os.PathLike[str]) -> dict[str, dict[str, str]]:
         raise ProtocolError(f"{name}: is not a text in UTF-8: {error.reason}") from error
     sections = _parse(text, name)
     for section in sections:
-        if section not in _REQUIRED + _OPTIONAL:
-            known = ", ".join(f"[{known}]" for known in _REQUIRED + _OPTIONAL)
+        if section not in _REQUIRED + OPTIONAL:
+            known = ", ".join(f"[{known}]" for known in _REQUIRED + OPTIONAL)
             raise ProtocolError(
                 f"{name}: section [{section}] is none of a protocol's; they are {known}"
             )

@@ -24,7 +24,8 @@ from .errors import (
 from .hdf5.files import Files
 from .hdf5.links import Place
 from .masks import FLAGS
-from .protocol import RANKS, CXIProtocol
+from .protocol import CXIProtocol
+from .protocol_fields import RANKS
 from .read.frames import FrameSelection
 from .read.recipe import Casting
 from .write.encode import Encoder

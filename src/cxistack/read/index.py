@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ..errors import LayoutError
 from ..hdf5.layout import Stored
 from ..hdf5.locate import Found
-from ..protocol import RANKS
+from ..protocol_fields import RANKS
 
 __all__ = ["FrameIndex", "Part", "align", "check_rank", "never_indexed", "own_frames"]
 
