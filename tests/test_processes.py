@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import factory
-from cxistack import CastError, Crop, CXIStore, Downscale
+from cxistack import CastError, Crop, CXIStore, Downscale, loading
 from factory import DATA, frames, put
 
 fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
@@ -97,6 +97,11 @@ class TestPickling:
         assert done.stdout == "[1105    0]\n"
 
 
+def tqdm_lock():
+    """Return the lock of the bars that loading shows."""
+    return loading._Bar.get_lock()
+
+
 class TestForking:
     @fork
     def test_child_and_parent_load_from_a_store_that_was_open(self, names, parts):
@@ -139,6 +144,16 @@ class TestForking:
         finally:
             stop.set()
             worker.join()
+
+    @fork
+    def test_a_child_that_ends_while_it_shows_a_bar_stops_nobody(self, names, parts):
+        store = CXIStore(names)
+        store.load_attribute("data")  # the bar's lock is there before the fork
+        assert in_child(lambda: tqdm_lock().acquire() is not False)
+        loader = threading.Thread(target=store.load_attribute, args=("data",), daemon=True)
+        loader.start()
+        loader.join(20)
+        assert not loader.is_alive()
 
 
 class TestThreads:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -255,9 +257,21 @@ def _read(
 
 
 class _Bar(tqdm):  # type: ignore[type-arg]  # generic in its stubs alone
-    """A progress bar that leaves no thread behind."""
+    """A progress bar that leaves no thread behind, and whose lock is this process's alone.
+
+    tqdm's own lock is shared with forked processes: a child that ends while it holds it would stop
+    every other for ever.
+    """
 
     monitor_interval = 0
+
+
+def _renew_lock() -> None:
+    _Bar.set_lock(threading.RLock())
+
+
+_renew_lock()
+os.register_at_fork(after_in_child=_renew_lock)
 
 
 def _bar(load: Load) -> _Bar:
