@@ -55,7 +55,7 @@ class _Handle:
 
 
 def _stamp(path: str) -> Stamp:
-    status = Path(path).stat()
+    status = os.stat(path)  # noqa: PTH116 (a Path costs more than the call)
     return Stamp(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
 
 
@@ -180,7 +180,8 @@ class Files:
             path = next(idle, None)
             if path is None:
                 return
-            _close(self._open.pop(path).h5)
+            # Not by close(), which looks through all that h5py has open: the last name goes.
+            del self._open[path]
 
     def release(self) -> None:
         """Close every handle that nobody is using at this moment."""
@@ -192,7 +193,8 @@ class Files:
             for path, handle in list(self._open.items()):
                 if not handle.users:
                     del self._open[path]
-                    _close(handle.h5)
+                    if handle.pinned and handle.h5:
+                        handle.h5.id.close()  # somebody was given it
 
     def refresh(self) -> None:
         """Close handles on files that were replaced or changed since they were opened."""
@@ -235,8 +237,6 @@ def _changed(path: str) -> FileChangedError:
 
 
 def _open_for_reading(path: str) -> _Handle:
-    if not Path(path).exists():
-        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
     stamp = _stamp(path)
     try:
         # What h5py.File(path, "r") does, without what it does for other modes and drivers.
@@ -245,12 +245,6 @@ def _open_for_reading(path: str) -> _Handle:
         raise
     except OSError as cause:
         raise StorageError(f"{path} cannot be opened as an HDF5 file: {cause}") from cause
-
-
-def _close(h5: Any) -> None:
-    """Close a file of ours; h5py's own close first looks for objects that are left open in it."""
-    if h5:
-        h5.id.close()
 
 
 def hdf5_versions() -> dict[str, str]:

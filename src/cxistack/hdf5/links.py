@@ -104,40 +104,50 @@ class _Walk:
 def _walk_file(files: Files, filename: str, walk: _Walk, start: str) -> Place | str | None:
     """Walk within one file: to a place, to the name of another file, or to None."""
     with files.reading(filename) as h5:
-        node: Any = h5py.h5g.open(h5.id, b"/")
-        here: list[str] = []
+        links = h5.id.links
+        here: list[str] = []  # a way free of links: libhdf5 may walk it in one go
         while walk.todo:
-            if not isinstance(node, h5py.h5g.GroupID):
+            way = "/".join([*here, walk.todo[0]])
+            name = way.encode()
+            kind = _kind(h5, links, here, name)
+            if kind is None:
                 return None
-            name = walk.todo[0].encode()
-            if not node.links.exists(name):
-                return None
-            kind = node.links.get_info(name).type
             if kind == h5py.h5l.TYPE_HARD:
-                node = h5py.h5o.open(node, name)
                 here.append(walk.todo[0])
                 walk.step()
                 continue
             if len(walk.hops) >= _MOST_HOPS:
                 hops = "; ".join(walk.hops[:4])
                 raise LinkError(f"{start}: links turn in a circle ({hops}; ...)")
-            link = "/" + "/".join([*here, walk.todo[0]])
-            value = node.links.get_val(name)
+            value = links.get_val(name)
             if kind == h5py.h5l.TYPE_SOFT:
                 target = os.fsdecode(value)
                 pieces = _pieces(target) if target.startswith("/") else here + _pieces(target)
-                walk.turn(pieces, f"soft link {link} -> {target}")
-                node, here = h5py.h5g.open(h5.id, b"/"), []
+                walk.turn(pieces, f"soft link /{way} -> {target}")
+                here = []
             elif kind == h5py.h5l.TYPE_EXTERNAL:
                 target, inner = (os.fsdecode(part) for part in value)
-                walk.turn(_pieces(inner), f"external link {link} -> {target}:{inner}")
+                walk.turn(_pieces(inner), f"external link /{way} -> {target}:{inner}")
                 return target
             else:
-                raise LinkError(f"{start}: {link} is a user-defined link, which cannot be followed")
+                raise LinkError(f"{start}: /{way} is a user-defined link, which cannot be followed")
+        path = "/" + "/".join(here)
+        node = h5py.h5o.open(h5.id, path.encode())
         if isinstance(node, h5py.h5d.DatasetID | h5py.h5g.GroupID):
             is_dataset = isinstance(node, h5py.h5d.DatasetID)
-            return Place(filename, "/" + "/".join(here), tuple(walk.hops), is_dataset)
+            return Place(filename, path, tuple(walk.hops), is_dataset)
         return None  # a named type: neither data nor a group of them
+
+
+def _kind(h5: Any, links: Any, here: list[str], name: bytes) -> Any:
+    """Return what kind of link `name` is, or None: there is no such name."""
+    try:
+        return links.get_info(name).type if links.exists(name) else None
+    except (KeyError, RuntimeError, ValueError):
+        parent = h5py.h5o.open(h5.id, ("/" + "/".join(here)).encode())
+        if not isinstance(parent, h5py.h5g.GroupID):
+            return None  # nothing lies below a dataset
+        raise
 
 
 def _pieces(path: str) -> list[str]:

@@ -52,8 +52,15 @@ def expand(names: Names, *, may_be_new: bool = False) -> tuple[str, ...]:
     if not found:
         raise ValueError("no file is named: give a path, a list of paths or a glob")
     seen: dict[str, str] = {}
+    folders: dict[str, str] = {}
     for name in found:
-        real = os.path.realpath(name)
+        folder, last = os.path.split(name)
+        if folder not in folders:
+            folders[folder] = os.path.realpath(folder)
+        # Of many files in one folder, the folder's links are followed once.
+        real = os.path.join(folders[folder], last)  # noqa: PTH118
+        if last in ("", ".", "..") or os.path.islink(real):  # noqa: PTH114
+            real = os.path.realpath(name)
         if real in seen:
             raise ValueError(
                 f"{name!r} and {seen[real]!r} are the same file; its frames would count twice"
