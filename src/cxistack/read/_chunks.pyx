@@ -62,6 +62,7 @@ cdef struct CellPass:
     Py_ssize_t pitch            # from one row's to the next
     Py_ssize_t span             # bytes that hold one row's pixels
     bint is_upward              # the result's last row is stored first
+    bint is_sparse              # a block may lie between two rows, and hold no wanted pixel
 
 
 cdef class Workspace:
@@ -213,6 +214,7 @@ cdef class ChunkJob(Job):
         c.first = cell.first
         c.last = cell.last
         c.is_upward = src_step[rank - 2] < 0
+        c.is_sparse = c.pitch > c.span
         if c.is_tiled:
             # A row, and the blocks that it begins and ends in, fit at any time.
             self._tile_bytes = max(self._tile_bytes,
@@ -410,7 +412,10 @@ cdef class ChunkJob(Job):
                        and stop - begin + <int64_t>it.bytes <= <int64_t>self._tile_bytes
                        and (stop - begin < TILE or stop < want + cell.span)
                        and stop < base + (cell.rows - 1) * cell.pitch + cell.span):
-                    status = cxi_bshuf_next(&it, space.tile + (stop - begin))
+                    if cell.is_sparse and self._is_between(cell, stop - base, it.bytes):
+                        status = cxi_bshuf_next(&it, NULL)
+                    else:
+                        status = cxi_bshuf_next(&it, space.tile + (stop - begin))
                     if status:
                         return status
                     stop = it.offset
@@ -424,6 +429,11 @@ cdef class ChunkJob(Job):
                 row = ready
             e = last
         return 0
+
+    cdef bint _is_between(self, const CellPass *cell, int64_t begin, int64_t size) noexcept nogil:
+        # Whether a block lies between rows; begin counts from the first row's first pixel.
+        cdef int64_t row = (begin - cell.span) // cell.pitch + 1 if begin >= cell.span else 0
+        return row * cell.pitch >= begin + size
 
     cdef int _emit(self, const CellPass *cell, const char *frame, int64_t e, int64_t last,
                    int64_t row, int64_t ready) noexcept nogil:
