@@ -184,9 +184,8 @@ def dectris_links_past_the_end(folder):
     """Filewriter links all files that a scan may need; a scan that stops early writes fewer."""
     master, _ = _master(folder, "stopped", len(PARTS) + 2)
     note = "five links, three files: data_000004 and data_000005 were never written"
-    return Fault(
-        "dectris_links_past_the_end", "nxmx", (master,), note, "stopped_data_000004.h5", FRAMES
-    )
+    at = ("stopped_data_000004.h5", "stopped_data_000005.h5")
+    return Fault("dectris_links_past_the_end", "nxmx", (master,), note, at, FRAMES)
 
 
 def dectris_lost_file(folder):
@@ -194,7 +193,7 @@ def dectris_lost_file(folder):
     master, _ = _master(folder, "lost", len(PARTS))
     (folder / "lost_data_000002.h5").unlink()
     note = "the second of three data files is gone: frames 3 to 5"
-    return Fault("dectris_lost_file", "nxmx", (master,), note, "lost_data_000002.h5", 5)
+    return Fault("dectris_lost_file", "nxmx", (master,), note, ("lost_data_000002.h5",), 5)
 
 
 LAYOUTS = (dectris_master, dectris_data_files, group_with_gaps, dectris_channels)

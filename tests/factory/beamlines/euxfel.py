@@ -270,7 +270,7 @@ def agipd_missing_train(folder):
     """The module files of which one lacks a train: its frames do not line up with the others'."""
     run = _lacking(folder)
     note = "module 5 has no frames of train 10001 (4 frames, the others have 7)"
-    return Fault("agipd_missing_train", "euxfel", run.files, note, "AGIPD05", COUNT)
+    return Fault("agipd_missing_train", "euxfel", run.files, note, ("AGIPD05",), COUNT)
 
 
 def agipd_missing_module(folder):
@@ -278,7 +278,8 @@ def agipd_missing_module(folder):
     run = agipd_corrected(folder)
     run.files[7].unlink()
     files = tuple(file for file in run.files if file.exists())
-    return Fault("agipd_missing_module", "euxfel", files, "module 7 has no file", "AGIPD07", COUNT)
+    note = "module 7 has no file"
+    return Fault("agipd_missing_module", "euxfel", files, note, ("AGIPD07",), COUNT)
 
 
 LAYOUTS = (

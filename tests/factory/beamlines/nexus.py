@@ -279,7 +279,7 @@ def diamond_lost_file(folder):
     run = diamond_odin(folder)
     (folder / "ins_8_5_000002.h5").unlink()
     note = "the second data file is gone; HDF5 reads its frames as zeros"
-    return Fault("diamond_lost_file", "nxmx", run.files, note, "ins_8_5_000002.h5", 5)
+    return Fault("diamond_lost_file", "nxmx", run.files, note, ("ins_8_5_000002.h5",), 5)
 
 
 def diamond_lost_meta(folder):
@@ -287,7 +287,7 @@ def diamond_lost_meta(folder):
     run = diamond_odin(folder)
     (folder / "ins_8_5_meta.h5").unlink()
     note = "the links of pixel_mask and flatfield lead to a file that is gone"
-    return Fault("diamond_lost_meta", "nxmx", run.files, note, "ins_8_5_meta.h5", FRAMES)
+    return Fault("diamond_lost_meta", "nxmx", run.files, note, ("ins_8_5_meta.h5",), FRAMES)
 
 
 LAYOUTS = (diamond_nexgen, diamond_odin, nxmx_energy, nxmx_linked, lambda_nxmx, lambda_default)

@@ -97,8 +97,8 @@ class Fault:
         As in :class:`Run`.
     note : str
         What is wrong.
-    at : str
-        The file, link, module or train that an error must name.
+    at : tuple of str
+        The files or modules that are wrong; an error must name one of them.
     frames : int
         The number of frames that are there.
     """
@@ -107,7 +107,7 @@ class Fault:
     protocol: str
     files: tuple[Path, ...]
     note: str
-    at: str
+    at: tuple[str, ...]
     frames: int
 
 
