@@ -135,15 +135,19 @@ def test_no_two_frames_and_no_two_modules_are_alike(run):
 def test_the_mask_means_what_it_says(run):
     assert (run.mask is not None) == ("mask" in run.paths)
     if run.mask is None:
+        assert run.flags is None
         return
     path = run.paths["mask"]
     flags = stacked(run, path) if run.mask.ndim > 2 else rows(run.files[-1], path)
+    assert (run.flags is None) == (flags.dtype == bool)
     if flags.dtype == bool:
         expected = flags
     elif path.endswith("pixel_mask"):
         expected = (flags & 0xFFFF) == 0
     else:
         expected = flags == 0
+    if run.flags is not None:
+        np.testing.assert_array_equal(flags, run.flags)
     assert run.mask.dtype == bool
     np.testing.assert_array_equal(run.mask, expected)
     assert not run.mask.all()

@@ -78,6 +78,7 @@ def cheetah(folder):
         stack,
         {"data": DATA, "mask": MASK, **{name: path for name, (path, _) in per_event.items()}},
         mask=good(flags, "cxi"),
+        flags=flags,
         scalars={name: values for name, (_, values) in per_event.items()},
         others={f"{DETECTOR}/mask_shared": FLAGS},
         promises=(
@@ -120,6 +121,7 @@ def cheetah_hits(folder):
         stack,
         {"data": LINK, "mask": "/entry_1/data_1/mask"},
         mask=good(FLAGS, "cxi"),
+        flags=FLAGS,
         promises=("/LCLS/photon_energy_eV", "/entry_1/result_1/nPeaks"),
     )
 
@@ -140,6 +142,7 @@ def condor(folder):
         stack,
         {"data": LINK, "mask": "/entry_1/data_1/mask"},
         mask=good(flags, "cxi"),
+        flags=flags,
     )
 
 

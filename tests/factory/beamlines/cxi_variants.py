@@ -62,6 +62,7 @@ def cxi_two_detectors(folder):
         stack,
         {"data": DATA, "mask": MASK, "distance": DISTANCE},
         mask=good(CXI_FLAGS, "cxi"),
+        flags=CXI_FLAGS,
         scalars={"distance": 0.5},
         others={f"{other}/data": second, "/entry_1/data_2/data": second},
         promises=(LINK,),
@@ -120,6 +121,7 @@ def cxi_unnumbered_entry(folder):
         stack,
         {"data": data, "mask": mask, "distance": distance, "wavelength": wavelength},
         mask=good(CXI_FLAGS, "cxi"),
+        flags=CXI_FLAGS,
         scalars={"distance": 0.5, "wavelength": WAVELENGTH_M},
         promises=(link,),
     )

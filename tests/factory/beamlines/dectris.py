@@ -102,6 +102,7 @@ def dectris_master(folder):
             **PATHS,
         },
         mask=good(NEXUS_FLAGS, "nexus"),
+        flags=NEXUS_FLAGS,
         scalars=SCALARS,
         images={"flatfield": FLATFIELD},
         promises=("/entry/data/data_000003", f"{SPECIFIC}/nimages"),
@@ -130,6 +131,7 @@ def group_with_gaps(folder):
         stack,
         {"data": "/entry/data", "mask": f"{SPECIFIC}/pixel_mask", **PATHS},
         mask=good(NEXUS_FLAGS, "nexus"),
+        flags=NEXUS_FLAGS,
         scalars=SCALARS,
         promises=("/entry/data/data_000010",),
     )

@@ -123,6 +123,7 @@ def _run(name, files, data, flags=None):
         data,
         {"data": f"{IMAGE}/data", **paths},
         mask=mask,
+        flags=flags,
         sequences={key: values.astype("uint64") for key, values in sequences.items()},
         promises=("/INDEX/trainId", "/METADATA/dataSources/dataSourceId"),
     )
@@ -184,9 +185,9 @@ def _lacking(folder, module=5, train=10001):
     kept = train != TRAIN_IDS
     data, flags = run.data[kept, module], FLAGS[kept, module]
     _module(run.files[module], module, data, flags, {**TRAINS, train: 0})
-    expected, mask = run.data.copy(), FLAGS.copy()
-    expected[~kept, module], mask[~kept, module] = np.nan, 0xFFFFFFFF
-    return replace(run, data=expected, mask=good(mask, "cxi"))
+    expected, stored = run.data.copy(), FLAGS.copy()
+    expected[~kept, module], stored[~kept, module] = np.nan, 0xFFFFFFFF
+    return replace(run, data=expected, mask=good(stored, "cxi"), flags=stored)
 
 
 def _map(layout, run, key, module):

@@ -134,6 +134,7 @@ def _diamond(folder, virtual):
         stack,
         {**PATHS, "flatfield": f"{DETECTOR}/flatfield"},
         mask=good(NEXUS_FLAGS, "nexus"),
+        flags=NEXUS_FLAGS,
         scalars={
             **GEOMETRY,
             "wavelength": WAVELENGTH_M,
@@ -186,6 +187,7 @@ def nxmx_energy(folder):
         stack,
         {**paths, "energy": energy, "flatfield": f"{DETECTOR}/flatfield"},
         mask=good(NEXUS_FLAGS, "nexus"),
+        flags=NEXUS_FLAGS,
         scalars={**GEOMETRY, "energy": ENERGY, "saturation_value": 60000, "underload_value": 0},
         derived={"wavelength": WAVELENGTH_M},
         images={"flatfield": FLATFIELD},
@@ -216,8 +218,16 @@ def nxmx_linked(folder):
         "saturation_value": 46051,
         "underload_value": 0,
     }
-    mask = good(NEXUS_FLAGS, "nexus")
-    return Run("nxmx_linked", "nxmx", (name,), stack, PATHS, mask=mask, scalars=scalars)
+    return Run(
+        "nxmx_linked",
+        "nxmx",
+        (name,),
+        stack,
+        PATHS,
+        mask=good(NEXUS_FLAGS, "nexus"),
+        flags=NEXUS_FLAGS,
+        scalars=scalars,
+    )
 
 
 def lambda_nxmx(folder):
@@ -260,6 +270,7 @@ def lambda_nxmx(folder):
         stack,
         {"data": data, **{name: PATHS[name] for name in names}},
         mask=good(NEXUS_FLAGS, "nexus"),
+        flags=NEXUS_FLAGS,
         scalars={**GEOMETRY, "saturation_value": 60000},
         promises=(f"{DETECTOR}/collection/frame_numbers",),
     )
@@ -270,7 +281,13 @@ def lambda_default(folder):
     run = lambda_nxmx(folder)
     paths = {"data": run.paths["data"]}
     return replace(
-        run, name="lambda_default", protocol="default", paths=paths, mask=None, scalars={}
+        run,
+        name="lambda_default",
+        protocol="default",
+        paths=paths,
+        mask=None,
+        flags=None,
+        scalars={},
     )
 
 

@@ -55,7 +55,10 @@ class Run:
         `sequences` and `images`. A path may name a group of datasets (`data` of a DECTRIS master).
         EuXFEL modules have one path each: these have a ``*`` in place of the source's name.
     mask : ndarray of bool, optional
-        True where a pixel is good; broadcasts to `data`. None: the files have none.
+        True where a pixel is good; broadcasts to `data`. None: the files have none. Of a bit field
+        in CXI files and of EuXFEL's, a pixel is good here where no bit is set.
+    flags : ndarray of integers, optional
+        What is stored as the mask, where that is a bit field: for other opinions on its bits.
     scalars : Mapping of str to float or ndarray
         Values in SI units (metre, joule), whatever the unit in the file, if it names one; an array
         where the program writes one value a frame.
@@ -79,6 +82,7 @@ class Run:
     data: np.ndarray
     paths: Mapping[str, str]
     mask: np.ndarray | None = None
+    flags: np.ndarray | None = None
     scalars: Mapping[str, Any] = field(default_factory=dict)
     derived: Mapping[str, float] = field(default_factory=dict)
     sequences: Mapping[str, np.ndarray] = field(default_factory=dict)
