@@ -68,7 +68,9 @@ def read_frames(
 
 def _stamps(index: FrameIndex, numbers: NDArray[np.int64]) -> dict[str, Stamp]:
     """Return the files that are read, and what they were when they were looked at."""
-    used = np.unique(np.searchsorted(index.offsets, numbers, side="right") - 1)
+    # Not by np.unique: its first call imports a module, and a process that is forked meanwhile by
+    # another thread waits for ever for that import.
+    used = np.flatnonzero(np.bincount(np.searchsorted(index.offsets, numbers, side="right") - 1))
     stored = [index.parts[k].stored for k in used]
     stamps = {one.place.filename: one.stamp for one in stored}
     # What this process writes itself, HDF5 reads from the same buffers.
