@@ -6,6 +6,7 @@ The gate recognises what it knows and steps aside, with a reason, from all else.
 from __future__ import annotations
 
 import math
+from array import array
 from dataclasses import dataclass
 from typing import Any
 
@@ -159,30 +160,32 @@ def _obstacle(h5: Any, dataset: Any, stored: Stored) -> str | None:
     return None
 
 
+def _listed(dataset: Any, rank: int) -> NDArray[np.int64]:
+    """Return a row for each stored chunk: its corner, then its address, size and filter mask."""
+    table = array("q")  # of 10**6 chunks, objects would take some hundred MB
+    add = table.extend
+    dataset.id.chunk_iter(lambda info: add((*info[0], info[2], info[3], info[1])))
+    return np.frombuffer(table, np.int64).reshape(-1, rank + 3)
+
+
 def _chunk_table(
     dataset: Any, stored: Stored, pipeline: Pipeline | None, stamp: Stamp, fill: NDArray[Any]
 ) -> Chunked | ThroughH5py:
     chunk: tuple[int, ...] = dataset.chunks
     grid = tuple(-(-length // size) for length, size in zip(stored.shape, chunk, strict=True))
     number = math.prod(grid)
-    found: list[tuple[tuple[int, ...], int, int, int]] = []
-    take = found.append
-    if number:
-        dataset.id.chunk_iter(lambda info: take((info[0], info[2], info[3], info[1])))
     address = np.full(number, -1, np.int64)
     size = np.zeros(number, np.int64)
     mask = np.zeros(number, np.uint32)
-    if found:
-        corners, addresses, sizes, masks = zip(*found, strict=True)
-        try:
-            where = np.ravel_multi_index(
-                tuple(np.asarray(corners, np.int64).T // np.asarray(chunk)[:, None]), grid
-            )
-            address[where], size[where], mask[where] = addresses, sizes, masks
-        except (OverflowError, TypeError, ValueError) as cause:
-            raise StorageError(
-                f"{stored.place}: its chunk table makes no sense ({cause}); the file is damaged"
-            ) from cause
+    try:
+        found = _listed(dataset, len(chunk)) if number else np.empty((0, len(chunk) + 3), np.int64)
+        corners = tuple(found[:, k] // chunk[k] for k in range(len(chunk)))
+        where = np.ravel_multi_index(corners, grid) if len(found) else np.empty(0, np.intp)
+        address[where], size[where], mask[where] = found[:, -3], found[:, -2], found[:, -1]
+    except (OverflowError, TypeError, ValueError) as cause:
+        raise StorageError(
+            f"{stored.place}: its chunk table makes no sense ({cause}); the file is damaged"
+        ) from cause
     if pipeline is not None:
         doubt = doubtful(stored.shape, chunk, grid, pipeline.nbytes, size, mask)
         if len(doubt):
