@@ -69,7 +69,9 @@ def _one(part: Part, recipe: Recipe, route: Bytes, rows: NDArray[np.int64]) -> P
     view = first if isinstance(first, FrameView) else blockwise.box_view(recipe, part.frame_shape)
     tasks = direct.plan(wanted, view)
     there = tasks[tasks["address"] >= 0]
-    chunks = len(np.unique(there["address"] - there["shift"]))
+    # Not by np.unique, which is ten times slower on a million of them.
+    begins = np.sort(there["address"] - there["shift"])
+    chunks = int(np.count_nonzero(np.diff(begins))) + (len(begins) > 0)
     if isinstance(route, Chunked):
         is_stored = route.address >= 0
         chunks_stored, bytes_stored = int(is_stored.sum()), int(route.size[is_stored].sum())
