@@ -56,6 +56,8 @@ class Load:
         Shape of the result's frames as the recipes' steps leave them, with two axes last.
     dtype : numpy.dtype
         Type of the result.
+    is_raw : bool
+        Whether it is a mask's values as they are stored.
     """
 
     attr: str
@@ -67,6 +69,7 @@ class Load:
     shape: tuple[int, ...]
     grid: tuple[int, ...]
     dtype: np.dtype[Any]
+    is_raw: bool = False
 
     @property
     def is_text(self) -> bool:
@@ -95,6 +98,7 @@ def prepare(
     dtype: DTypeLike | None = None,
     casting: Casting = "checked",
     source: int | None = None,
+    raw: bool = False,
 ) -> Load:
     """Decide a load; reads no pixel.
 
@@ -107,7 +111,9 @@ def prepare(
     CastError
         The stored type has no default in the protocol's family, and no `dtype` is given.
     """
-    pixels = _Pixels(ss_idxs, fs_idxs, transform, dtype, casting)
+    pixels = _Pixels(ss_idxs, fs_idxs, transform, dtype, casting, raw)
+    if raw and catalogue.protocol.datatypes.get(attr, "bool") != "bool":
+        raise ValueError(f"raw= gives the stored bits of a mask, and {attr!r} is none")
     found = catalogue.usable(attr)
     if not catalogue.is_indexed(attr):
         return _prepared_single(catalogue, attr, catalogue.single(attr, source), pixels)
@@ -138,9 +144,10 @@ class _Pixels:
     transform: Transform | None
     dtype: DTypeLike | None
     casting: Casting
+    raw: bool
 
 
-_ALL_PIXELS = _Pixels(slice(None), slice(None), None, None, "checked")
+_ALL_PIXELS = _Pixels(slice(None), slice(None), None, None, "checked", raw=False)
 
 
 def _prepared_single(catalogue: Catalogue, attr: str, found: Found, pixels: _Pixels) -> Load:
@@ -169,7 +176,9 @@ def _prepared(
         common = np.dtype(object)
     else:
         recipes = tuple(
-            recipe.make(
+            recipe.as_stored(protocol, attr, p.stored, steps, pixels.dtype, pixels.casting)
+            if pixels.raw
+            else recipe.make(
                 protocol, attr, found[p.file].path, p.stored, steps, pixels.dtype, pixels.casting
             )
             for p in index.parts
@@ -179,7 +188,7 @@ def _prepared(
     count = index.total if numbers is None else len(numbers)
     whole = result_shape if squeeze else (count, *result_shape)
     grid = (*shape[:-2], *steps[-1].shape) if steps else shape
-    return Load(attr, index, recipes, numbers, count, squeeze, whole, grid, common)
+    return Load(attr, index, recipes, numbers, count, squeeze, whole, grid, common, pixels.raw)
 
 
 def steps_of(attr: str, transform: Transform, shape: tuple[int, ...]) -> tuple[Step, ...]:

@@ -52,14 +52,14 @@ class CXIProtocol:
         * ``stack``: a sequence of images, which transforms act on.
     conventions : mapping of str to sequence of str, optional
         For masks (``bool``) what their values mean, one for each load path: ``good`` (True or any
-        value but 0 is good), ``cxi`` (a bit field, 0 is good) or ``nexus`` (a bit field, a pixel
-        with any of the low 16 bits set is bad).
+        value but 0 is good), or a bit field in which 0 is good: ``cxi``, ``nexus`` or ``cheetah``;
+        which bits are bad is said in :func:`~cxistack.masks.bad_bits`.
     units : mapping of str to sequence of str, optional
         For numbers, one for each load path: the unit of a dataset there that states none itself
         (by its HDF5 attribute ``units``). Values come in the unit of the first path.
     flags : mapping of str to sequence of str, optional
         For masks that are bit fields: names of the flags that make a pixel bad, instead of those
-        that its convention counts as bad.
+        that its convention counts as bad. Each is known to a convention of the mask.
     limits : mapping of str to sequence of str, optional
         For masks that are stacks: what holds of a good pixel of another stack, beside what the mask
         says, such as ``data <= saturation_value``; see :class:`~cxistack.limits.Limit`. A limit
@@ -68,7 +68,7 @@ class CXIProtocol:
     Raises
     ------
     ProtocolError
-        If a type, a kind or a convention is unknown, a name is not a Python identifier, an
+        If a type, a kind, a convention or a flag is unknown, a name is not a Python identifier, an
         attribute has no load path, or an optional field does not fit. Names section and key.
 
     Examples
@@ -205,6 +205,8 @@ class CXIProtocol:
         >>> raw = protocol.replace(datatypes={**protocol.datatypes, "mask": "uint"})
         >>> raw.get_dtype("mask", "uint32")
         dtype('uint32')
+        >>> protocol.replace(flags={"mask": ["dead", "hot"]}).flags["mask"]
+        ('dead', 'hot')
         """
         new = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)} | fields
         types = new["datatypes"]

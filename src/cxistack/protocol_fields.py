@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from .errors import ProtocolError
 from .limits import LARGEST, parse_limit
+from .masks import FLAGS
 
 __all__ = [
     "BY_PATH",
@@ -22,7 +23,7 @@ __all__ = [
 
 FAMILIES = {"float": "f", "int": "i", "uint": "u", "bool": "b", "str": "OSTU"}
 DEFAULTS = {"float": "f8", "int": "i8", "uint": "u8", "bool": "?", "str": "O"}
-CONVENTIONS = ("good", "cxi", "nexus")
+CONVENTIONS = ("good", *FLAGS)
 NDIMS: dict[str, tuple[int, ...]] = {
     "scalar": (0, 1, 2),
     "sequence": (1, 2, 3),
@@ -85,8 +86,17 @@ def check(
             if convention not in CONVENTIONS:
                 known = ", ".join(CONVENTIONS)
                 raise fault("conventions", attr, f"{convention!r} is not one of {known}")
+        for name in options["flags"].get(attr, ()):
+            _check_flag(attr, name, options["conventions"].get(attr, ()))
         for sentence in options["limits"].get(attr, ()):
             _check_limit(attr, sentence, datatypes, kinds)
+
+
+def _check_flag(attr: str, name: str, conventions: tuple[str, ...]) -> None:
+    names = dict.fromkeys(n for c in conventions if c in FLAGS for n in FLAGS[c].names)
+    if name not in names:
+        known = f"which know {', '.join(names)}" if names else "none of which is a bit field"
+        raise fault("flags", attr, f"{name!r} is a flag of none of the mask's conventions, {known}")
 
 
 def _check_limit(

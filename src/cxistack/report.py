@@ -116,7 +116,7 @@ def explanation(catalogue: Catalogue, load: Load) -> str:
     else:
         head = f"{load.attr}: {load.count} of {load.index.total} frames, {load.shape} "
         head += f"{load.dtype}, {np.prod(load.shape, dtype=np.int64) * load.dtype.itemsize:,} bytes"
-    lines = [head]
+    lines = [f"{head}, as stored" if load.is_raw else head]
     for number, part in enumerate(load.index.parts):
         if not surveys[number].frames:
             continue

@@ -125,7 +125,12 @@ def prepare(
         data=array,
         mode=save_mode,
         rows=rows,
-        encoder=Encoder(_new_dtype(protocol, attr, array, convention), convention, casting),
+        encoder=Encoder(
+            _new_dtype(protocol, attr, array, convention),
+            convention,
+            casting,
+            protocol.flags.get(attr),
+        ),
         growth=_growth(protocol, attr, by_frame),
     )
 

@@ -256,6 +256,7 @@ class CXIStore(Mapping[str, LazyArray]):
         dtype: DTypeLike | None = None,
         casting: Casting = "checked",
         source: int | str | None = None,
+        raw: bool = False,
     ) -> str:
         """Tell how a load would be done: from which datasets, through which links and filters.
 
@@ -272,6 +273,7 @@ class CXIStore(Mapping[str, LazyArray]):
             dtype=dtype,
             casting=casting,
             source=self._source(source),
+            raw=raw,
         )
         return report.explanation(self._catalogue, load)
 
@@ -292,6 +294,7 @@ class CXIStore(Mapping[str, LazyArray]):
         out: NDArray[Any] | None = None,
         source: int | str | None = None,
         num_threads: int | None = None,
+        raw: bool = False,
     ) -> Any:
         """Load an attribute from all files as one array.
 
@@ -323,6 +326,8 @@ class CXIStore(Mapping[str, LazyArray]):
         source : int or str, optional
             The file (number or name) that a scalar or a frame comes from; the first that has it
             when None.
+        raw : bool
+            Load a mask as it is stored: its bits, not whether pixels are good.
 
         Returns
         -------
@@ -343,6 +348,8 @@ class CXIStore(Mapping[str, LazyArray]):
             An index is out of bounds.
         CastError
             A value does not fit, or the stored type has no default in the protocol's family.
+        ValueError
+            Arguments do not fit one another, or `raw` is asked of what is no mask.
 
         Examples
         --------
@@ -366,6 +373,7 @@ class CXIStore(Mapping[str, LazyArray]):
                 dtype=dtype if dtype is not None or not isinstance(out, np.ndarray) else out.dtype,
                 casting=casting,
                 source=self._source(source),
+                raw=raw,
             )
             return loading.run(self._catalogue, load, out=out, num_threads=threads, verbose=verbose)
 

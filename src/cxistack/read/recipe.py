@@ -9,13 +9,13 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import DTypeLike
 
+from .. import masks
 from ..errors import CastError, LayoutError
 from ..hdf5.layout import Stored
-from ..masks import FLAGS
 from ..protocol import CXIProtocol
 from ..view import Bin, FrameView, Step
 
-__all__ = ["Casting", "Recipe", "bad_bits", "common_dtype", "make"]
+__all__ = ["Casting", "Recipe", "as_stored", "bad_bits", "common_dtype", "make"]
 
 Casting = Literal["checked", "unsafe"]
 
@@ -72,15 +72,9 @@ def make(
     LayoutError
         Text where numbers are expected or the other way round, or flags that are no integers.
     """
-    if casting not in ("checked", "unsafe"):
-        raise ValueError(f"casting must be 'checked' or 'unsafe', not {casting!r}")
     family = protocol.datatypes[attr]
-    if stored.is_text or family == "str":
-        raise LayoutError(
-            f"{stored.place} holds {'text' if stored.is_text else stored.dtype}, and {attr!r} is "
-            f"of type {family} in the protocol"
-        )
-    flags = bad_bits(protocol.get_convention(attr, path), stored)
+    _check(family, attr, stored, casting)
+    flags = bad_bits(protocol, attr, path, stored)
     binned = any(isinstance(step, Bin) for step in steps)
     via = _pixel_dtype(protocol, attr, stored, dtype, binned)
     result = via
@@ -99,6 +93,48 @@ def make(
     )
 
 
+def as_stored(
+    protocol: CXIProtocol,
+    attr: str,
+    stored: Stored,
+    steps: Sequence[Step],
+    dtype: DTypeLike | None = None,
+    casting: Casting = "checked",
+) -> Recipe:
+    """Return the recipe that leaves the pixels what they are in the file, but for their place.
+
+    Raises
+    ------
+    LayoutError
+        Text, or complex numbers.
+    ValueError
+        A step mixes pixels.
+    """
+    _check(protocol.datatypes[attr], attr, stored, casting)
+    _refuse_complex(attr, stored)
+    if any(isinstance(step, Bin) for step in steps):
+        raise ValueError(
+            f"pixels of {attr!r} as they are stored cannot be binned: flags have no sum or mean"
+        )
+    result = np.dtype(dtype) if dtype is not None else stored.dtype.newbyteorder("=")
+    return Recipe(None, None, tuple(steps), result, casting)
+
+
+def _check(family: str, attr: str, stored: Stored, casting: Casting) -> None:
+    if casting not in ("checked", "unsafe"):
+        raise ValueError(f"casting must be 'checked' or 'unsafe', not {casting!r}")
+    if stored.is_text or family == "str":
+        raise LayoutError(
+            f"{stored.place} holds {'text' if stored.is_text else stored.dtype}, and {attr!r} is "
+            f"of type {family} in the protocol"
+        )
+
+
+def _refuse_complex(attr: str, stored: Stored) -> None:
+    if stored.dtype.kind == "c":
+        raise LayoutError(f"{stored.place} holds complex numbers; {attr!r} is real")
+
+
 def _pixel_dtype(
     protocol: CXIProtocol, attr: str, stored: Stored, dtype: DTypeLike | None, binned: bool
 ) -> np.dtype[Any]:
@@ -112,30 +148,24 @@ def _pixel_dtype(
 
 def family_dtype(protocol: CXIProtocol, attr: str, stored: Stored) -> np.dtype[Any]:
     """Return the type that the protocol gives the dataset's values."""
-    if stored.dtype.kind == "c":
-        raise LayoutError(f"{stored.place} holds complex numbers; {attr!r} is real")
+    _refuse_complex(attr, stored)
     try:
         return np.dtype(protocol.get_dtype(attr, stored.dtype))
     except CastError as error:
         raise CastError(f"{stored.place}: {error}") from error
 
 
-def bad_bits(convention: str | None, stored: Stored) -> int | None:
-    """Return the bits that mark a bad pixel, or None where the pixels are truth values.
-
-    An HDF5 boolean says itself what it is: True is a good pixel under ``cxi`` as under ``good``.
-    """
-    if convention in (None, "good"):
-        return None
-    assert convention is not None
-    if stored.dtype.kind == "b" and convention == "cxi":
+def bad_bits(protocol: CXIProtocol, attr: str, path: str, stored: Stored) -> int | None:
+    """Return the bits that mark a bad pixel, or None where the pixels are truth values."""
+    convention = protocol.get_convention(attr, path)
+    if convention is None or masks.is_truth(convention, stored.dtype):
         return None
     if stored.dtype.kind not in "iub":
         raise LayoutError(
             f"{stored.place} is of type {stored.dtype}; a mask of convention {convention!r} is a "
             "bit field of integers"
         )
-    return FLAGS[convention].bad_bits
+    return masks.bad_bits(convention, protocol.flags.get(attr))
 
 
 def common_dtype(recipes: Sequence[Recipe], stored: Sequence[Stored]) -> np.dtype[Any]:

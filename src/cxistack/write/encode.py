@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from .. import kernels
 from ..errors import CastError
-from ..masks import FLAGS, FlagConvention
+from ..masks import FLAGS, bad_bits, is_truth
 
 __all__ = ["Encoder"]
 
@@ -27,11 +28,14 @@ class Encoder:
         How a mask's pixels are written.
     casting : {"checked", "unsafe"}
         Whether a value that does not fit the stored type raises.
+    flags : sequence of str, optional
+        Names of the flags that make a pixel bad, instead of those of the convention.
     """
 
     new_dtype: np.dtype[Any]
     convention: str | None = None
     casting: Literal["checked", "unsafe"] = "checked"
+    flags: Sequence[str] | None = None
 
     @property
     def looks_at_stored(self) -> bool:
@@ -54,8 +58,8 @@ class Encoder:
         """
         if dtype.kind in "OSU" or data.dtype.kind in "OSU":
             return _text(data, dtype)
-        if self.convention in FLAGS and dtype.kind != "b":
-            return _flags(data, dtype, stored, FLAGS[self.convention])
+        if self.convention is not None and not is_truth(self.convention, dtype):
+            return _flags(data, dtype, stored, self.convention, self.flags)
         try:
             return kernels.cast(data, dtype.newbyteorder("="), casting=self.casting)
         except TypeError as error:  # a type that the kernels do not know, half floats for one
@@ -84,11 +88,37 @@ def _flags(
     data: NDArray[Any],
     dtype: np.dtype[Any],
     stored: NDArray[Any] | None,
-    convention: FlagConvention,
+    convention: str,
+    names: Sequence[str] | None,
 ) -> NDArray[Any]:
-    """Set and clear flags; a pixel that was bad and is bad keeps the reasons it had."""
-    wide = np.zeros(data.shape, np.uint64) if stored is None else stored.astype(np.uint64)
-    bits = np.uint64(convention.bad_bits)
-    flag = convention.user_flag if convention.user_flag <= np.iinfo(dtype).max else 1
-    bad = np.where(wide & bits, wide, wide | np.uint64(flag))
-    return np.where(kernels.cast(data, bool), wide & ~bits, bad).astype(dtype)
+    """Set and clear flags; a pixel that was bad and is bad keeps the reasons it had.
+
+    A pixel that is good now loses what made it bad, and no other flag.
+    """
+    if dtype.kind not in "biu":
+        raise CastError(f"{dtype} holds no flags, which a mask of convention {convention!r} is of")
+    plain = np.dtype(f"u{dtype.itemsize}")  # the bits alone: a sign is one of them
+    wide = np.zeros(data.shape, np.uint64)
+    if stored is not None:
+        wide = stored.astype(dtype.newbyteorder("=")).view(plain).astype(np.uint64)
+    bits = np.uint64(bad_bits(convention, names))
+    most = 1 if dtype.kind == "b" else np.iinfo(dtype).max
+    user = FLAGS[convention].user_flag if FLAGS[convention].user_flag <= most else 1
+    flag = next((f for f in (user, 1) if f & int(bits)), 0)
+    is_good = kernels.cast(data, bool)
+    if data.dtype.kind != "b" and (data != is_good).any():
+        raise CastError(
+            f"a mask is saved as True or 1 for a good pixel and False or 0 for a bad one, and this "
+            f"array of {data.dtype} has other values: if they are flags, save where they are good"
+        )
+    is_new = ~is_good & ((wide & bits) == 0)
+    if not flag and is_new.any():
+        needed = next(n for n, bit in FLAGS[convention].names.items() if bit == user)
+        raise CastError(
+            f"a pixel that becomes bad gets the flag {needed!r}, which the protocol's flags "
+            f"({', '.join(names or ())}) do not count as bad: it would come back good; add it to "
+            "them"
+        )
+    wide[is_good] &= ~bits
+    wide[is_new] |= np.uint64(flag)
+    return wide.astype(plain).view(dtype.newbyteorder("="))

@@ -100,7 +100,9 @@ def _overwrite(
     if old is None:
         _create(h5, path, encoder.new(data), by_frame)
         return
-    stored = old[()] if old.shape == data.shape and encoder.looks_at_stored else None
+    stored = None
+    if encoder.looks_at_stored and old.shape in (data.shape, data.shape[1:]):
+        stored = np.broadcast_to(old[()], data.shape)  # one frame stood for all
     values = encoder.over(data, old.dtype, stored)
     if old.shape == values.shape or _resize(old, values.shape):
         old[...] = values
