@@ -78,6 +78,14 @@ class TestNames:
             store = CXIStore(put(tmp_path / f"{path[1:]}.h5", {path: bits}), protocol=protocol)
             np.testing.assert_array_equal(store.load_attribute("mask")[0], np.array(good, bool))
 
+    def test_are_shown_by_explain(self, tmp_path):
+        name = put(tmp_path / "a.h5", {"/m": np.zeros((2, 3), "u4")})
+        store = CXIStore(name, protocol=flags_protocol("nexus", ["dead", "noisy"]))
+        told = store.explain("mask")
+        assert "flags: dead, noisy" in told
+        assert "no bit of 0x12 is set" in told
+        assert "flags" not in CXIStore(name, protocol=flags_protocol("nexus")).explain("mask")
+
     def test_survive_an_ini_file(self, tmp_path):
         protocol = flags_protocol("cheetah", ["hot", "in_jet"])
         protocol.to_ini(tmp_path / "p.ini")

@@ -9,6 +9,7 @@ from .errors import AttributeMissingError, CXIError, LayoutError
 from .hdf5.files import Files
 from .hdf5.links import LinkPolicy
 from .hdf5.locate import Found, locate
+from .limits import LARGEST, Limit
 from .protocol import CXIProtocol
 from .read.index import FrameIndex, align, check_rank, never_indexed, own_frames
 
@@ -100,6 +101,20 @@ class Catalogue:
                         kind = self.protocol.get_kind(attr)
                         found[attr][number] = _of_right_rank(attr, kind, one)
         self._found.update(found)
+
+    def limits(self, attr: str) -> tuple[Limit, ...]:
+        """Return the limits of a mask that count: the files have what they compare."""
+        return tuple(limit for limit in self.protocol.get_limits(attr) if self._counts(limit))
+
+    def _counts(self, limit: Limit) -> bool:
+        stacks = self.found(limit.attr).values()
+        if limit.bound == LARGEST:
+            return any(stored.dtype.kind in "iu" for one in stacks for stored in one.datasets)
+        return bool(stacks) and (isinstance(limit.bound, float) or bool(self.found(limit.bound)))
+
+    def has(self, attr: str) -> bool:
+        """Tell whether an attribute can be loaded: it is in a file, or a mask that limits make."""
+        return bool(self.found(attr) or self.limits(attr))
 
     def is_indexed(self, attr: str) -> bool:
         """Tell whether the attribute has a frame axis that frame numbers index."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,11 +13,13 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 from tqdm.auto import tqdm
 
+from . import limiting
 from .catalogue import Catalogue
 from .errors import LayoutError
 from .hdf5.locate import Found
 from .hdf5.storage import Bytes
 from .kernels.threads import count_threads
+from .limits import Limit
 from .read import engine, recipe
 from .read.frames import FrameSelection, frame_numbers
 from .read.index import FrameIndex, Part
@@ -27,7 +29,7 @@ from .read.survey import PartSurvey, survey
 from .transform import Transform
 from .view import Bin, Step, fold, view_of_indices
 
-__all__ = ["Load", "look", "prepare", "prepare_single", "run", "steps_of"]
+__all__ = ["Load", "look", "look_at_limits", "prepare", "prepare_single", "run", "steps_of"]
 
 _SUMMED = ("data", "whitefield", "whitefields")
 
@@ -58,6 +60,9 @@ class Load:
         Type of the result.
     is_raw : bool
         Whether it is a mask's values as they are stored.
+    checks : tuple of Check
+        What values of other stacks a mask's good pixels have. Without recipes, the mask is made of
+        these alone, and `index` is that of the first.
     """
 
     attr: str
@@ -70,6 +75,7 @@ class Load:
     grid: tuple[int, ...]
     dtype: np.dtype[Any]
     is_raw: bool = False
+    checks: tuple[limiting.Check, ...] = ()
 
     @property
     def is_text(self) -> bool:
@@ -82,6 +88,7 @@ class Load:
         return (
             self.attr != "data"
             and not self.squeeze
+            and not self.checks
             and not any(part.has_frame_axis for part in self.index.parts)
             and len({part.stored.address for part in self.index.parts}) == 1
         )
@@ -114,7 +121,9 @@ def prepare(
     pixels = _Pixels(ss_idxs, fs_idxs, transform, dtype, casting, raw)
     if raw and catalogue.protocol.datatypes.get(attr, "bool") != "bool":
         raise ValueError(f"raw= gives the stored bits of a mask, and {attr!r} is none")
-    found = catalogue.usable(attr)
+    limits = () if raw or attr not in catalogue.protocol else catalogue.limits(attr)
+    is_made = bool(limits) and not catalogue.found(attr)
+    found = {} if is_made else catalogue.usable(attr)
     if not catalogue.is_indexed(attr):
         return _prepared_single(catalogue, attr, catalogue.single(attr, source), pixels)
     if source is not None:
@@ -122,12 +131,12 @@ def prepare(
             f"source= picks the file of a scalar or a frame; {attr!r} is over all files: pick its "
             "frames with idxs="
         )
-    index = catalogue.index(attr)
+    index = catalogue.index(limits[0].attr if is_made else attr)
     if index.mismatch is not None and idxs is not None:
         raise LayoutError(f"{attr!r} cannot be indexed by frame: {index.mismatch}")
     # All frames are not listed before they are read: there may be very many.
     numbers = None if idxs is None else frame_numbers(idxs, index.total, repr(attr))
-    return _prepared(catalogue, attr, found, index, numbers, pixels, squeeze=False)
+    return _prepared(catalogue, attr, found, index, numbers, pixels, limits, squeeze=False)
 
 
 def prepare_single(catalogue: Catalogue, attr: str, found: Found) -> Load:
@@ -162,6 +171,7 @@ def _prepared(
     index: FrameIndex,
     numbers: NDArray[np.int64] | None,
     pixels: _Pixels,
+    limits: tuple[Limit, ...] = (),
     *,
     squeeze: bool,
 ) -> Load:
@@ -171,8 +181,11 @@ def _prepared(
     if protocol.get_kind(attr) in ("frame", "stack"):
         steps, result_shape = _steps(attr, shape, pixels)
     stored = [part.stored for part in index.parts]
-    if all(one.is_text for one in stored) and protocol.datatypes[attr] == "str":
+    if limits and not found:
         recipes: tuple[Recipe, ...] = ()
+        common = np.dtype(np.bool_ if pixels.dtype is None else pixels.dtype)
+    elif all(one.is_text for one in stored) and protocol.datatypes[attr] == "str":
+        recipes = ()
         common = np.dtype(object)
     else:
         recipes = tuple(
@@ -188,7 +201,10 @@ def _prepared(
     count = index.total if numbers is None else len(numbers)
     whole = result_shape if squeeze else (count, *result_shape)
     grid = (*shape[:-2], *steps[-1].shape) if steps else shape
-    return Load(attr, index, recipes, numbers, count, squeeze, whole, grid, common, pixels.raw)
+    checks = limiting.prepare(catalogue, attr, limits, index, steps, pixels.casting)
+    return Load(
+        attr, index, recipes, numbers, count, squeeze, whole, grid, common, pixels.raw, checks
+    )
 
 
 def steps_of(attr: str, transform: Transform, shape: tuple[int, ...]) -> tuple[Step, ...]:
@@ -250,19 +266,50 @@ def _read(
     verbose: bool,
 ) -> None:
     threads = count_threads(num_threads)
-    numbers, ways = _ways(catalogue, load)
     is_shown = verbose and not load.squeeze and len(load.grid) >= 2
     with _bar(load) if is_shown else nullcontext() as bar:
-        engine.read_frames(
-            catalogue.files,
-            load.index,
-            load.recipes,
-            ways,
-            numbers,
-            out,
-            threads,
-            bar.update if bar is not None else lambda frames: None,
+        tick: Callable[[int], object] = bar.update if bar is not None else lambda frames: None
+        if not load.checks:
+            _read_own(catalogue, load, out, threads, tick)
+            return
+        told = _told(catalogue, replace(load, checks=()), out, threads) if load.recipes else None
+        limiting.run(
+            catalogue, load.checks, _numbers(load), told, out, _reader(catalogue), threads, tick
         )
+
+
+def _told(catalogue: Catalogue, load: Load, out: NDArray[Any], threads: int) -> NDArray[Any]:
+    """Return what a mask's own dataset says: in `out`, or where one frame stands for all, that."""
+    if not load.is_static or not load.count:
+        _read_own(catalogue, load, out, threads, lambda frames: None)
+        return out
+    frame = np.empty((1, *load.grid), load.dtype.newbyteorder("="))
+    once = replace(load, numbers=np.zeros(1, np.int64), count=1)
+    _read_own(catalogue, once, frame, threads, lambda frames: None)
+    return np.broadcast_to(frame, out.shape)
+
+
+def _reader(catalogue: Catalogue) -> limiting.ReadScalar:
+    """Return what reads a scalar; each dataset once."""
+    read: dict[tuple[str, int], Any] = {}
+
+    def scalar(attr: str, found: Found) -> Any:
+        if (attr, found.file) not in read:
+            read[attr, found.file] = run(catalogue, prepare_single(catalogue, attr, found))
+        return read[attr, found.file]
+
+    return scalar
+
+
+def _read_own(
+    catalogue: Catalogue,
+    load: Load,
+    out: NDArray[Any],
+    threads: int,
+    tick: Callable[[int], object],
+) -> None:
+    numbers, ways = _ways(catalogue, load)
+    engine.read_frames(catalogue.files, load.index, load.recipes, ways, numbers, out, threads, tick)
 
 
 class _Bar(tqdm):  # type: ignore[type-arg]  # generic in its stubs alone
@@ -291,14 +338,43 @@ def look(catalogue: Catalogue, load: Load) -> list[PartSurvey]:
     """Tell what a prepared load will read of each part, and by which way; reads no pixel."""
     if load.is_text:
         return [PartSurvey(part.count, "it is text") for part in load.index.parts]
+    if not load.recipes:
+        return []
     numbers, ways = _ways(catalogue, load)
     return survey(load.index, load.recipes, ways, numbers)
 
 
 def _ways(catalogue: Catalogue, load: Load) -> tuple[NDArray[np.int64], list[Bytes]]:
-    numbers = np.arange(load.count) if load.numbers is None else load.numbers
+    numbers = _numbers(load)
     kind = catalogue.protocol.get_kind(load.attr)
     return numbers, routes(catalogue.files, load.index, numbers, kind, load.dtype)
+
+
+def _numbers(load: Load) -> NDArray[np.int64]:
+    return np.arange(load.count) if load.numbers is None else load.numbers
+
+
+def look_at_limits(
+    catalogue: Catalogue, load: Load
+) -> Iterator[tuple[limiting.Check, list[PartSurvey], list[list[str]]]]:
+    """Tell of each stack that a mask's limits are about what is read of it, and part by part what.
+
+    The scalars that pixels are compared with are read; no pixel is.
+    """
+    read = _reader(catalogue)
+    for check in load.checks:
+        surveys = limiting.look(catalogue, check, _numbers(load))
+        told = []
+        for part, seen in zip(check.index.parts, surveys, strict=True):
+            count, idle = (
+                limiting.conditions(catalogue, check, part, read) if seen.frames else ([], [])
+            )
+            good = " and ".join(
+                f"{limit}" + (f" = {bound}" if isinstance(limit.bound, str) else "")
+                for limit, bound in count
+            )
+            told.append([*([f"good where {good}"] if good else []), *idle])
+        yield check, surveys, told
 
 
 def _as_frames(result: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:

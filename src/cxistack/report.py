@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -11,7 +12,9 @@ from .catalogue import Catalogue, Problem
 from .errors import CastError, CXIError
 from .hdf5.layout import Stored
 from .hdf5.locate import Found
+from .limits import Limit
 from .loading import Load
+from .read.index import FrameIndex
 from .read.recipe import Recipe
 from .read.survey import PartSurvey
 from .view import Bin, FrameView
@@ -25,7 +28,7 @@ def rows(catalogue: Catalogue) -> list[tuple[str, str, str, str, str]]:
     """Return one line for each attribute found: name, kind, shape, dtype, where."""
     lines = []
     for attr, found in catalogue.found_all().items():
-        if not found:
+        if not catalogue.has(attr):
             continue
         try:
             load = loading.prepare(catalogue, attr)
@@ -36,8 +39,8 @@ def rows(catalogue: Catalogue) -> list[tuple[str, str, str, str, str]]:
         except (CXIError, OSError):
             shape, dtype = "?", "see problems"
         paths = Counter(one.path for one in found.values())
-        where = ", ".join(paths)
-        if len(catalogue.files.names) > 1:
+        where = ", ".join(paths) or "made of limits"
+        if len(catalogue.files.names) > 1 and found:
             where += f" in {len(found)} of {len(catalogue.files.names)} files"
         lines.append((attr, catalogue.protocol.get_kind(attr), shape, dtype, where))
     return lines
@@ -117,26 +120,59 @@ def explanation(catalogue: Catalogue, load: Load) -> str:
         head = f"{load.attr}: {load.count} of {load.index.total} frames, {load.shape} "
         head += f"{load.dtype}, {np.prod(load.shape, dtype=np.int64) * load.dtype.itemsize:,} bytes"
     lines = [f"{head}, as stored" if load.is_raw else head]
-    for number, part in enumerate(load.index.parts):
+    if not load.is_raw and (flags := catalogue.protocol.flags.get(load.attr)) is not None:
+        lines.append(f"  bad by the protocol's flags: {', '.join(flags) or 'none'}")
+    if surveys:
+        lines += _parts(load.index, load.recipes, surveys, squeeze=load.squeeze)
+    if not load.is_raw and (limits := catalogue.protocol.get_limits(load.attr)):
+        lines += _limits(catalogue, load, limits)
+    return "\n".join(lines)
+
+
+def _limits(catalogue: Catalogue, load: Load, limits: Sequence[Limit]) -> list[str]:
+    lines = []
+    for check, surveys, told in loading.look_at_limits(catalogue, load):
+        lines.append(f"  {check.attr} as stored, for the limits of {load.attr}:")
+        lines += _parts(check.index, check.recipes, surveys, told)
+    counting = catalogue.limits(load.attr)
+    lines += [
+        f"  {limit} does not count: no file has what it compares"
+        for limit in limits
+        if limit not in counting
+    ]
+    return lines
+
+
+def _parts(
+    index: FrameIndex,
+    recipes: Sequence[Recipe],
+    surveys: Sequence[PartSurvey],
+    more: Sequence[Sequence[str]] = (),
+    *,
+    squeeze: bool = False,
+) -> list[str]:
+    lines = []
+    for number, part in enumerate(index.parts):
         if not surveys[number].frames:
             continue
         stored = part.stored
         filters = "+".join(stored.filters) or "no filter"
-        first, last = load.index.offsets[number], load.index.offsets[number + 1] - 1
-        frames = "" if load.squeeze else f"frames {first} to {last}: "
+        first, last = index.offsets[number], index.offsets[number + 1] - 1
+        frames = "" if squeeze else f"frames {first} to {last}: "
         lines.append(
             f"  {frames}{stored.place}, {stored.dtype} {stored.shape}, {stored.storage}, {filters}"
         )
         lines += [f"    by {hop}" for hop in stored.place.hops]
-        if not part.has_frame_axis and not load.squeeze:
+        if not part.has_frame_axis and not squeeze:
             lines.append(f"    one frame, which stands for all {part.count}")
         lines += [f"    {text}" for text in _way(surveys[number], stored)]
-        if load.recipes:
-            lines += [f"    then {text}" for text in _told(load.recipes[number], stored.dtype)]
+        if recipes:
+            lines += [f"    then {text}" for text in _told(recipes[number], stored.dtype)]
+        lines += [f"    then {text}" for text in more[number]] if more else []
     idle = sum(not seen.frames for seen in surveys)
     if idle:
         lines.append(f"  {idle} datasets of which no frame is wanted: not read")
-    return "\n".join(lines)
+    return lines
 
 
 def _way(seen: PartSurvey, stored: Stored) -> list[str]:

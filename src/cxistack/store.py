@@ -158,9 +158,12 @@ class CXIStore(Mapping[str, LazyArray]):
 
     @property
     def found(self) -> list[str]:
-        """Names of the attributes that at least one file has, in the protocol's order."""
+        """Names of the attributes that at least one file has, in the protocol's order.
+
+        A mask that no file has is among them where the protocol's limits make one.
+        """
         self._check_open()
-        return [attr for attr, found in self._catalogue.found_all().items() if found]
+        return [attr for attr in self._catalogue.found_all() if self._catalogue.has(attr)]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.found)
@@ -170,7 +173,7 @@ class CXIStore(Mapping[str, LazyArray]):
 
     def __contains__(self, attr: object) -> bool:
         self._check_open()
-        return isinstance(attr, str) and attr in self.protocol and bool(self._catalogue.found(attr))
+        return isinstance(attr, str) and attr in self.protocol and self._catalogue.has(attr)
 
     def __getitem__(self, attr: str) -> LazyArray:
         return LazyArray(self, attr)
