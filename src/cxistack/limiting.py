@@ -7,11 +7,12 @@ steps as the mask, and both must be good.
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -184,88 +185,113 @@ def run(
     """
     with ThreadPoolExecutor(num_threads) as pool:
         for check in checks:
-            is_last = check is checks[-1]
-            for k, places in _places(check.index, numbers):
-                part, how = check.index.parts[k], check.recipes[k]
-                limits, _ = conditions(catalogue, check, part, read)
-                combine = _combiner(limits, check.rest, told, out)
-                rows = numbers[places] - check.index.offsets[k]
-                for first, frames in _batches(
-                    catalogue, part, how, rows, bool(limits), num_threads
-                ):
-                    batch = places[first : first + len(frames)].tolist()
-                    # Whatever a frame raises comes out here.
-                    for _ in pool.map(combine, frames, batch):
-                        pass
-                    if is_last:
-                        tick(len(batch))
+            combine = _combiner(check.rest, told, out)
+            for batch in _batches(catalogue, check, numbers, read, num_threads):
+                # Whatever a frame raises comes out here.
+                for _ in pool.map(combine, *batch):
+                    pass
+                if check is checks[-1]:
+                    tick(len(batch.places))
             told = out
 
 
-def _places(
-    index: FrameIndex, numbers: NDArray[np.int64]
-) -> Iterator[tuple[int, NDArray[np.intp]]]:
-    """Return the parts that have some of the frames, and these frames' places in the result."""
-    order = np.argsort(numbers, kind="stable")
-    edges = np.searchsorted(numbers[order], index.offsets)
-    for k in np.flatnonzero(np.diff(edges)).tolist():
-        yield k, order[edges[k] : edges[k + 1]]
+_Rules = Sequence[tuple[Limit, float]]
+
+
+class _Batch(NamedTuple):
+    """Frames that were read: of each its place, its rules, its values, and room for their truth.
+
+    Frames that have nothing to fulfil have no values.
+    """
+
+    places: list[int]
+    rules: list[_Rules]
+    values: Iterable[NDArray[Any] | None]
+    room: Iterable[NDArray[np.bool] | None]
 
 
 def _batches(
     catalogue: Catalogue,
-    part: Part,
-    how: Recipe,
-    rows: NDArray[np.int64],
-    is_read: bool,
+    check: Check,
+    numbers: NDArray[np.int64],
+    read: ReadScalar,
     num_threads: int,
-) -> Iterator[tuple[int, Sequence[None] | NDArray[Any]]]:
-    """Read frames of a part a batch at a time; without values, where nothing is to be fulfilled."""
-    if not is_read:
-        yield 0, [None] * len(rows)
-        return
-    index = FrameIndex.of([part])
-    shape = part.frame_shape
-    if how.steps:
-        shape = (*shape[:-2], *how.steps[-1].shape)
-    ways = routes(catalogue.files, index, rows, "stack", how.dtype)
-    size = max(1, min(len(rows), BATCH_BYTES // max(1, math.prod(shape) * how.dtype.itemsize)))
-    buffer = np.empty((size, *shape), how.dtype)
-    for first in range(0, len(rows), size):
-        some = rows[first : first + size]
-        frames = buffer[: len(some)]
-        engine.read_frames(
-            catalogue.files, index, [how], ways, some, frames, num_threads, lambda count: None
+) -> Iterator[_Batch]:
+    """Read the stack's frames a batch at a time, in its order; frames of one type together."""
+    index, offsets = check.index, check.index.offsets
+    order = np.argsort(numbers, kind="stable")
+    part_of = np.searchsorted(offsets, numbers[order], side="right") - 1
+    parts = np.unique(part_of).tolist()
+    rules = {k: conditions(catalogue, check, index.parts[k], read)[0] for k in parts}
+    for (dtype, is_read), alike in itertools.groupby(
+        parts, key=lambda k: (check.recipes[k].dtype, bool(rules[k]))
+    ):
+        some = list(alike)
+        start, stop = np.searchsorted(part_of, (some[0], some[-1] + 1)).tolist()
+        if not is_read:
+            nothing = [None] * (stop - start)
+            yield _Batch(order[start:stop].tolist(), [()] * (stop - start), nothing, nothing)
+            continue
+        there = slice(some[0], some[-1] + 1)
+        ways = routes(
+            catalogue.files,
+            FrameIndex.of(index.parts[there]),
+            numbers[order[start:stop]] - offsets[some[0]],
+            "stack",
+            dtype,
         )
-        yield first, frames
+        shape = index.frame_shape
+        if check.recipes[0].steps:
+            shape = (*shape[:-2], *check.recipes[0].steps[-1].shape)
+        size = max(1, min(stop - start, BATCH_BYTES // max(1, math.prod(shape) * dtype.itemsize)))
+        buffer, room = np.empty((size, *shape), dtype), np.empty((size, *shape), np.bool_)
+        for first in range(start, stop, size):
+            last = min(first + size, stop)
+            among = slice(part_of[first], part_of[last - 1] + 1)
+            engine.read_frames(
+                catalogue.files,
+                FrameIndex.of(index.parts[among]),
+                check.recipes[among],
+                ways[among.start - some[0] : among.stop - some[0]],
+                numbers[order[first:last]] - offsets[among.start],
+                buffer[: last - first],
+                num_threads,
+                lambda count: None,
+            )
+            yield _Batch(
+                order[first:last].tolist(),
+                [rules[k] for k in part_of[first:last].tolist()],
+                buffer[: last - first],
+                room[: last - first],
+            )
 
 
 def _combiner(
-    limits: Sequence[tuple[Limit, float]],
-    rest: Sequence[Step],
-    told: NDArray[Any] | None,
-    out: NDArray[Any],
-) -> Callable[[NDArray[Any] | None, int], None]:
-    """Return what one frame's values, and its place in `out`, are done with."""
+    rest: Sequence[Step], told: NDArray[Any] | None, out: NDArray[Any]
+) -> Callable[[int, _Rules, NDArray[Any] | None, NDArray[np.bool] | None], None]:
+    """Return what is done with each frame of a batch."""
 
-    def combine(values: NDArray[Any] | None, place: int) -> None:
-        good: Any = np.True_
-        if values is not None:
-            parts = [fulfilled(values, limit.comparison, bound) for limit, bound in limits]
-            good = parts[0]
-            for other in parts[1:]:
-                np.logical_and(good, other, out=good)
+    def combine(
+        place: int, rules: _Rules, values: NDArray[Any] | None, room: NDArray[np.bool] | None
+    ) -> None:
+        if values is None:
+            out[place] = np.True_ if told is None else told[place]
+            return
+        before = told
+        for limit, bound in rules:
+            good = fulfilled(values, limit.comparison, bound, room)
             for step in rest:
-                # A square is good where all its pixels are: of the mask and of the limits apart.
+                # A square is good where all its pixels are: by each limit, and by the mask.
                 if isinstance(step, Bin):
                     good = kernels.bin(good[None], step.n, step.mode, num_threads=1)[0]
                 else:
                     good = step.apply(good)
-        if told is None:
-            out[place] = good
-        elif out.dtype == np.bool_ and told.dtype == np.bool_:
-            np.logical_and(told[place], good, out=out[place])
-        else:
-            out[place] = np.logical_and(told[place], good)
+            if before is None:
+                out[place] = good
+            elif out.dtype == before.dtype == np.bool_:
+                np.logical_and(before[place], good, out=out[place])
+            else:
+                out[place] = np.logical_and(before[place], good)
+            before = out
 
     return combine
