@@ -25,6 +25,7 @@ from cxistack import (
 )
 from cxistack.limits import fulfilled
 from factory import frames, put
+from factory.beamlines import LAYOUTS
 
 COMPARE = {"<=": operator.le, "<": operator.lt, ">=": operator.ge, ">": operator.gt,
            "==": operator.eq, "!=": operator.ne}  # fmt: skip
@@ -283,6 +284,18 @@ class TestStores:
         mask = store.load_attribute("mask", [2, 0], transform=Downscale(2, mode="sum"))
         np.testing.assert_array_equal(mask, binned(frames(3, (2, 4, 6)) < 100)[[2, 0]])
 
+    def test_look_at_several_stacks(self, tmp_path):
+        stacks = {"data": frames(3), "mask": np.eye(5, 7), "gain": frames(3, dtype="i4")[::-1]}
+        name = put(tmp_path / "a.h5", stacks)
+        protocol = limited().add_attribute("gain", "int", "/gain", "stack")
+        protocol = protocol.replace(limits={"mask": ["data < 90", "gain < 90", "data > 5"]})
+        good = (frames(3) < 90) & (frames(3) > 5) & (frames(3)[::-1] < 90)
+        for transform, view in TRANSFORMS.values():
+            mask = CXIStore(name, protocol=protocol).load_attribute("mask", transform=transform)
+            np.testing.assert_array_equal(mask, view(good & np.eye(5, 7, dtype=bool)))
+        told = CXIStore(name, protocol=protocol).explain("mask")
+        assert told.index("data as stored") < told.index("gain as stored")
+
     def test_pick_pixels_by_index(self, tmp_path):
         name = put(tmp_path / "a.h5", {"data": frames(3), "mask": np.eye(5, 7)})
         store = CXIStore(name, protocol=limited("data < 40"))
@@ -323,6 +336,23 @@ class TestErrors:
             store.load_attribute("mask", source=0)
         with pytest.raises(ValueError, match="out has shape"):
             store.load_attribute("mask", out=np.empty((1, 5, 7), bool))
+
+
+@pytest.mark.parametrize("layout", [
+    "cheetah", "diamond_nexgen", "diamond_odin", "lambda_nxmx", "dectris_master",
+])  # fmt: skip
+def test_the_masks_of_beamlines_can_have_limits(tmp_path, layout):
+    run = LAYOUTS[layout](tmp_path)
+    paths = {name: [run.paths[name]] for name in ("data", "mask")}
+    convention = "nexus" if run.protocol == "nxmx" else "cheetah"
+    protocol = CXIProtocol(
+        {"data": "uint", "mask": "bool"}, paths, {"data": "stack", "mask": "stack"},
+        {"mask": [convention]}, limits={"mask": ["data < largest", "data > 20"]},
+    )  # fmt: skip
+    mask = CXIStore(run.files, protocol=protocol).load_attribute("mask")
+    bits = 0xFFFF if convention == "nexus" else 0x16DF
+    good = (run.flags & bits == 0) & (run.data > 20) & (run.data < np.iinfo(run.data.dtype).max)
+    np.testing.assert_array_equal(mask, good, strict=True)
 
 
 def test_the_gaps_of_a_real_eiger_frame_are_bad(shared_data):
