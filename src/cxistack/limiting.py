@@ -23,17 +23,17 @@ from .errors import LayoutError
 from .hdf5.locate import Found
 from .limits import LARGEST, Limit, fulfilled
 from .read import engine, recipe
-from .read.index import FrameIndex, Part
+from .read.index import FrameIndex
 from .read.recipe import Casting, Recipe
 from .read.route import routes
 from .read.survey import PartSurvey, survey
 from .view import Bin, Step
 
-__all__ = ["Check", "ReadScalar", "conditions", "look", "prepare", "run"]
+__all__ = ["Check", "ReadScalars", "conditions", "look", "prepare", "run"]
 
 BATCH_BYTES = 64 << 20  # most of what is read at a time; a single frame may be larger
 
-ReadScalar = Callable[[str, Found], Any]
+ReadScalars = Callable[[str, Sequence[Found]], Sequence[Any]]
 
 
 @dataclass(frozen=True)
@@ -111,42 +111,55 @@ def prepare(
 
 
 def conditions(
-    catalogue: Catalogue, check: Check, part: Part, read: ReadScalar
-) -> tuple[list[tuple[Limit, float]], list[str]]:
-    """Return the limits that count for a part, with their bounds, and why others do not."""
-    count, idle = [], []
-    for limit in check.limits:
+    catalogue: Catalogue, check: Check, parts: Sequence[int], read: ReadScalars
+) -> dict[int, tuple[list[tuple[Limit, float]], list[str]]]:
+    """Return, for each part, the limits that count with their bounds, and why others do not."""
+    named = {
+        limit: _scalars(catalogue, limit, [check.index.parts[k].file for k in parts], read)
+        for limit in check.limits
+        if isinstance(limit.bound, str) and limit.bound != LARGEST
+    }
+    rules = {}
+    for k in parts:
+        part = check.index.parts[k]
         dtype = part.stored.dtype
-        if isinstance(limit.bound, float):
-            bound: float = limit.bound
-        elif limit.bound != LARGEST:
-            bound = _scalar(catalogue, limit, part.file, read)
-        elif dtype.kind in "iu":
-            bound = int(np.iinfo(dtype).max)
-        else:
-            idle.append(f"{limit} does not count: {dtype} is no integer type")
-            continue
-        if math.isnan(bound):
-            idle.append(f"{limit} does not count: it is NaN")
-        else:
-            count.append((limit, bound))
-    return count, idle
+        count, idle = [], []
+        for limit in check.limits:
+            if isinstance(limit.bound, float):
+                bound: float = limit.bound
+            elif limit in named:
+                bound = named[limit][part.file]
+            elif dtype.kind in "iu":
+                bound = int(np.iinfo(dtype).max)
+            else:
+                idle.append(f"{limit} does not count: {dtype} is no integer type")
+                continue
+            if math.isnan(bound):
+                idle.append(f"{limit} does not count: it is NaN")
+            else:
+                count.append((limit, bound))
+        rules[k] = count, idle
+    return rules
 
 
-def _scalar(catalogue: Catalogue, limit: Limit, file: int, read: ReadScalar) -> float:
-    """Return the number in a file, or in the first that has one."""
+def _scalars(
+    catalogue: Catalogue, limit: Limit, files: Sequence[int], read: ReadScalars
+) -> dict[int, float]:
+    """Return for each file the number that it has, or that the first has that has one."""
     name = str(limit.bound)
     found = catalogue.usable(name)
-    one = found.get(file) or found[min(found)]
-    value = np.asarray(read(name, one))
-    if value.size != 1:
-        raise LayoutError(
-            f"{one.datasets[0].place} has shape {value.shape}, and the limit {str(limit)!r} needs "
-            "one number"
-        )
-    number = value.reshape(-1)[0].item()
-    assert isinstance(number, int | float)
-    return number
+    of_file = {file: found.get(file) or found[min(found)] for file in files}
+    sources = {one.file: one for one in of_file.values()}
+    values = {}
+    for one, value in zip(sources.values(), read(name, list(sources.values())), strict=True):
+        array = np.asarray(value)
+        if array.size != 1:
+            raise LayoutError(
+                f"{one.datasets[0].place} has shape {array.shape}, and the limit {str(limit)!r} "
+                "needs one number"
+            )
+        values[one.file] = array.reshape(-1)[0].item()
+    return {file: values[one.file] for file, one in of_file.items()}
 
 
 def look(catalogue: Catalogue, check: Check, numbers: NDArray[np.int64]) -> list[PartSurvey]:
@@ -161,7 +174,7 @@ def run(
     numbers: NDArray[np.int64],
     told: NDArray[Any] | None,
     out: NDArray[Any],
-    read: ReadScalar,
+    read: ReadScalars,
     num_threads: int,
     tick: Callable[[int], object],
 ) -> None:
@@ -174,7 +187,7 @@ def run(
     told : ndarray, optional
         What the mask's own dataset says, of the shape of `out` (it may be `out`); True when None.
     read : callable
-        Reads a scalar of the protocol from where it was found.
+        Reads a scalar of the protocol from each place where it was found.
     tick : callable
         Told how many frames are done.
 
@@ -214,7 +227,7 @@ def _batches(
     catalogue: Catalogue,
     check: Check,
     numbers: NDArray[np.int64],
-    read: ReadScalar,
+    read: ReadScalars,
     num_threads: int,
 ) -> Iterator[_Batch]:
     """Read the stack's frames a batch at a time, in its order; frames of one type together."""
@@ -222,7 +235,7 @@ def _batches(
     order = np.argsort(numbers, kind="stable")
     part_of = np.searchsorted(offsets, numbers[order], side="right") - 1
     parts = np.unique(part_of).tolist()
-    rules = {k: conditions(catalogue, check, index.parts[k], read)[0] for k in parts}
+    rules = {k: count for k, (count, _) in conditions(catalogue, check, parts, read).items()}
     for (dtype, is_read), alike in itertools.groupby(
         parts, key=lambda k: (check.recipes[k].dtype, bool(rules[k]))
     ):

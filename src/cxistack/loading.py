@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
@@ -203,7 +203,17 @@ def _prepared(
     grid = (*shape[:-2], *steps[-1].shape) if steps else shape
     checks = limiting.prepare(catalogue, attr, limits, index, steps, pixels.casting)
     return Load(
-        attr, index, recipes, numbers, count, squeeze, whole, grid, common, pixels.raw, checks
+        attr,
+        index,
+        recipes,
+        numbers,
+        count,
+        squeeze,
+        whole,
+        grid,
+        common,
+        is_raw=pixels.raw,
+        checks=checks,
     )
 
 
@@ -289,16 +299,19 @@ def _told(catalogue: Catalogue, load: Load, out: NDArray[Any], threads: int) -> 
     return np.broadcast_to(frame, out.shape)
 
 
-def _reader(catalogue: Catalogue) -> limiting.ReadScalar:
-    """Return what reads a scalar; each dataset once."""
-    read: dict[tuple[str, int], Any] = {}
+def _reader(catalogue: Catalogue) -> limiting.ReadScalars:
+    """Return what reads a scalar from several files."""
 
-    def scalar(attr: str, found: Found) -> Any:
-        if (attr, found.file) not in read:
-            read[attr, found.file] = run(catalogue, prepare_single(catalogue, attr, found))
-        return read[attr, found.file]
+    def scalars(attr: str, found: Sequence[Found]) -> Sequence[Any]:
+        if len(found) > 1 and len({one.datasets[0].shape for one in found}) == 1:
+            # Together: to open a load for each of many files takes longer than to read it.
+            index = FrameIndex.of([Part(one.file, one.datasets[0], 1, False) for one in found])
+            by_file = {one.file: one for one in found}
+            load = _prepared(catalogue, attr, by_file, index, None, _ALL_PIXELS, squeeze=False)
+            return list(run(catalogue, load))
+        return [run(catalogue, prepare_single(catalogue, attr, one)) for one in found]
 
-    return scalar
+    return scalars
 
 
 def _read_own(
@@ -365,10 +378,10 @@ def look_at_limits(
     for check in load.checks:
         surveys = limiting.look(catalogue, check, _numbers(load))
         told = []
-        for part, seen in zip(check.index.parts, surveys, strict=True):
-            count, idle = (
-                limiting.conditions(catalogue, check, part, read) if seen.frames else ([], [])
-            )
+        wanted = [k for k, seen in enumerate(surveys) if seen.frames]
+        rules = limiting.conditions(catalogue, check, wanted, read)
+        for k in range(len(surveys)):
+            count, idle = rules.get(k, ([], []))
             good = " and ".join(
                 f"{limit}" + (f" = {bound}" if isinstance(limit.bound, str) else "")
                 for limit, bound in count
