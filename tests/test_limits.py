@@ -284,6 +284,20 @@ class TestStores:
         mask = store.load_attribute("mask", [2, 0], transform=Downscale(2, mode="sum"))
         np.testing.assert_array_equal(mask, binned(frames(3, (2, 4, 6)) < 100)[[2, 0]])
 
+    def test_share_a_mask_that_lies_in_a_file_of_its_own(self, tmp_path):
+        names = [put(tmp_path / f"{n}.h5", {"data": frames(2, start=70 * n)}) for n in range(3)]
+        names.append(put(tmp_path / "mask.h5", {"mask": np.eye(5, 7)}))
+        store = CXIStore(names, protocol=limited("data != 8", "data < 150"))
+        good = np.eye(5, 7, dtype=bool) & (frames(6) != 8) & (frames(6) < 150)
+        np.testing.assert_array_equal(store.load_attribute("mask"), good)
+        np.testing.assert_array_equal(store["mask"][[5, 2]], good[[5, 2]])
+
+    def test_of_no_frames_are_empty(self, tmp_path):
+        name = put(tmp_path / "a.h5", {"data": frames(0), "mask": np.ones((0, 5, 7), "u1")})
+        store = CXIStore(name, protocol=limited("data < 40"))
+        assert store.load_attribute("mask").shape == store["mask"].shape == (0, 5, 7)
+        assert store.explain("mask")
+
     def test_look_at_several_stacks(self, tmp_path):
         stacks = {"data": frames(3), "mask": np.eye(5, 7), "gain": frames(3, dtype="i4")[::-1]}
         name = put(tmp_path / "a.h5", stacks)
