@@ -12,7 +12,7 @@
  * few percent (on frames of counts, masks, and floats, byte-shuffled as they are stored). */
 static int libdeflate_level(int zlib)
 {
-    static const int levels[] = {0, 1, 1, 2, 3, 5, 7, 7, 8, 10};
+    static const int levels[] = {0, 1, 1, 2, 3, 5, 7, 7, 8, 9};
     return levels[zlib];
 }
 
