@@ -6,7 +6,7 @@ What fills no whole chunk, and what we cannot encode, goes through h5py.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,7 @@ from .replace import METADATA, reserve
 
 __all__ = ["Run", "is_encoded_here", "write_rows"]
 
+_CAST = 32 << 20  # bytes that are cast before HDF5 gets them
 _RESERVED = 32 << 20  # bytes: disk space is made sure of in such steps
 
 
@@ -81,13 +82,29 @@ def write_rows(
     descriptor = dataset.file.id.get_vfd_handle()
     if whole and pipeline is not None:
         _write_chunks(dataset, data, whole, pipeline, descriptor, count_threads(num_threads))
-    for one in runs:
+    for one in _in_blocks(runs, dataset, encoder):
         part = data[one.first : one.first + one.count]
         if encoder is not None:
             part = encoder.over(part, dataset.dtype, None)
         if pipeline is not None:
             reserve(descriptor, part.nbytes + part.nbytes // 16 + _chunk_bytes(dataset) + METADATA)
         dataset[one.row : one.row + one.count] = part
+
+
+def _in_blocks(runs: list[Run], dataset: Any, encoder: Encoder | None) -> Iterator[Run]:
+    """Cut what is cast into blocks of whole chunks, for not all of it to be in memory twice."""
+    if encoder is None:
+        yield from runs
+        return
+    frame = math.prod(dataset.shape[1:]) * dataset.dtype.itemsize
+    depth = dataset.chunks[0] if dataset.chunks else 1
+    step = max(1, _CAST // max(1, frame * depth)) * depth
+    for one in runs:
+        done = 0
+        while done < one.count:
+            count = min(step - (one.row + done) % depth, one.count - done)
+            yield Run(one.row + done, one.first + done, count)
+            done += count
 
 
 def _write_chunks(
@@ -146,6 +163,8 @@ def _pipeline(dataset: Any) -> EncodePipeline | None:
         return None  # enumerations
     plist = dataset.id.get_create_plist()
     found = [plist.get_filter(number) for number in range(plist.get_nfilters())]
+    if not found:
+        return None  # nothing to do that HDF5 does not do as fast
     try:
         return EncodePipeline(
             [(code, values) for code, _, values, _ in found], _chunk_bytes(dataset)
@@ -180,8 +199,6 @@ def _filters_edges(dataset: Any) -> bool:
     HDF5 may have been told to leave such chunks as they are (see hdf5/partial.py), and would not
     decode ours.
     """
-    if dataset.id.get_create_plist().get_nfilters() == 0:
-        return True
     for axis, (n, c) in enumerate(zip(dataset.shape[1:], dataset.chunks[1:], strict=True), 1):
         if n % c and len(dataset):
             corner = [0] * dataset.ndim
