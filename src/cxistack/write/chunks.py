@@ -79,16 +79,20 @@ def write_rows(
         filters_edges = is_new or _filters_edges(dataset)
         if filters_edges or not _has_edges(dataset):
             whole, runs = _divide(runs, dataset.chunks[0], len(dataset), filters_edges)
-    descriptor = dataset.file.id.get_vfd_handle()
     if whole and pipeline is not None:
-        _write_chunks(dataset, data, whole, pipeline, descriptor, count_threads(num_threads))
+        _write_chunks(dataset, data, whole, pipeline, count_threads(num_threads))
     for one in _in_blocks(runs, dataset, encoder):
         part = data[one.first : one.first + one.count]
         if encoder is not None:
             part = encoder.over(part, dataset.dtype, None)
         if pipeline is not None:
-            reserve(descriptor, part.nbytes + part.nbytes // 16 + _chunk_bytes(dataset) + METADATA)
+            _make_room(dataset, part.nbytes + part.nbytes // 16 + _chunk_bytes(dataset))
         dataset[one.row : one.row + one.count] = part
+
+
+def _make_room(dataset: Any, extra: int) -> None:
+    """Raise :class:`OSError` when the disk is full: HDF5 does not survive that when it writes."""
+    reserve(dataset.file.id.get_vfd_handle(), extra + METADATA)
 
 
 def _in_blocks(runs: list[Run], dataset: Any, encoder: Encoder | None) -> Iterator[Run]:
@@ -112,7 +116,6 @@ def _write_chunks(
     data: NDArray[Any],
     runs: list[Run],
     pipeline: EncodePipeline,
-    descriptor: int,
     threads: int,
 ) -> None:
     depth = dataset.chunks[0]
@@ -142,9 +145,9 @@ def _write_chunks(
         nonlocal room
         row, cell = divmod(number, len(cells))
         room -= len(chunk)
-        if room < 0:  # HDF5 does not survive a disk that is full when it writes
+        if room < 0:
             room = max(_RESERVED, len(chunk))
-            reserve(descriptor, room + METADATA)
+            _make_room(dataset, room)
             room -= len(chunk)
         dataset.id.write_direct_chunk((starts[row], *cells[cell]), chunk)
 

@@ -13,8 +13,10 @@ import numpy as np
 
 from ..errors import LayoutError
 
-__all__ = ["COMPRESSIONS", "Storage"]
+__all__ = ["BITSHUFFLE", "COMPRESSIONS", "Storage", "frame_chunks"]
 
+BITSHUFFLE = 32008
+_NUMBERS_OF: Mapping[Any, int] = {"gzip": 1, "lzf": 32000, "szip": 4}
 _SMALL_CHUNK = 1 << 16  # bytes: short rows share a chunk up to this size
 _MOST_CHUNK = 1 << 30  # bytes: HDF5 takes no chunk of 4 GiB
 _WORDS = frozenset(("compression", "compression_opts", "shuffle", "fletcher32"))
@@ -145,7 +147,7 @@ class Storage:
         if filters is None:
             filters = COMPRESSIONS["bitshuffle"][1](None) if by_frame and self.is_stack else {}
         chunks = self.chunks if is_numeric else None
-        if by_frame:
+        if by_frame and 0 not in shape[1:]:
             chunks = self._fitted(chunks, shape) or frame_chunks(shape, dtype)
             return {**filters, "chunks": chunks, "maxshape": (None, *shape[1:])}
         if 0 in shape or not (filters or chunks):
@@ -195,15 +197,11 @@ class Storage:
         if sorted(there) != sorted(expected):
             return False
         wanted = (options,) if isinstance(options, int) else tuple(options or ())
-        if name == _BITSHUFFLE:
+        if name == BITSHUFFLE:
             # Stored: two numbers of the version, the element's size, and then what was asked for.
-            values = there[_BITSHUFFLE][3:]
+            values = there[BITSHUFFLE][3:]
             return values[1:2] == wanted[1:2] and (not levels or values == wanted)
         return not levels or name is None or there[expected[0]][: len(wanted)] == wanted
-
-
-_BITSHUFFLE = 32008
-_NUMBERS_OF: Mapping[Any, int] = {"gzip": 1, "lzf": 32000, "szip": 4}
 
 
 def frame_chunks(shape: tuple[int, ...], dtype: np.dtype[Any]) -> tuple[int, ...]:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from ..errors import FrameIndexError, LayoutError
 from ..hdf5.links import Place
 from .chunks import Run, is_encoded_here, write_rows
-from .compression import Storage, frame_chunks
+from .compression import BITSHUFFLE, Storage, frame_chunks
 from .encode import Encoder
 from .replace import METADATA, reserve
 
@@ -314,7 +314,7 @@ def _replace(h5: h5py.File, path: str, old: Any, values: NDArray[Any], how: _How
 
 def _like(h5: h5py.File, old: Any, values: NDArray[Any], how: _How) -> Any:
     """Return a dataset without a name, of another shape, that is stored as `old` is."""
-    plist = old.id.get_create_plist().copy()
+    plist = _as_it_was_asked_for(old.id.get_create_plist().copy())
     by_frame = how.by_frame and values.ndim > 0
     maxshape = (h5py.h5s.UNLIMITED, *values.shape[1:]) if by_frame else values.shape
     chunks = old.chunks if how.storage.chunks is None else how.storage.chunks
@@ -328,6 +328,19 @@ def _like(h5: h5py.File, old: Any, values: NDArray[Any], how: _How) -> Any:
         _set_chunks(plist, frame_chunks(values.shape, old.dtype), None)
     space = h5py.h5s.create_simple(values.shape, maxshape) if values.ndim else h5py.h5s.create(0)
     return h5py.Dataset(h5py.h5d.create(h5.id, None, old.id.get_type(), space, plist))
+
+
+def _as_it_was_asked_for(plist: Any) -> Any:
+    """Undo what bitshuffle does to its own parameters when a dataset is made.
+
+    It puts three numbers before them, and would again: the codec would become another number.
+    """
+    filters = [plist.get_filter(number) for number in range(plist.get_nfilters())]
+    if any(code == BITSHUFFLE for code, *_ in filters):
+        plist.remove_filter(h5py.h5z.FILTER_ALL)
+        for code, flags, values, _ in filters:
+            plist.set_filter(code, flags, values[3:] if code == BITSHUFFLE else values)
+    return plist
 
 
 def _set_chunks(plist: Any, chunks: tuple[int, ...], most: tuple[int, ...] | None) -> None:
