@@ -266,12 +266,12 @@ class TestFaults:
         code = f"""
             import threading
             store = CXIStore({name!r}, mode="r+", protocol=PROTOCOL)
-            data = np.random.default_rng(0).integers(0, 9, (60, 900, 1100)).astype("u2")
-            data = np.broadcast_to(data, (50, *data.shape)).reshape(-1, 900, 1100)[:1500]
+            frame = np.random.default_rng(0).integers(0, 9, (900, 1100)).astype("u2")
+            data = np.broadcast_to(frame, (4000, 900, 1100))
             for threads in (1, 2, 4):
                 try:
                     print("saving", flush=True)
-                    store.save_attribute("data", data, compression="zstd:19", num_threads=threads)
+                    store.save_attribute("data", data, compression="deflate:6", num_threads=threads)
                     print("done", flush=True)
                 except KeyboardInterrupt:
                     print("interrupted", time.monotonic(), flush=True)
@@ -288,7 +288,7 @@ class TestFaults:
                 child.send_signal(signal.SIGINT)
                 line = child.stdout.readline()
                 assert line.startswith("interrupted"), line or child.stderr.read()
-                assert float(line.split()[1]) - sent < 5  # a chunk, and the copy's removal
+                assert float(line.split()[1]) - sent < 2  # a chunk, and the copy's removal
             assert child.wait() == 0, child.stderr.read()
         np.testing.assert_array_equal(stored(name, "/frames")[1], frames(2, SHAPE))
 

@@ -18,6 +18,10 @@ cdef extern from "encode/shuffle_bits.h" nogil:
     void cxi_shuffle_block(const cxi_shuffle_bits *table, const char *src, char *dst, size_t n,
                            size_t element) noexcept
 
+cdef extern from "encode/filters.h" nogil:
+    ptrdiff_t cxi_lz4_compress(cxi_encoder *encoder, const char *src, size_t len, char *dst,
+                               size_t dst_len) noexcept
+
 
 cdef enum:
     DEFLATE_LEVEL = 6       # zlib's
@@ -69,6 +73,76 @@ cdef class EncodePipeline:
         self.scratch_bytes = cxi_encode_scratch(&self.c)
 
 
+cdef class Encoder:
+    """Memory and library contexts to encode with, at the SIMD level in use when it is made.
+
+    Parameters
+    ----------
+    pipeline : EncodePipeline
+        What chunks are to go through.
+    """
+
+    cdef readonly EncodePipeline pipeline
+    cdef cxi_encoder _c
+    cdef char *_scratch
+    cdef bint _is_open
+
+    def __cinit__(self, EncodePipeline pipeline not None):
+        self.pipeline = pipeline
+        self._scratch = <char *>malloc(pipeline.scratch_bytes + 1)
+        self._is_open = cxi_encoder_open(&self._c, &pipeline.c, current_rows().name) == 0
+        if self._scratch == NULL or not self._is_open:
+            raise MemoryError(f"{pipeline.scratch_bytes} bytes to encode with")
+
+    def __dealloc__(self):
+        if self._is_open:
+            cxi_encoder_close(&self._c)
+        free(self._scratch)
+
+    def into(self, const unsigned char[::1] chunk, unsigned char[::1] out):
+        """Encode a chunk to the start of ``out``; return its size, or a negative error."""
+        cdef const char *src = <const char *>&chunk[0] if chunk.shape[0] else NULL
+        cdef char *dst = <char *>&out[0] if out.shape[0] else NULL
+        cdef ptrdiff_t size
+        with nogil:
+            size = cxi_encode_chunk(&self._c, &self.pipeline.c, src, chunk.shape[0], dst,
+                                    out.shape[0], self._scratch, self.pipeline.scratch_bytes)
+        return size
+
+    def codec_alone(self, const unsigned char[::1] planes, size_t block,
+                    unsigned char[::1] out):
+        """Let liblz4 compress blocks, one after the other, and no more: for benchmarks.
+
+        Parameters
+        ----------
+        planes : bytes-like
+            What was bit-shuffled already.
+        block : int
+            Bytes in a block.
+        out : bytearray
+            Where each goes in its turn; as large as the pipeline's bound.
+
+        Returns
+        -------
+        int
+            Bytes of all blocks together.
+        """
+        cdef size_t at = 0, total = 0, length = planes.shape[0]
+        if not 0 < block <= length or <size_t>out.shape[0] < self.pipeline.bound:
+            raise ValueError("Blocks are parts of what is compressed")
+        with nogil:
+            while at + block <= length:
+                total += cxi_lz4_compress(&self._c, <const char *>&planes[at], block,
+                                          <char *>&out[0], out.shape[0])
+                at += block
+        return total
+
+
+def explain_error(ptrdiff_t error):
+    """Return what a negative size says of a chunk, as the end of a sentence."""
+    return cxi_encode_explain(error).decode("ascii")
+
+
 def encode(filters, chunk):
     """Encode one chunk.
 
@@ -96,25 +170,12 @@ def encode(filters, chunk):
     b'photons'
     """
     cdef const unsigned char[::1] view = chunk
-    cdef EncodePipeline pipeline = EncodePipeline(filters, view.shape[0])
-    cdef const char *src = <const char *>&view[0] if view.shape[0] else NULL
-    cdef size_t length = view.shape[0]
-    cdef cxi_encoder encoder
-    cdef ptrdiff_t size
-    cdef bytes out = PyBytes_FromStringAndSize(NULL, pipeline.bound)
-    cdef char *scratch = <char *>malloc(pipeline.scratch_bytes + 1)
-    if scratch == NULL or cxi_encoder_open(&encoder, &pipeline.c, current_rows().name):
-        free(scratch)
-        raise MemoryError(f"{pipeline.scratch_bytes} bytes to encode with")
-    cdef char *dst = PyBytes_AS_STRING(out)
-    with nogil:
-        size = cxi_encode_chunk(&encoder, &pipeline.c, src, length, dst, pipeline.bound, scratch,
-                                pipeline.scratch_bytes)
-    cxi_encoder_close(&encoder)
-    free(scratch)
+    pipeline = EncodePipeline(filters, view.shape[0])
+    out = bytearray(pipeline.bound)
+    size = Encoder(pipeline).into(view, out)
     if size < 0:
-        raise ValueError(f"The chunk {cxi_encode_explain(size).decode('ascii')}")
-    return out[:size]
+        raise ValueError(f"The chunk {explain_error(size)}")
+    return bytes(memoryview(out)[:size])
 
 
 def shuffle_bits(const unsigned char[::1] data, size_t element, level):
