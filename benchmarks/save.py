@@ -148,7 +148,13 @@ def _turns(
 
 def _save(path: Path, data: NDArray[Any], codec: Codec, threads: int) -> None:
     with cxi.CXIStore(path, mode="w") as store:
-        store.save_attribute("data", data, compression=codec.ours, num_threads=threads)
+        store.save_attribute(
+            "data",
+            data,
+            compression=codec.ours,
+            chunks=(1, *data.shape[1:]),
+            num_threads=threads,
+        )
 
 
 def _save_by_h5py(path: Path, data: NDArray[Any], codec: Codec) -> None:

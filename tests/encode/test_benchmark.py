@@ -1,4 +1,4 @@
-"""The benchmark of saves runs, checks what it times, and says so; what it finds is not looked at."""
+"""The benchmark of saves runs and checks what it times; what it finds is not looked at."""
 
 import json
 import sys
