@@ -100,6 +100,18 @@ def test_what_cannot_be_compressed_is_hardly_longer(pipeline: str) -> None:
     assert len(_encode.encode(filters, data.tobytes())) < 1.01 * data.nbytes
 
 
+def test_lz4_blocks_that_come_out_as_long_as_they_were() -> None:
+    """Such a length says that the block is stored as it is."""
+    ties = 0
+    for n in range(20, 300):
+        for zeros in range(4, 24):
+            raw = np.random.default_rng(n).bytes(n) + bytes(zeros)
+            chunk = _encode.encode(((32004, (0,)),), raw)
+            assert _decode.decode(((32004, (0,)),), 0, chunk, len(raw)) == raw
+            ties += len(chunk) == 16 + len(raw)
+    assert ties
+
+
 @pytest.mark.parametrize("level", range(10))
 def test_deflate_is_as_small_as_zlibs(level: int) -> None:
     """Within 5% at the levels that are used, 8% at those that are not worth their time."""

@@ -220,6 +220,16 @@ class TestDatasetsThatAreThere:
         with h5py.File(name) as h5:
             assert h5py.h5o.get_info(h5[FIRST].id).addr == before
 
+    @pytest.mark.parametrize("name", ["zstd", "bitshuffle-zstd", "deflate"])
+    def test_get_the_level_that_was_said(self, tmp_path, name):
+        store = CXIStore(tmp_path / "b.cxi", mode="w")
+        for level in (1, 9, 5):
+            store.save_attribute("data", frames(5, SHAPE), compression=f"{name}:{level}")
+            assert filters(tmp_path / "b.cxi") == [
+                (code, (*values[:-1], level)) if code != 2 else (code, values)
+                for code, values in SAID[name]
+            ]
+
     @pytest.mark.parametrize("words", [{"compression": "zstd"}, {"chunks": (1, *SHAPE)}])
     @pytest.mark.parametrize("mode", ["append", "insert"])
     def test_are_not_added_to_in_another_way(self, name, words, mode):
