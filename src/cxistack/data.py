@@ -6,7 +6,7 @@ in ``processing.py``; the container only holds, moves and selects.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from typing import Any, Self
 
@@ -314,6 +314,7 @@ class STData:
         apply_transform: bool = False,
         mode: SaveMode = "append",
         idxs: FrameSelection = None,
+        compression: str | Mapping[str, Any] | None = None,
     ) -> None:
         """Save attributes to the output file, all in one commit: all of them appear, or none.
 
@@ -330,6 +331,8 @@ class STData:
             What becomes of frames that are in the file; see :meth:`CXIStore.save_attribute`.
         idxs : sequence of int, optional
             Where each frame goes, with "insert".
+        compression : str or mapping, optional
+            How arrays are compressed; see :meth:`CXIStore.save_attribute`.
 
         Raises
         ------
@@ -354,7 +357,7 @@ class STData:
                     value = self._to_save(attr, shape)
                     if _is_broadcast(value) and (mode == "overwrite" or not has_data):
                         value = value[0]
-                    output.save_attribute(attr, value, mode, idxs)
+                    output.save_attribute(attr, value, mode, idxs, compression=compression)
 
     def _to_save(self, attr: str, shape: tuple[int, int] | None) -> NDArray[Any]:
         protocol = self.input_file.protocol

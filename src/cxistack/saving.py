@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from .protocol import CXIProtocol
 from .protocol_fields import RANKS
 from .read.frames import FrameSelection
 from .read.recipe import Casting
+from .write.compression import Storage
 from .write.encode import Encoder
 from .write.transaction import Transaction
 from .write.writer import Growth, SaveMode, write
@@ -48,6 +50,8 @@ class Change:
     rows: NDArray[np.int64] | None
     encoder: Encoder
     growth: Growth
+    storage: Storage
+    num_threads: int | None
 
 
 def check_mode(files: Files, mode: str) -> bool:
@@ -91,6 +95,9 @@ def prepare(
     idxs: FrameSelection,
     path: str,
     casting: Casting,
+    compression: str | Mapping[str, Any] | None = None,
+    chunks: Sequence[int] | None = None,
+    num_threads: int | None = None,
 ) -> Change:
     """Check a save and decide how it is done; nothing is touched."""
     if mode == "r":
@@ -132,6 +139,8 @@ def prepare(
             protocol.flags.get(attr),
         ),
         growth=_growth(protocol, attr, by_frame),
+        storage=Storage.of(compression, chunks, array.shape, protocol.get_kind(attr) == "stack"),
+        num_threads=num_threads,
     )
 
 
@@ -146,6 +155,8 @@ def run(h5: Any, change: Change) -> None:
             change.rows,
             change.encoder,
             growth=change.growth,
+            storage=change.storage,
+            num_threads=change.num_threads,
         )
     except CastError as error:
         raise CastError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import ItemsView, Iterator, KeysView, Mapping, ValuesView
+from collections.abc import ItemsView, Iterator, KeysView, Mapping, Sequence, ValuesView
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -411,6 +411,9 @@ class CXIStore(Mapping[str, LazyArray]):
         idxs: FrameSelection = None,
         *,
         casting: Casting = "checked",
+        compression: str | Mapping[str, Any] | None = None,
+        chunks: Sequence[int] | None = None,
+        num_threads: int | None = None,
     ) -> None:
         """Save an attribute to the first file, where it was found or at the protocol's first path.
 
@@ -431,6 +434,17 @@ class CXIStore(Mapping[str, LazyArray]):
             Where each frame of `data` goes, with "insert"; an error with another mode.
         casting : {"checked", "unsafe"}
             Whether a value that does not fit the stored type is refused.
+        compression : str or mapping, optional
+            "bitshuffle" (with LZ4), "bitshuffle-zstd", "zstd", "deflate" (or "gzip"), "lz4" (these
+            three after HDF5's byte shuffle), or "none"; with a level after a colon where there are
+            levels: "deflate:6". Or h5py's keywords, or a filter of hdf5plugin. When None, a dataset
+            that is there keeps its filters, and of new ones stacks are bitshuffled. Scalars and
+            text are never compressed.
+        chunks : sequence of int, optional
+            Shape of a chunk. When None, a dataset that is there keeps its chunks, and a new stack
+            has one a frame; small frames share one.
+        num_threads : int, optional
+            How many threads compress; None is all cores.
 
         Raises
         ------
@@ -441,7 +455,17 @@ class CXIStore(Mapping[str, LazyArray]):
         """
         self._check_open()
         change = saving.prepare(
-            self._catalogue, self.mode, attr, data, mode, idxs, self.find_dataset(attr), casting
+            self._catalogue,
+            self.mode,
+            attr,
+            data,
+            mode,
+            idxs,
+            self.find_dataset(attr),
+            casting,
+            compression,
+            chunks,
+            num_threads,
         )
         with self.transaction() as transaction:
             saving.run(transaction.h5(), change)

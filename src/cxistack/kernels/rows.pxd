@@ -86,3 +86,4 @@ cdef extern from "atomics.h" nogil:
     int64_t cxi_atomic_load(const int64_t *at) noexcept
     void cxi_atomic_store(int64_t *at, int64_t value) noexcept
     void cxi_atomic_min(int64_t *at, int64_t value) noexcept
+    int64_t cxi_atomic_take(int64_t *at, int64_t limit) noexcept

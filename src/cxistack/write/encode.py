@@ -11,9 +11,13 @@ from numpy.typing import NDArray
 
 from .. import kernels
 from ..errors import CastError
+from ..kernels.offence import cast_error
 from ..masks import FLAGS, bad_bits, is_truth
 
-__all__ = ["Encoder"]
+__all__ = ["PIXELS", "Encoder"]
+
+PIXELS = frozenset("?bhilqBHILQfd")  # types that the kernels cast
+_CHECKED = 24 << 20  # bytes of cast values that a check holds at a time
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,35 @@ class Encoder:
     def looks_at_stored(self) -> bool:
         """Whether what is stored now bears on what is written."""
         return self.convention in FLAGS
+
+    def only_casts(self, data: NDArray[Any], dtype: np.dtype[Any]) -> bool:
+        """Whether values become stored ones by a cast that the kernels know, and nothing else."""
+        if data.dtype.kind in "OSU":
+            return False
+        if self.convention is not None and not is_truth(self.convention, dtype):
+            return False
+        return data.dtype == dtype or {data.dtype.char, dtype.char} <= PIXELS
+
+    def check(self, data: NDArray[Any], dtype: np.dtype[Any]) -> None:
+        """Raise as :meth:`over` does, without the result and the memory for it.
+
+        Raises
+        ------
+        CastError
+            A value does not fit `dtype`.
+        """
+        if self.casting == "unsafe" or np.can_cast(data.dtype, dtype) or data.ndim == 0:
+            return
+        target = dtype.newbyteorder("=")
+        step = max(1, _CHECKED // max(1, data[:1].size * dtype.itemsize))
+        scratch = np.empty((min(step, len(data)), *data.shape[1:]), target)
+        for first in range(0, len(data), step):
+            part = data[first : first + step]
+            try:
+                kernels.cast(part, out=scratch[: len(part)], casting=self.casting)
+            except CastError:
+                # Frames are numbered through the whole.
+                raise cast_error(data, None, None, first * data[0].size, target) from None
 
     def new(self, data: NDArray[Any]) -> NDArray[Any]:
         """Return what a new dataset holds."""

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import h5py
@@ -17,6 +18,8 @@ from numpy.typing import NDArray
 
 from ..errors import FrameIndexError, LayoutError
 from ..hdf5.links import Place
+from .chunks import Run, is_encoded_here, write_rows
+from .compression import BITSHUFFLE, Storage, frame_chunks
 from .encode import Encoder
 from .replace import METADATA, reserve
 
@@ -25,7 +28,7 @@ __all__ = ["Growth", "SaveMode", "write"]
 SaveMode = Literal["overwrite", "append", "insert"]
 Growth = Literal["rows", "frames", "static", "none"]
 _REFERRED = frozenset(("REFERENCE_LIST", "DIMENSION_LIST", "CLASS"))
-_SMALL_CHUNK = 1 << 16  # bytes: short rows share a chunk up to this size
+_AS_IT_IS = Storage()
 
 
 def write(
@@ -37,6 +40,8 @@ def write(
     encoder: Encoder,
     *,
     growth: Growth,
+    storage: Storage = _AS_IT_IS,
+    num_threads: int | None = None,
 ) -> None:
     """Write `data` to the dataset at `path`, which lies in `h5` itself.
 
@@ -57,11 +62,16 @@ def write(
     growth : {"rows", "frames", "static", "none"}
         Whether the first axis counts frames. A dataset of one axis less is one of "rows", but of
         "frames" it stands for all, as a new one does that is "static".
+    storage : Storage
+        How a dataset is stored that is new or overwritten.
+    num_threads : int, optional
+        How many threads encode chunks; None is all cores.
 
     Raises
     ------
     LayoutError
-        The dataset is one that cannot be changed, or its frames are of another shape.
+        The dataset is one that cannot be changed, or its frames are of another shape, or frames
+        would be added to one that is stored otherwise than `storage` says.
     FrameIndexError
         An insertion would leave frames between that nobody wrote.
     CastError
@@ -71,13 +81,16 @@ def write(
     old = h5.get(path)
     if old is not None:
         _refuse_strange(old, place)
-    reserve(h5.id.get_vfd_handle(), _bytes_to_write(old, data, mode, encoder))
     by_frame = growth in ("rows", "frames")
+    how = _How(encoder, by_frame, storage, num_threads)
+    reserve(h5.id.get_vfd_handle(), _bytes_to_write(old, data, mode, how))
     if old is None and not by_frame:
         mode = "overwrite"
     if mode == "overwrite" or growth == "none":
-        _overwrite(h5, path, old, data, encoder, by_frame)
+        _overwrite(h5, path, old, data, how)
         return
+    if old is not None:
+        storage.check_kept(old, place)
     if old is not None and (growth == "static" or (growth == "frames" and old.ndim < data.ndim)):
         _keep_static(place, old, data, encoder)
         return
@@ -91,23 +104,66 @@ def write(
     if mode == "append":
         rows = np.arange(there, there + len(data))
     assert rows is not None
-    _insert(h5, place, old, data, rows, there, encoder)
+    _insert(h5, place, old, data, rows, there, how)
 
 
-def _overwrite(
-    h5: h5py.File, path: str, old: Any, data: NDArray[Any], encoder: Encoder, by_frame: bool
-) -> None:
+@dataclass(frozen=True)
+class _How:
+    """What the parts of a save share."""
+
+    encoder: Encoder
+    by_frame: bool
+    storage: Storage
+    num_threads: int | None
+
+    def values(
+        self, data: NDArray[Any], dtype: np.dtype[Any], stored: NDArray[Any] | None = None
+    ) -> NDArray[Any]:
+        """Return what `put` takes: stored values, or `data` when it only has to be cast.
+
+        Raises
+        ------
+        CastError
+            A value does not fit `dtype`; nothing is written yet.
+        """
+        if self.encoder.only_casts(data, dtype):
+            self.encoder.check(data, dtype)
+            return data
+        return self.encoder.over(data, dtype, stored)
+
+    def put(
+        self, dataset: Any, values: NDArray[Any], runs: Iterable[Run], is_new: bool = False
+    ) -> None:
+        """Write what `values` returned."""
+        if values.size == 0:
+            return
+        if values.ndim == 0:
+            dataset[...] = self.encoder.over(values, dataset.dtype, None)
+            return
+        is_cast = self.encoder.only_casts(values, dataset.dtype)
+        write_rows(
+            dataset,
+            values,
+            runs,
+            self.encoder if is_cast and values.dtype != dataset.dtype else None,
+            num_threads=self.num_threads,
+            is_new=is_new,
+        )
+
+
+def _overwrite(h5: h5py.File, path: str, old: Any, data: NDArray[Any], how: _How) -> None:
     if old is None:
-        _create(h5, path, encoder.new(data), by_frame)
+        _create(h5, path, data, how)
         return
     stored = None
-    if encoder.looks_at_stored and old.shape in (data.shape, data.shape[1:]):
+    if how.encoder.looks_at_stored and old.shape in (data.shape, data.shape[1:]):
         stored = np.broadcast_to(old[()], data.shape)  # one frame stood for all
-    values = encoder.over(data, old.dtype, stored)
-    if old.shape == values.shape or _resize(old, values.shape):
-        old[...] = values
+    values = how.values(data, old.dtype, stored)
+    is_kept = not how.storage.is_given or how.storage.is_that_of(old)
+    if is_kept and (old.shape == values.shape or _resize(old, values.shape)):
+        how.put(old, values, _all(values))
     else:
-        _replace(h5, path, old, values, by_frame)
+        _replace(h5, path, old, values, how)
 
 
 def _keep_static(place: Place, old: Any, data: NDArray[Any], encoder: Encoder) -> None:
@@ -131,7 +187,7 @@ def _insert(
     data: NDArray[Any],
     rows: NDArray[np.int64],
     there: int,
-    encoder: Encoder,
+    how: _How,
 ) -> None:
     length = max(there, int(rows.max(initial=-1)) + 1)
     gaps = np.setdiff1d(np.arange(there, length), rows)
@@ -141,31 +197,39 @@ def _insert(
             f"would leave frame {gaps[0]} without values; write it first or in the same call"
         )
     if old is None:
-        values = encoder.new(data)
-        _create(h5, place.path, values[np.argsort(rows)], by_frame=True)
+        _create(h5, place.path, data if _is_ascending(rows) else data[np.argsort(rows)], how)
         return
     stored = None
-    if encoder.looks_at_stored:
+    if how.encoder.looks_at_stored:
         stored = np.zeros(data.shape, old.dtype)
         for k in np.flatnonzero(rows < there):
             stored[k] = old[rows[k]] if old.ndim == data.ndim else old[()]
-    values = encoder.over(data, old.dtype, stored)
+    values = how.values(data, old.dtype, stored)
     if old.ndim == data.ndim and (length == there or _resize(old, (length, *old.shape[1:]))):
-        for first, last in _runs(rows):
-            old[rows[first] : rows[first] + last - first] = values[first:last]
+        how.put(old, values, _runs(rows))
         return
+    if how.encoder.only_casts(data, old.dtype):
+        values = how.encoder.over(data, old.dtype, None)
     whole = np.empty((length, *data.shape[1:]), values.dtype)
     whole[:there] = old[()]
     whole[rows] = values
-    _replace(h5, place.path, old, whole, by_frame=True)
+    _replace(h5, place.path, old, whole, how)
 
 
-def _runs(rows: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
+def _all(values: NDArray[Any]) -> list[Run]:
+    return [Run(0, 0, len(values))] if values.ndim else []
+
+
+def _is_ascending(rows: NDArray[np.int64]) -> bool:
+    return bool((np.diff(rows) > 0).all())
+
+
+def _runs(rows: NDArray[np.int64]) -> Iterator[Run]:
     """Cut into pieces in which each row follows the one before."""
     edges = [0, *(np.flatnonzero(np.diff(rows) != 1) + 1).tolist(), len(rows)]
     for first, last in itertools.pairwise(edges):
         if last > first:
-            yield first, last
+            yield Run(int(rows[first]), first, last - first)
 
 
 def _refuse_strange(old: Any, place: Place) -> None:
@@ -182,9 +246,16 @@ def _refuse_strange(old: Any, place: Place) -> None:
         raise LayoutError(f"{place} is of a type of reduced precision, to which HDF5 would clip")
 
 
-def _bytes_to_write(old: Any, data: NDArray[Any], mode: SaveMode, encoder: Encoder) -> int:
-    """Return what a save may write at most: the values as they are stored, and all about them."""
-    dtype = encoder.new_dtype if old is None else old.dtype
+def _bytes_to_write(old: Any, data: NDArray[Any], mode: SaveMode, how: _How) -> int:
+    """Return what a save may write at most: the values as they are stored, and all about them.
+
+    Encoded chunks are mostly much smaller: room for those is made sure of as they come.
+    """
+    dtype = how.encoder.new_dtype if old is None else old.dtype
+    if old is None and how.storage.keywords(data.shape, dtype, how.by_frame).get("compression"):
+        return METADATA
+    if old is not None and is_encoded_here(old) and (mode == "overwrite" or not _is_fixed(old)):
+        return METADATA
     size = data.size * max(data.dtype.itemsize, dtype.itemsize)
     if old is not None and old.chunks:
         size += math.prod(old.chunks) * dtype.itemsize
@@ -208,48 +279,32 @@ def _resize(old: Any, shape: tuple[int, ...]) -> bool:
     return True
 
 
-def _create(h5: h5py.File, path: str, values: NDArray[Any], by_frame: bool) -> Any:
-    text = values.dtype.kind in "OSU"
-    layout: dict[str, Any] = {}
-    if by_frame:
-        layout = {"chunks": _chunks(values), "maxshape": (None, *values.shape[1:])}
-    return h5.create_dataset(
-        path, data=values, dtype=h5py.string_dtype() if text else values.dtype, **layout
-    )
+def _create(h5: h5py.File, path: str, data: NDArray[Any], how: _How) -> None:
+    dtype = how.encoder.new_dtype
+    words = how.storage.keywords(data.shape, dtype, how.by_frame)
+    if dtype.kind in "OSU":
+        values = how.encoder.new(data)
+        h5.create_dataset(path, data=values, dtype=h5py.string_dtype(), **words)
+        return
+    values = how.values(data, dtype)
+    dataset = h5.create_dataset(path, data.shape, dtype, **words)
+    how.put(dataset, values, _all(values), is_new=True)
 
 
-def _chunks(values: NDArray[Any]) -> tuple[int, ...]:
-    """One frame a chunk; short rows share one."""
-    row = [max(1, length) for length in values.shape[1:]]
-    size = int(np.prod(row, dtype=np.int64)) * values.dtype.itemsize
-    return (max(1, min(_SMALL_CHUNK // size, max(1, len(values)))), *row)
-
-
-def _replace(h5: h5py.File, path: str, old: Any, values: NDArray[Any], by_frame: bool) -> None:
-    """Put an object of another shape in the place of `old`, under all of its names."""
+def _replace(h5: h5py.File, path: str, old: Any, values: NDArray[Any], how: _How) -> None:
+    """Put an object of another shape or storage in the place of `old`, under all of its names."""
     if _REFERRED.intersection(old.attrs):
         raise LayoutError(
             f"{old.file.filename}:{path} must be made anew to change its shape, and other objects "
             "refer to it (it has or is a dimension scale): delete it first"
         )
-    plist = old.id.get_create_plist().copy()
-    by_frame = by_frame and values.ndim > 0
-    maxshape = (h5py.h5s.UNLIMITED, *values.shape[1:]) if by_frame else values.shape
-    if values.ndim == 0 or not (by_frame or old.chunks):
-        plist = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
-    elif old.chunks and len(old.chunks) == values.ndim and not by_frame:
-        plist.set_chunk(
-            tuple(max(1, min(c, n)) for c, n in zip(old.chunks, values.shape, strict=True))
-        )
-    elif old.chunks and old.chunks[1:] == values.shape[1:]:
-        plist.set_chunk(old.chunks)
+    if how.storage.filters is None or values.ndim == 0:
+        new = _like(h5, old, values, how)
     else:
-        plist.set_layout(h5py.h5d.CHUNKED)
-        plist.set_chunk(_chunks(values))
-    space = h5py.h5s.create_simple(values.shape, maxshape) if values.ndim else h5py.h5s.create(0)
-    new = h5py.Dataset(h5py.h5d.create(h5.id, None, old.id.get_type(), space, plist))
-    if values.size:
-        new[...] = values
+        new = _stored_anew(h5, old, values, how)
+    if not is_encoded_here(new):
+        reserve(h5.id.get_vfd_handle(), values.nbytes + values.nbytes // 16 + METADATA)
+    how.put(new, values, _all(values), is_new=how.storage.filters is not None)
     for name in old.attrs:
         value = old.attrs[name]
         typed = {} if isinstance(value, h5py.Empty) else {"dtype": old.attrs.get_id(name).dtype}
@@ -257,6 +312,59 @@ def _replace(h5: h5py.File, path: str, old: Any, values: NDArray[Any], by_frame:
     for group, name in _names_of(h5, h5py.h5o.get_info(old.id).addr):
         del group[name]
         group[name] = new
+
+
+def _like(h5: h5py.File, old: Any, values: NDArray[Any], how: _How) -> Any:
+    """Return a dataset without a name, of another shape, that is stored as `old` is."""
+    plist = _as_it_was_asked_for(old.id.get_create_plist().copy())
+    by_frame = how.by_frame and values.ndim > 0
+    maxshape = (h5py.h5s.UNLIMITED, *values.shape[1:]) if by_frame else values.shape
+    chunks = old.chunks if how.storage.chunks is None else how.storage.chunks
+    if values.ndim == 0 or not (by_frame or chunks):
+        plist = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    elif chunks and len(chunks) == values.ndim and not by_frame:
+        _set_chunks(plist, chunks, values.shape)
+    elif chunks and (how.storage.chunks or chunks[1:] == values.shape[1:]):
+        _set_chunks(plist, chunks, (chunks[0], *values.shape[1:]))
+    else:
+        _set_chunks(plist, frame_chunks(values.shape, old.dtype), None)
+    space = h5py.h5s.create_simple(values.shape, maxshape) if values.ndim else h5py.h5s.create(0)
+    return h5py.Dataset(h5py.h5d.create(h5.id, None, old.id.get_type(), space, plist))
+
+
+def _as_it_was_asked_for(plist: Any) -> Any:
+    """Undo what bitshuffle does to its own parameters when a dataset is made.
+
+    It puts three numbers before them, and would again: the codec would become another number.
+    """
+    filters = [plist.get_filter(number) for number in range(plist.get_nfilters())]
+    if any(code == BITSHUFFLE for code, *_ in filters):
+        plist.remove_filter(h5py.h5z.FILTER_ALL)
+        for code, flags, values, _ in filters:
+            plist.set_filter(code, flags, values[3:] if code == BITSHUFFLE else values)
+    return plist
+
+
+def _set_chunks(plist: Any, chunks: tuple[int, ...], most: tuple[int, ...] | None) -> None:
+    if most is not None:
+        chunks = tuple(max(1, min(c, n)) for c, n in zip(chunks, most, strict=True))
+    plist.set_layout(h5py.h5d.CHUNKED)
+    plist.set_chunk(chunks)
+
+
+def _stored_anew(h5: h5py.File, old: Any, values: NDArray[Any], how: _How) -> Any:
+    """Return a dataset without a name, of the type of `old`, stored as the user says."""
+    words = dict(how.storage.keywords(values.shape, old.dtype, how.by_frame))
+    if how.storage.chunks is None and old.chunks and old.chunks[1:] == values.shape[1:]:
+        words["chunks"] = (
+            old.chunks
+            if how.by_frame
+            else (min(old.chunks[0], max(1, len(values))), *old.chunks[1:])
+        )
+    plist = old.id.get_create_plist()
+    if plist.fill_value_defined() == h5py.h5d.FILL_VALUE_USER_DEFINED:
+        words["fillvalue"] = old.fillvalue
+    return h5.create_dataset(None, values.shape, h5py.Datatype(old.id.get_type()), **words)
 
 
 def _names_of(h5: h5py.File, address: int) -> list[tuple[Any, str]]:

@@ -1,4 +1,4 @@
-/* The four atomic operations that jobs share between threads. */
+/* The atomic operations that jobs share between threads. */
 #ifndef CXISTACK_ATOMICS_H
 #define CXISTACK_ATOMICS_H
 
@@ -26,6 +26,17 @@ static inline void cxi_atomic_min(int64_t *at, int64_t value)
            && !__atomic_compare_exchange_n(at, &seen, value, 0, __ATOMIC_ACQ_REL,
                                            __ATOMIC_ACQUIRE)) {
     }
+}
+
+/* The next number, unless that is `limit` already: then -1. */
+static inline int64_t cxi_atomic_take(int64_t *at, int64_t limit)
+{
+    int64_t seen = __atomic_load_n(at, __ATOMIC_ACQUIRE);
+    while (seen < limit)
+        if (__atomic_compare_exchange_n(at, &seen, seen + 1, 0, __ATOMIC_ACQ_REL,
+                                        __ATOMIC_ACQUIRE))
+            return seen;
+    return -1;
 }
 
 #endif

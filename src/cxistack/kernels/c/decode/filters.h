@@ -24,6 +24,7 @@ int cxi_undo_bitshuffle(struct cxi_decoder *decoder, const struct cxi_filter *fi
 
 /* Checks, and takes the checksum off: there is nothing to write. */
 int cxi_check_fletcher32(const char *src, size_t *len);
+uint32_t cxi_fletcher32(const unsigned char *data, size_t len);
 
 /* Blocks of the two codecs, to exactly size bytes. */
 int cxi_lz4_block(const char *src, size_t len, char *dst, size_t size);

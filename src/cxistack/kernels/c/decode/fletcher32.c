@@ -12,7 +12,7 @@ static uint64_t fold(uint64_t sum)
     return sum;
 }
 
-static uint32_t fletcher32(const unsigned char *data, size_t len)
+uint32_t cxi_fletcher32(const unsigned char *data, size_t len)
 {
     uint64_t first = 0, second = 0;
     size_t words = len / 2;
@@ -43,7 +43,7 @@ int cxi_check_fletcher32(const char *src, size_t *len)
     const unsigned char *at = (const unsigned char *)src + *len - 4;
     const uint32_t stored =
         (uint32_t)at[3] << 24 | (uint32_t)at[2] << 16 | (uint32_t)at[1] << 8 | at[0];
-    const uint32_t sum = fletcher32((const unsigned char *)src, *len - 4);
+    const uint32_t sum = cxi_fletcher32((const unsigned char *)src, *len - 4);
     /* Old writers had the bytes of each half swapped; HDF5 accepts that, too. */
     const uint32_t swapped = (sum & 0x00ff00ff) << 8 | (sum >> 8 & 0x00ff00ff);
     if (stored != sum && stored != swapped)

@@ -1,0 +1,205 @@
+"""Bytes to stored HDF5 chunks: the C encoders, one chunk at a time."""
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from libc.stddef cimport ptrdiff_t
+from libc.stdint cimport int32_t, uint32_t
+from libc.stdlib cimport free, malloc
+
+from cxistack.kernels._decode cimport (
+    CXI_BITSHUFFLE, CXI_DEFLATE, CXI_LZ4, CXI_ZSTD, Pipeline
+)
+from cxistack.kernels.levels cimport current_rows
+
+
+cdef extern from "encode/shuffle_bits.h" nogil:
+    cdef struct cxi_shuffle_bits:
+        pass
+    const cxi_shuffle_bits *cxi_shuffle_bits_for(const char *level) noexcept
+    void cxi_shuffle_block(const cxi_shuffle_bits *table, const char *src, char *dst, size_t n,
+                           size_t element) noexcept
+
+cdef extern from "encode/filters.h" nogil:
+    ptrdiff_t cxi_lz4_compress(cxi_encoder *encoder, const char *src, size_t len, char *dst,
+                               size_t dst_len) noexcept
+
+
+cdef enum:
+    DEFLATE_LEVEL = 6       # zlib's
+    ZSTD_LEVEL = 3          # libzstd's, and that of the published filters
+
+
+cdef int _level(int kind, tuple values) except? -1:
+    # Levels below zero are stored as the unsigned numbers of the same bits.
+    if kind == CXI_DEFLATE:
+        return values[0] if values else DEFLATE_LEVEL
+    if kind == CXI_ZSTD:
+        return <int32_t><uint32_t>values[0] if values else ZSTD_LEVEL
+    if kind == CXI_BITSHUFFLE:
+        return <int32_t><uint32_t>values[5] if len(values) > 5 else ZSTD_LEVEL
+    return 0
+
+
+cdef class EncodePipeline:
+    """The filters that chunks are to go through, and the size of a chunk.
+
+    Parameters
+    ----------
+    filters : sequence of (int, sequence of int)
+        Each filter's HDF5 number and parameters, in the order of writing, as the creation
+        property list's ``get_filter`` tells them.
+    nbytes : int
+        Bytes of a chunk before the first filter.
+
+    Raises
+    ------
+    ValueError
+        When a filter cannot be applied here, or its parameters make no sense.
+    """
+
+    def __init__(self, filters, nbytes):
+        cdef Pipeline decoded = Pipeline(filters, nbytes)
+        cdef int i
+        self.filters = decoded.filters
+        self.nbytes = decoded.nbytes
+        self.c.pipeline = decoded.c
+        for i, (kind, values) in enumerate(self.filters):
+            self.c.level[i] = _level(kind, values)
+            if kind == CXI_LZ4 and values:
+                self.c.pipeline.filter[i].block = values[0]
+        if cxi_encode_check(&self.c):
+            raise ValueError(f"The filters {self.filters} cannot be applied here to chunks of "
+                             f"{self.nbytes} bytes")
+        self.bound = cxi_encode_bound(&self.c)
+        self.scratch_bytes = cxi_encode_scratch(&self.c)
+
+
+cdef class Encoder:
+    """Memory and library contexts to encode with, at the SIMD level in use when it is made.
+
+    Parameters
+    ----------
+    pipeline : EncodePipeline
+        What chunks are to go through.
+    """
+
+    cdef readonly EncodePipeline pipeline
+    cdef cxi_encoder _c
+    cdef char *_scratch
+    cdef bint _is_open
+
+    def __cinit__(self, EncodePipeline pipeline not None):
+        self.pipeline = pipeline
+        self._scratch = <char *>malloc(pipeline.scratch_bytes + 1)
+        self._is_open = cxi_encoder_open(&self._c, &pipeline.c, current_rows().name) == 0
+        if self._scratch == NULL or not self._is_open:
+            raise MemoryError(f"{pipeline.scratch_bytes} bytes to encode with")
+
+    def __dealloc__(self):
+        if self._is_open:
+            cxi_encoder_close(&self._c)
+        free(self._scratch)
+
+    def into(self, const unsigned char[::1] chunk, unsigned char[::1] out):
+        """Encode a chunk to the start of ``out``; return its size, or a negative error."""
+        cdef const char *src = <const char *>&chunk[0] if chunk.shape[0] else NULL
+        cdef char *dst = <char *>&out[0] if out.shape[0] else NULL
+        cdef ptrdiff_t size
+        with nogil:
+            size = cxi_encode_chunk(&self._c, &self.pipeline.c, src, chunk.shape[0], dst,
+                                    out.shape[0], self._scratch, self.pipeline.scratch_bytes)
+        return size
+
+    def codec_alone(self, const unsigned char[::1] planes, size_t block,
+                    unsigned char[::1] out):
+        """Let liblz4 compress blocks, one after the other, and no more: for benchmarks.
+
+        Parameters
+        ----------
+        planes : bytes-like
+            What was bit-shuffled already.
+        block : int
+            Bytes in a block.
+        out : bytearray
+            Where each goes in its turn; as large as the pipeline's bound.
+
+        Returns
+        -------
+        int
+            Bytes of all blocks together.
+        """
+        cdef size_t at = 0, total = 0, length = planes.shape[0]
+        if not 0 < block <= length or <size_t>out.shape[0] < self.pipeline.bound:
+            raise ValueError("Blocks are parts of what is compressed")
+        with nogil:
+            while at + block <= length:
+                total += cxi_lz4_compress(&self._c, <const char *>&planes[at], block,
+                                          <char *>&out[0], out.shape[0])
+                at += block
+        return total
+
+
+def explain_error(ptrdiff_t error):
+    """Return what a negative size says of a chunk, as the end of a sentence."""
+    return cxi_encode_explain(error).decode("ascii")
+
+
+def encode(filters, chunk):
+    """Encode one chunk.
+
+    Parameters
+    ----------
+    filters : sequence of (int, sequence of int)
+        As for `EncodePipeline`.
+    chunk : bytes-like
+        The pixels.
+
+    Returns
+    -------
+    bytes
+        What HDF5 would store.
+
+    Raises
+    ------
+    ValueError
+        When it cannot be encoded so.
+
+    Examples
+    --------
+    >>> import zlib
+    >>> zlib.decompress(encode([(1, (6,))], b"photons"))
+    b'photons'
+    """
+    cdef const unsigned char[::1] view = chunk
+    pipeline = EncodePipeline(filters, view.shape[0])
+    out = bytearray(pipeline.bound)
+    size = Encoder(pipeline).into(view, out)
+    if size < 0:
+        raise ValueError(f"The chunk {explain_error(size)}")
+    return bytes(memoryview(out)[:size])
+
+
+def shuffle_bits(const unsigned char[::1] data, size_t element, level):
+    """Turn elements into bit planes.
+
+    Parameters
+    ----------
+    data : bytes-like
+        Whole groups of 8 elements.
+    element : int
+        Bytes in an element.
+    level : str
+        A level of the row kernels: ``"portable"``, ``"avx2"`` or ``"avx512"``.
+
+    Returns
+    -------
+    bytes
+    """
+    cdef bytes name = level.encode("ascii")
+    cdef bytes out
+    if element == 0 or data.shape[0] % (8 * element):
+        raise ValueError("Bit planes are made of whole groups of 8 elements")
+    out = PyBytes_FromStringAndSize(NULL, data.shape[0])
+    if data.shape[0]:
+        cxi_shuffle_block(cxi_shuffle_bits_for(name), <const char *>&data[0],
+                          PyBytes_AS_STRING(out), data.shape[0] // element, element)
+    return out
