@@ -98,7 +98,7 @@ def _overwrite(
     h5: h5py.File, path: str, old: Any, data: NDArray[Any], encoder: Encoder, by_frame: bool
 ) -> None:
     if old is None:
-        _create(h5, path, encoder.new(data), by_frame)
+        _create(h5, path, encoder.new(data), by_frame, encoder.new_unit)
         return
     stored = None
     if encoder.looks_at_stored and old.shape in (data.shape, data.shape[1:]):
@@ -142,7 +142,7 @@ def _insert(
         )
     if old is None:
         values = encoder.new(data)
-        _create(h5, place.path, values[np.argsort(rows)], by_frame=True)
+        _create(h5, place.path, values[np.argsort(rows)], True, encoder.new_unit)
         return
     stored = None
     if encoder.looks_at_stored:
@@ -208,14 +208,18 @@ def _resize(old: Any, shape: tuple[int, ...]) -> bool:
     return True
 
 
-def _create(h5: h5py.File, path: str, values: NDArray[Any], by_frame: bool) -> Any:
+def _create(
+    h5: h5py.File, path: str, values: NDArray[Any], by_frame: bool, unit: str | None
+) -> None:
     text = values.dtype.kind in "OSU"
     layout: dict[str, Any] = {}
     if by_frame:
         layout = {"chunks": _chunks(values), "maxshape": (None, *values.shape[1:])}
-    return h5.create_dataset(
+    dataset = h5.create_dataset(
         path, data=values, dtype=h5py.string_dtype() if text else values.dtype, **layout
     )
+    if unit:
+        dataset.attrs["units"] = unit
 
 
 def _chunks(values: NDArray[Any]) -> tuple[int, ...]:
