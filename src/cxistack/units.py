@@ -74,8 +74,15 @@ class Conversion:
         return self._scaled(values, self.scale, checked)
 
     def undo(self, values: ArrayLike, *, checked: bool = True) -> NDArray[np.float64]:
-        """Return values that are in the wanted unit in the stated one, as float64."""
-        return self._scaled(values, self.scale if self.photon else 1 / self.scale, checked)
+        """Return values that are in the wanted unit in the stated one, as float64.
+
+        Of the numbers that :meth:`apply` makes the same of, one of few digits is taken where there
+        is one: 7 cm are 0.07 m, and 0.07 m are 7 cm.
+        """
+        result = self._scaled(values, self.scale if self.photon else 1 / self.scale, checked)
+        short = _of_15_digits(result)
+        is_as_good = self._scaled(short, self.scale, checked=False) == np.asarray(values)
+        return np.where(is_as_good, short, result)
 
     def _scaled(self, values: ArrayLike, scale: Fraction, checked: bool) -> NDArray[np.float64]:
         given = np.asarray(values, np.float64)
@@ -94,6 +101,13 @@ class Conversion:
                 f" ({np.count_nonzero(lost)} such values)"
             )
         return result
+
+
+def _of_15_digits(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    with np.errstate(all="ignore"):
+        power = 14 - np.floor(np.log10(np.abs(values)))
+        digits = np.rint(values * 10.0**power)
+        return np.where(power < 0, digits * 10.0**-power, digits / 10.0**power)
 
 
 @functools.lru_cache(maxsize=256)
