@@ -63,7 +63,9 @@ class CXIProtocol:
         which bits are bad is said in :func:`~cxistack.masks.bad_bits`.
     units : mapping of str to sequence of str, optional
         For numbers, one for each load path: the unit of a dataset there that states none itself
-        (by its HDF5 attribute ``units``). Values come in the unit of the first path.
+        (by its HDF5 attribute ``units``). Values come in the unit of the first path. Where paths
+        have units of length and of energy, an energy becomes the photon's wavelength, and the other
+        way round.
     flags : mapping of str to sequence of str, optional
         For masks that are bit fields: names of the flags that make a pixel bad, instead of those
         that its convention counts as bad. Each is known to a convention of the mask.
@@ -154,7 +156,8 @@ class CXIProtocol:
         """
         if name not in builtin_names():
             raise ProtocolError(
-                f"{name!r} is no built-in protocol; they are {', '.join(builtin_names())}"
+                f"{name!r} is no built-in protocol; they are {', '.join(builtin_names())} (of an "
+                "INI file of yours: CXIProtocol.import_ini)"
             )
         known = _builtin(name)
         if cls is CXIProtocol:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -31,6 +31,15 @@ _SPELLINGS = {
     **dict.fromkeys(("microns", "micron", "micrometer", "micrometre"), "um"),
     "ev": "eV",
     "kev": "keV",
+}
+_DIMENSIONS = {
+    "length": {"[length]": 1},
+    "energy": {"[mass]": 1, "[length]": 2, "[time]": -2},
+}
+_Photon: TypeAlias = Literal["wavelength", "energy"]
+_PHOTONS: dict[tuple[str, str], _Photon] = {
+    ("energy", "length"): "wavelength",
+    ("length", "energy"): "energy",
 }
 # One unit or a product of few: what files state is not ours, and is not worked out as a formula.
 _TERM = re.compile(r"\s*(1\s*/|[*/·.]|\bper\b|)\s*([^\W\d]+|°)\s*(?:(?:\^|\*\*)?([+-]?[1-9]))?\s*")
@@ -55,7 +64,7 @@ class Conversion:
     stated: str
     wanted: str
     scale: Fraction
-    photon: Literal["wavelength", "energy"] | None = None
+    photon: _Photon | None = None
 
     def __str__(self) -> str:
         if not self.photon:
@@ -139,16 +148,18 @@ def conversion(stated: str, wanted: str) -> Conversion | None:
     from_terms, to_terms = _terms(stated), _terms(wanted)
     if from_terms == to_terms:
         return None
-    target = _unit(wanted, to_terms)
+    # One registry throughout: another thread may make a second, and their units do not mix.
+    registry = _registry()
+    target = _unit(registry, wanted, to_terms)
     if "[current]" not in target.dimensionality:
         from_terms = tuple(("angstrom" if name == "A" else name, n) for name, n in from_terms)
-    source = _unit(stated, from_terms)
-    scale = _scale(source, target, stated, wanted)
-    if _measures(source) == _measures(target):
-        return None if scale == 1 else Conversion(stated, wanted, scale)
-    return Conversion(
-        stated, wanted, scale, "energy" if _measures(target) == "energy" else "wavelength"
-    )
+    source = _unit(registry, stated, from_terms)
+    photon = _PHOTONS.get((_measures(source), _measures(target)))
+    try:
+        scale = _scale(registry, source, target, photon is not None)
+    except ValueError:
+        raise ValueError(f"{stated!r} cannot become {wanted!r}") from None
+    return None if scale == 1 and not photon else Conversion(stated, wanted, scale, photon)
 
 
 def conversion_to_first(stated: str, units: Sequence[str]) -> Conversion | None:
@@ -187,27 +198,25 @@ def apply_by_row(
             values[rows] = one.apply(values[rows], checked=checked)
 
 
-def _scale(source: Any, target: Any, stated: str, wanted: str) -> Fraction:
+def _scale(registry: Any, source: Any, target: Any, is_photon: bool) -> Fraction:
     import pint
 
-    one = _registry().Quantity(Fraction(1), source)
+    one = registry.Quantity(Fraction(1), source)
     try:
-        if (_measures(source), _measures(target)) in (("energy", "length"), ("length", "energy")):
-            photon = _registry().Quantity(Fraction(1), "planck_constant * speed_of_light")
-            return Fraction((photon / one).to(target).magnitude)
-        if (one * 0).to(target).magnitude == 0:
+        if is_photon:
+            product = registry.Quantity(Fraction(1), "planck_constant * speed_of_light")
+            return Fraction((product / one).to(target).magnitude)
+        if (one * 0).to(target).magnitude == 0:  # else they count from different zeros
             return Fraction(one.to(target).magnitude)
     except (pint.PintError, TypeError):  # other dimensions, or logarithms, which have no fractions
         pass
-    raise ValueError(f"{stated!r} cannot become {wanted!r}")
+    raise ValueError
 
 
 def _measures(unit: Any) -> str:
     """Return "length" or "energy", or nothing of a unit of something else."""
-    for name, of in (("length", "m"), ("energy", "J")):
-        if unit.dimensionality == _registry().Unit(of).dimensionality:
-            return name
-    return ""
+    powers = {str(name): int(power) for name, power in unit.dimensionality.items()}
+    return next((name for name, of in _DIMENSIONS.items() if powers == of), "")
 
 
 @functools.cache
@@ -232,14 +241,14 @@ def _terms(text: str) -> tuple[tuple[str, int], ...]:
     return tuple(terms)
 
 
-def _unit(text: str, terms: tuple[tuple[str, int], ...]) -> Any:
+def _unit(registry: Any, text: str, terms: tuple[tuple[str, int], ...]) -> Any:
     """Return pint's unit of a product."""
     import pint
 
-    unit = _registry().Unit("")
+    unit = registry.Unit("")
     for name, power in terms:
         try:
-            unit *= _registry().Unit(name) ** power
+            unit *= registry.Unit(name) ** power
         except (pint.PintError, ValueError, TypeError, AttributeError, AssertionError):
             raise ValueError(f"{text!r} is no unit that is known") from None
     return unit
