@@ -153,6 +153,47 @@ class TestProtocols:
                 loaded = CXIStore(str(file), protocol=name).load_attribute(attr)
                 assert np.isfinite(loaded).all()
 
+    def test_nxmx_takes_what_states_no_unit_in_the_one_that_is_written_there(self, tmp_path):
+        beam, detector = "/entry/instrument/beam", "/entry/instrument/detector"
+        specific = f"{detector}/detectorSpecific"
+        cases = {
+            f"{beam}/incident_wavelength": (0.976223, 0.976223e-10),
+            f"{beam}/incident_energy": (12000.0, constants.h * constants.c / constants.e / 12000),
+            f"{specific}/photon_energy": (9000.0, constants.h * constants.c / constants.e / 9000),
+        }
+        for number, (path, (value, wavelength)) in enumerate(cases.items()):
+            file = str(tmp_path / f"{number}.nxs")
+            with h5py.File(file, "w") as h5:
+                h5[path] = value
+            store = CXIStore(file, protocol="nxmx")
+            assert store.load_attribute("wavelength") == pytest.approx(wavelength, rel=1e-14)
+            energy = constants.h * constants.c / wavelength
+            assert store.load_attribute("energy") == pytest.approx(energy, rel=1e-14)
+
+    def test_nxmx_reads_what_a_master_says_of_its_detector(self, tmp_path):
+        detector = "/entry/instrument/detector"
+        values = {
+            **{"beam_center_x": (1033.5, "pixel"), "beam_center_y": (1080.0, "px")},
+            **{"count_time": (9.9, "ms"), "frame_time": (0.01, "s")},
+            "detectorSpecific/saturation_value": (30000, None),
+            "detectorSpecific/countrate_correction_count_cutoff": (46051, None),
+            **{"description": ("Dectris EIGER2", None), "sensor_material": ("Si", None)},
+        }
+        file = str(tmp_path / "master.h5")
+        with h5py.File(file, "w") as h5:
+            for name, (value, unit) in values.items():
+                h5[f"{detector}/{name}"] = value
+                if unit:
+                    h5[f"{detector}/{name}"].attrs["units"] = unit
+            h5["/entry/instrument/source/energy"] = 6.0  # GeV, of the ring's electrons
+        store = CXIStore(file, protocol="nxmx")
+        loaded = {attr: store.load_attribute(attr) for attr in store}
+        assert loaded == {
+            **{"beam_center_x": 1033.5, "beam_center_y": 1080, "count_time": 0.0099},
+            **{"frame_time": 0.01, "saturation_value": 30000},
+            **{"description": "Dectris EIGER2", "sensor_material": "Si"},
+        }
+
     def test_the_default_has_no_units(self):
         assert not CXIProtocol.import_default().units
 

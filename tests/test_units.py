@@ -51,6 +51,13 @@ def test_the_same_in_other_words_changes_nothing(stated, wanted):
     assert conversion(stated, wanted) is None
 
 
+def test_a_scale_of_another_zero_is_refused():
+    for stated, wanted in (("degC", "K"), ("degF", "degC"), ("K", "degC")):
+        with pytest.raises(ValueError, match="cannot become"):
+            conversion(stated, wanted)
+    assert conversion("mK", "K").apply(300.0) == 0.3
+
+
 def test_an_a_is_an_ampere_where_a_current_is_wanted():
     assert conversion("A", "mA").apply(2.0) == 2000
     with pytest.raises(ValueError, match="cannot become"):

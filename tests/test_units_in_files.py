@@ -71,7 +71,9 @@ class TestLoading:
             make(x=(np.ones(2), np.bytes_(unit) if isinstance(unit, bytes) else unit)), "x"
         )[0] == pytest.approx(1e-10, rel=1e-15)
 
-    @pytest.mark.parametrize("unit", ["", " ", h5py.Empty("S1"), np.bytes_(b"")])
+    @pytest.mark.parametrize(
+        "unit", ["", " ", h5py.Empty("S1"), np.bytes_(b""), [""], np.array([b""], "S4")]
+    )
     def test_an_empty_unit_states_none(self, make, unit):
         assert load(make(x_mm=(np.ones(2), unit)), "x").tolist() == [1e-3, 1e-3]
 

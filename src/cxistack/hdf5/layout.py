@@ -165,6 +165,8 @@ def _units(dataset: Any) -> str | None:
     if not h5py.h5a.exists(dataset, b"units"):
         return None
     value = h5py.Dataset(dataset).attrs["units"]
+    if isinstance(value, str | bytes):
+        return _text(value) or None
     if isinstance(value, h5py.Empty):
         return None
     texts = dict.fromkeys(_text(one) for one in np.atleast_1d(value).flat)
