@@ -70,7 +70,6 @@ class TestBeamlines:
             mask = store.load_attribute("mask", verbose=False)
             assert mask.shape == run.data.shape
 
-    @pytest.mark.skip(reason="the conventions and limits of masks are yet to be acted on")
     def test_masks_are_true_where_a_pixel_is_good(self, run, store):
         if run.mask is not None:
             mask = store.load_attribute("mask", verbose=False)
