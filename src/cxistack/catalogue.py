@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .errors import AttributeMissingError, CXIError, LayoutError
 from .hdf5.files import Files
+from .hdf5.layout import Stored
 from .hdf5.links import LinkPolicy
 from .hdf5.locate import Found, locate
 from .limits import LARGEST, Limit
 from .protocol import CXIProtocol
 from .read.index import FrameIndex, align, check_rank, never_indexed, own_frames
+from .units import Conversion, conversion_to_first
 
 __all__ = ["Catalogue", "Problem"]
 
@@ -96,11 +98,41 @@ class Catalogue:
             if attrs and self._opens(number):
                 for attr in attrs:
                     paths = self.protocol.load_paths[attr]
-                    one = locate(self.files, number, paths, self.policy)
+                    has_units = attr in self.protocol.units
+                    one = locate(self.files, number, paths, self.policy, has_units)
                     if one is not None:
                         kind = self.protocol.get_kind(attr)
-                        found[attr][number] = _of_right_rank(attr, kind, one)
+                        one = _of_right_rank(attr, kind, one)
+                        found[attr][number] = self._of_known_units(attr, one) if has_units else one
         self._found.update(found)
+
+    def conversion(self, attr: str, path: str, stored: Stored) -> Conversion | None:
+        """Return what makes of a dataset's values those of the attribute; None where it is nothing.
+
+        Raises
+        ------
+        LayoutError
+            The unit that the dataset states, or that its load path has, cannot become the wanted.
+        """
+        units = self.protocol.units.get(attr)
+        if not units:
+            return None
+        unit = stored.units if stored.units is not None else self.protocol.get_unit(attr, path)
+        try:
+            return conversion_to_first(unit or "", units)
+        except ValueError as error:
+            whose = "states the unit" if stored.units is not None else "is by the protocol in"
+            raise LayoutError(
+                f"{stored.place} {whose} {unit!r}, and {attr!r} comes in {units[0]!r}: {error}"
+            ) from None
+
+    def _of_known_units(self, attr: str, found: Found) -> Found:
+        try:
+            for stored in found.datasets:
+                self.conversion(attr, found.path, stored)
+        except LayoutError as error:
+            return found if found.error is not None else replace(found, error=error)
+        return found
 
     def limits(self, attr: str) -> tuple[Limit, ...]:
         """Return the limits of a mask that count: the files have what they compare."""

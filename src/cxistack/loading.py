@@ -15,9 +15,10 @@ from tqdm.auto import tqdm
 
 from . import limiting
 from .catalogue import Catalogue
-from .errors import LayoutError
+from .errors import CastError, LayoutError
 from .hdf5.locate import Found
 from .hdf5.storage import Bytes
+from .kernels import cast
 from .kernels.threads import count_threads
 from .limits import Limit
 from .read import engine, recipe
@@ -27,6 +28,7 @@ from .read.recipe import Casting, Recipe
 from .read.route import routes
 from .read.survey import PartSurvey, survey
 from .transform import Transform
+from .units import Conversion, apply_by_row
 from .view import Bin, Step, fold, view_of_indices
 
 __all__ = ["Load", "look", "look_at_limits", "prepare", "prepare_single", "run", "steps_of"]
@@ -63,6 +65,9 @@ class Load:
     checks : tuple of Check
         What values of other stacks a mask's good pixels have. Without recipes, the mask is made of
         these alone, and `index` is that of the first.
+    conversions : tuple of Conversion or None
+        What happens to the values of each part when they are read, as float64; none where no value
+        changes its unit.
     """
 
     attr: str
@@ -76,6 +81,7 @@ class Load:
     dtype: np.dtype[Any]
     is_raw: bool = False
     checks: tuple[limiting.Check, ...] = ()
+    conversions: tuple[Conversion | None, ...] = ()
 
     @property
     def is_text(self) -> bool:
@@ -181,6 +187,8 @@ def _prepared(
     if protocol.get_kind(attr) in ("frame", "stack"):
         steps, result_shape = _steps(attr, shape, pixels)
     stored = [part.stored for part in index.parts]
+    conversions = _conversions(catalogue, attr, found, index, steps)
+    read_as = np.float64 if conversions else pixels.dtype
     if limits and not found:
         recipes: tuple[Recipe, ...] = ()
         common = np.dtype(np.bool_ if pixels.dtype is None else pixels.dtype)
@@ -192,12 +200,14 @@ def _prepared(
             recipe.as_stored(protocol, attr, p.stored, steps, pixels.dtype, pixels.casting)
             if pixels.raw
             else recipe.make(
-                protocol, attr, found[p.file].path, p.stored, steps, pixels.dtype, pixels.casting
+                protocol, attr, found[p.file].path, p.stored, steps, read_as, pixels.casting
             )
             for p in index.parts
         )
         common = recipe.common_dtype(recipes, stored)
         recipes = tuple(replace(one, dtype=common) for one in recipes)
+    if conversions and pixels.dtype is not None:
+        common = np.dtype(pixels.dtype)
     count = index.total if numbers is None else len(numbers)
     whole = result_shape if squeeze else (count, *result_shape)
     grid = (*shape[:-2], *steps[-1].shape) if steps else shape
@@ -214,7 +224,34 @@ def _prepared(
         common,
         is_raw=pixels.raw,
         checks=checks,
+        conversions=conversions,
     )
+
+
+def _conversions(
+    catalogue: Catalogue,
+    attr: str,
+    found: Mapping[int, Found],
+    index: FrameIndex,
+    steps: tuple[Step, ...],
+) -> tuple[Conversion | None, ...]:
+    """Return how each part's values come in the attribute's unit; nothing where all do."""
+    if attr not in catalogue.protocol.units:
+        return ()
+    conversions = tuple(
+        catalogue.conversion(attr, found[part.file].path, part.stored) for part in index.parts
+    )
+    if not any(conversions):
+        return ()
+    for part in index.parts:
+        if part.stored.dtype.kind == "c":
+            recipe.family_dtype(catalogue.protocol, attr, part.stored)  # raises: they are not real
+    if any(isinstance(step, Bin) for step in steps) and any(c and c.photon for c in conversions):
+        raise ValueError(
+            f"{attr!r} comes from photon energies (or the other way round), whose bins are not "
+            "those of what is stored: load it without bins"
+        )
+    return conversions
 
 
 def steps_of(attr: str, transform: Transform, shape: tuple[int, ...]) -> tuple[Step, ...]:
@@ -260,11 +297,41 @@ def run(
     if load.is_static and out is None and load.count:
         once = replace(load, numbers=np.zeros(1, np.int64), count=1, shape=(1, *load.shape[1:]))
         return np.broadcast_to(run(catalogue, once, out=_empty(once)), load.shape)
+    if load.conversions:
+        return _converted(catalogue, load, out, num_threads, verbose)
     result = _empty(load) if out is None else _checked_out(out, load)
     frames = _as_frames(result, (load.count, *load.grid))
     _read(catalogue, load, frames, num_threads, verbose)
     if not np.may_share_memory(frames, result):
         result[...] = frames.reshape(result.shape)
+    return result[()] if out is None and not result.ndim else result
+
+
+def _converted(
+    catalogue: Catalogue,
+    load: Load,
+    out: NDArray[Any] | None,
+    num_threads: int | None,
+    verbose: bool,
+) -> Any:
+    """Read values as they are stored, as float64, change their unit, then their type."""
+    result = _empty(load) if out is None else _checked_out(out, load)
+    as_stored = replace(load, conversions=(), dtype=np.dtype(np.float64))
+    values = result if result.dtype == np.float64 else _empty(as_stored)
+    run(catalogue, as_stored, out=values, num_threads=num_threads, verbose=verbose)
+    checked = load.recipes[0].casting == "checked"
+    numbers = np.arange(load.count) if load.numbers is None else load.numbers
+    parts = np.searchsorted(load.index.offsets, numbers, side="right") - 1
+    rows = values[None] if load.squeeze else values
+    try:
+        apply_by_row(rows, load.conversions, parts, checked=checked)
+        if values is not result:
+            casting = load.recipes[0].casting
+            result[...] = cast(values, load.dtype.newbyteorder("="), casting=casting)
+    except CastError as error:
+        place = load.index.parts[int(parts[0])].stored.place if len(parts) else "nowhere"
+        more = " and others" if len(set(parts.tolist())) > 1 else ""
+        raise CastError(f"{load.attr!r} of {place}{more}: {error}", error.offence) from error
     return result[()] if out is None and not result.ndim else result
 
 

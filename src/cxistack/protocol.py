@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import importlib.resources
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,7 +20,14 @@ from .hdf5.shapes import dataset_shapes, has_path
 from .limits import Limit, parse_limit
 from .protocol_fields import BY_PATH, DEFAULTS, FAMILIES, NDIMS, OPTIONAL, RANKS, fault, strings
 from .protocol_fields import check as check_fields
-from .protocol_ini import format_list, parse_list, read_ini, write_ini
+from .protocol_ini import (
+    builtin_file,
+    builtin_names,
+    format_list,
+    parse_list,
+    read_ini,
+    write_ini,
+)
 
 __all__ = ["CXIProtocol"]
 
@@ -40,7 +46,8 @@ class CXIProtocol:
     Parameters
     ----------
     datatypes : mapping of str to str
-        The type of each attribute: ``float``, ``int``, ``uint``, ``bool`` or ``str``.
+        The type of each attribute: ``float``, ``int``, ``uint``, ``bool``, ``str`` or ``number``,
+        which is any of the first three, as it is stored.
     load_paths : mapping of str to sequence of str
         Where in a file the attribute may be; the first path that is there counts.
     kinds : mapping of str to str, optional
@@ -56,7 +63,9 @@ class CXIProtocol:
         which bits are bad is said in :func:`~cxistack.masks.bad_bits`.
     units : mapping of str to sequence of str, optional
         For numbers, one for each load path: the unit of a dataset there that states none itself
-        (by its HDF5 attribute ``units``). Values come in the unit of the first path.
+        (by its HDF5 attribute ``units``). Values come in the unit of the first path. Where paths
+        have units of length and of energy, an energy becomes the photon's wavelength, and the other
+        way round.
     flags : mapping of str to sequence of str, optional
         For masks that are bit fields: names of the flags that make a pixel bad, instead of those
         that its convention counts as bad. Each is known to a convention of the mask.
@@ -127,10 +136,44 @@ class CXIProtocol:
         >>> CXIProtocol.import_default().get_kind("data")
         'stack'
         """
-        default = _default()
+        return cls.import_named("default")
+
+    @classmethod
+    def import_named(cls, name: str) -> Self:
+        """Return the built-in protocol of a name.
+
+        Raises
+        ------
+        ProtocolError
+            If there is none of this name. Names those that there are.
+
+        Examples
+        --------
+        >>> CXIProtocol.import_named("nxmx").get_convention(
+        ...     "mask", "/entry/instrument/detector/pixel_mask"
+        ... )
+        'nexus'
+        """
+        if name not in builtin_names():
+            raise ProtocolError(
+                f"{name!r} is no built-in protocol; they are {', '.join(builtin_names())} (of an "
+                "INI file of yours: CXIProtocol.import_ini)"
+            )
+        known = _builtin(name)
         if cls is CXIProtocol:
-            return default  # type: ignore[return-value]
-        return cls(*(getattr(default, field.name) for field in dataclasses.fields(default)))
+            return known  # type: ignore[return-value]
+        return cls(*(getattr(known, field.name) for field in dataclasses.fields(known)))
+
+    @staticmethod
+    def names() -> list[str]:
+        """Return the names of the built-in protocols.
+
+        Examples
+        --------
+        >>> {"cxi", "default", "nxmx"} <= set(CXIProtocol.names())
+        True
+        """
+        return list(builtin_names())
 
     @classmethod
     def import_ini(cls, file: str | os.PathLike[str]) -> Self:
@@ -354,9 +397,9 @@ class CXIProtocol:
     def get_dtype(self, attr: str, dtype: npt.DTypeLike | None = None) -> np.dtype[Any]:
         """Return the type in which data of `dtype` is loaded as `attr`.
 
-        A type of the attribute's family stays. Otherwise integers keep their width when they get
-        or lose the sign, integers and booleans become float64, booleans int64 or uint64, and all
-        numbers bool.
+        A type of the attribute's family stays, and of ``number`` are all integers and floats.
+        Otherwise integers keep their width when they get or lose the sign, integers and booleans
+        become float64, booleans int64 or uint64, and all numbers bool.
 
         Parameters
         ----------
@@ -391,7 +434,7 @@ class CXIProtocol:
                 return stored
             case (("b" | "i" | "u" | "f" | "c"), "bool"):
                 return np.dtype(np.bool_)
-            case (("b" | "i" | "u"), "float"):
+            case (("b" | "i" | "u"), "float") | ("b", "number"):
                 return np.dtype(np.float64)
             case (("i" | "u"), ("int" | "uint")):
                 return np.dtype(f"{FAMILIES[family]}{stored.itemsize}")
@@ -506,6 +549,7 @@ class CXIProtocol:
             places = list(paths)
             if meanings:
                 places = [f"{path} ({how})" for path, how in zip(paths, meanings, strict=True)]
+            places += [f"good where {limit}" for limit in self.limits.get(attr, ())]
             rows.append((attr, self.datatypes[attr], self.kinds[attr], places[0]))
             rows.extend(("", "", "", place) for place in places[1:])
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -517,9 +561,8 @@ class CXIProtocol:
 
 
 @functools.cache
-def _default() -> CXIProtocol:
-    resource = importlib.resources.files("cxistack") / "protocols" / "default.ini"
-    with importlib.resources.as_file(resource) as file:
+def _builtin(name: str) -> CXIProtocol:
+    with builtin_file(name) as file:
         return CXIProtocol.import_ini(file)
 
 

@@ -21,8 +21,11 @@ __all__ = [
     "strings",
 ]
 
-FAMILIES = {"float": "f", "int": "i", "uint": "u", "bool": "b", "str": "OSTU"}
-DEFAULTS = {"float": "f8", "int": "i8", "uint": "u8", "bool": "?", "str": "O"}
+FAMILIES = {
+    **{"float": "f", "int": "i", "uint": "u", "bool": "b", "str": "OSTU"},
+    "number": "iuf",  # whatever it is stored as
+}
+DEFAULTS = {"float": "f8", "int": "i8", "uint": "u8", "bool": "?", "str": "O", "number": "f8"}
 CONVENTIONS = ("good", *FLAGS)
 NDIMS: dict[str, tuple[int, ...]] = {
     "scalar": (0, 1, 2),

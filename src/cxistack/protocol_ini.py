@@ -9,17 +9,30 @@ from __future__ import annotations
 
 import ast
 import configparser
+import functools
+import importlib.resources
 import os
 import re
 import secrets
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TypeAlias
 
 from .errors import ProtocolError, StorageError
 from .protocol_fields import OPTIONAL
 
-__all__ = ["format_list", "format_value", "parse_list", "read_ini", "write_ini"]
+__all__ = [
+    "builtin_file",
+    "builtin_heading",
+    "builtin_names",
+    "format_list",
+    "format_sections",
+    "format_value",
+    "parse_list",
+    "read_ini",
+    "write_ini",
+]
 
 Sections: TypeAlias = Mapping[str, Mapping[str, str]]
 
@@ -94,6 +107,25 @@ def _unquote(literal: str) -> str:
         raise ValueError(f"{literal} is not a string that Python can read") from None
 
 
+@functools.cache
+def builtin_names() -> tuple[str, ...]:
+    """Return the names of the protocols that come with the package."""
+    files = (importlib.resources.files("cxistack") / "protocols").iterdir()
+    return tuple(sorted(Path(one.name).stem for one in files if one.name.endswith(".ini")))
+
+
+def builtin_file(name: str) -> AbstractContextManager[Path]:
+    """Lend the INI file of a protocol that comes with the package."""
+    folder = importlib.resources.files("cxistack") / "protocols"
+    return importlib.resources.as_file(folder / f"{name}.ini")
+
+
+def builtin_heading(name: str) -> str:
+    """Return what the first line of a protocol that comes with the package says of it."""
+    with builtin_file(name) as file:
+        return file.read_text(encoding="utf-8").partition("\n")[0].lstrip("; ")
+
+
 def read_ini(file: str | os.PathLike[str]) -> dict[str, dict[str, str]]:
     """Return the sections of a protocol's INI file, each attribute's value as text.
 
@@ -166,6 +198,15 @@ def _parse(text: str, name: str) -> dict[str, dict[str, str]]:
     return {section: dict(parser.items(section)) for section in parser.sections()}
 
 
+def format_sections(sections: Sections) -> str:
+    """Return sections as the text of an INI file."""
+    parts = []
+    for section, values in sections.items():
+        lines = [f"{attr} = {value}" for attr, value in values.items()]
+        parts.append("\n".join([f"[{section}]", *lines]) + "\n")
+    return "\n".join(parts)
+
+
 def write_ini(file: str | os.PathLike[str], sections: Sections) -> None:
     """Write sections to an INI file, which appears complete or not at all.
 
@@ -174,11 +215,7 @@ def write_ini(file: str | os.PathLike[str], sections: Sections) -> None:
     StorageError
         If the file cannot be written; an existing one is then as it was.
     """
-    parts = []
-    for section, values in sections.items():
-        lines = [f"{attr} = {value}" for attr, value in values.items()]
-        parts.append("\n".join([f"[{section}]", *lines]) + "\n")
-    text = "\n".join(parts)
+    text = format_sections(sections)
     target = Path(os.path.realpath(file))
     beside = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
     try:

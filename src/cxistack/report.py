@@ -123,7 +123,8 @@ def explanation(catalogue: Catalogue, load: Load) -> str:
     if not load.is_raw and (flags := catalogue.protocol.flags.get(load.attr)) is not None:
         lines.append(f"  bad by the protocol's flags: {', '.join(flags) or 'none'}")
     if surveys:
-        lines += _parts(load.index, load.recipes, surveys, squeeze=load.squeeze)
+        units = [_told_of_units(load, number) for number in range(len(load.conversions))]
+        lines += _parts(load.index, load.recipes, surveys, units, squeeze=load.squeeze)
     if not load.is_raw and (limits := catalogue.protocol.get_limits(load.attr)):
         lines += _limits(catalogue, load, limits)
     return "\n".join(lines)
@@ -188,6 +189,14 @@ def _way(seen: PartSurvey, stored: Stored) -> list[str]:
     ]
     if not seen.is_one_pass:
         told.append("block by block: the next steps take more than one pass")
+    return told
+
+
+def _told_of_units(load: Load, number: int) -> list[str]:
+    conversion, recipe = load.conversions[number], load.recipes[number]
+    told = [str(conversion)] if conversion is not None else []
+    if load.dtype != recipe.dtype:
+        told.append(f"cast to {load.dtype} ({recipe.casting})")
     return told
 
 

@@ -29,6 +29,7 @@ from .protocol import CXIProtocol
 from .protocol_fields import RANKS
 from .read.frames import FrameSelection
 from .read.recipe import Casting
+from .units import Conversion
 from .write.compression import Storage
 from .write.encode import Encoder
 from .write.transaction import Transaction
@@ -137,6 +138,8 @@ def prepare(
             convention,
             casting,
             protocol.flags.get(attr),
+            conversion=_conversion(catalogue, attr),
+            new_unit=protocol.get_unit(attr),
         ),
         growth=_growth(protocol, attr, by_frame),
         storage=Storage.of(compression, chunks, array.shape, protocol.get_kind(attr) == "stack"),
@@ -207,6 +210,14 @@ def _resolved(catalogue: Catalogue, attr: str, path: str) -> Place:
             f"({'; '.join(place.hops)}); open that file to change it"
         )
     return place
+
+
+def _conversion(catalogue: Catalogue, attr: str) -> Conversion | None:
+    """Return how what is there comes in the attribute's unit: it keeps its own when overwritten."""
+    found = catalogue.found(attr).get(0)
+    if found is None or not found.datasets:
+        return None
+    return catalogue.conversion(attr, found.path, found.datasets[0])
 
 
 def _length(catalogue: Catalogue, attr: str) -> int:

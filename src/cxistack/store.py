@@ -47,8 +47,9 @@ class CXIStore(Mapping[str, LazyArray]):
         * "w": it is replaced at the first save; until then it stands as it is.
         * "w-" or "x": it must not exist, and appears at the first save.
         * "a": it is created when it does not exist.
-    protocol : CXIProtocol, optional
-        What is looked for, and where. The default protocol when None.
+    protocol : CXIProtocol or str, optional
+        What is looked for, and where: a protocol, or the name of a built-in one ("cxi", "nxmx"; see
+        :meth:`CXIProtocol.names`). The default protocol when None.
     links : {"follow", "tree"}
         Links to other HDF5 files are followed wherever they lead, or only to files in or below the
         given files' folders.
@@ -57,6 +58,8 @@ class CXIStore(Mapping[str, LazyArray]):
     ------
     FileNotFoundError, FileExistsError
         As `mode` says.
+    ProtocolError
+        There is no built-in protocol of this name.
 
     Notes
     -----
@@ -77,7 +80,7 @@ class CXIStore(Mapping[str, LazyArray]):
         self,
         names: Names,
         mode: FileMode = "r",
-        protocol: CXIProtocol | None = None,
+        protocol: CXIProtocol | str | None = None,
         *,
         links: LinkPolicy = "follow",
     ) -> None:
@@ -85,7 +88,10 @@ class CXIStore(Mapping[str, LazyArray]):
             raise ValueError(f"mode must be one of {', '.join(_MODES)}, not {mode!r}")
         if links not in ("follow", "tree"):
             raise ValueError(f'links must be "follow" or "tree", not {links!r}')
-        self.protocol = protocol if protocol is not None else CXIProtocol.import_default()
+        if protocol is None or isinstance(protocol, str):
+            name = "default" if protocol is None else protocol
+            protocol = CXIProtocol.import_named(name)
+        self.protocol = protocol
         self.mode: FileMode = mode
         self._links: LinkPolicy = links
         self._files = Files(expand(names, may_be_new=mode not in ("r", "r+")))

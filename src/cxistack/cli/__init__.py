@@ -10,6 +10,7 @@ from .. import __version__
 from .demo import demo
 from .explain import explain
 from .info import info
+from .protocol import protocol_app
 from .view import view
 
 __all__ = ["app", "main"]
@@ -24,6 +25,7 @@ app.command()(info)
 app.command()(view)
 app.command()(explain)
 app.command()(demo)
+app.add_typer(protocol_app, name="protocol")
 
 
 def _show_version(wanted: bool) -> None:

@@ -7,23 +7,45 @@ from typing import Annotated
 
 import typer
 
-from ..errors import StorageError
+from ..errors import ProtocolError, StorageError
 from ..protocol import CXIProtocol
 from ..store import CXIStore
 
-__all__ = ["FileNames", "ProtocolFile", "open_run"]
+__all__ = ["FileNames", "ProtocolFile", "open_run", "protocol_of"]
 
 FileNames = Annotated[
     list[str],
     typer.Argument(metavar="FILES...", help="The files of one run, or quoted globs."),
 ]
 ProtocolFile = Annotated[
-    Path | None,
-    typer.Option("--protocol", metavar="INI", help="A protocol; the default one when not given."),
+    str | None,
+    typer.Option(
+        "--protocol",
+        metavar="NAME|INI",
+        help="A built-in protocol or an INI file; the default protocol when not given.",
+    ),
 ]
 
 
-def open_run(names: list[str], protocol: Path | None) -> CXIStore:
+def protocol_of(text: str) -> CXIProtocol:
+    """Return the built-in protocol of a name, or the one that an INI file describes.
+
+    Raises
+    ------
+    ProtocolError
+        It is neither.
+    """
+    if text in CXIProtocol.names():
+        return CXIProtocol.import_named(text)
+    if not Path(text).exists():
+        raise ProtocolError(
+            f"{text}: there is no such file, and the built-in protocols are "
+            f"{', '.join(CXIProtocol.names())}"
+        )
+    return CXIProtocol.import_ini(text)
+
+
+def open_run(names: list[str], protocol: str | None) -> CXIStore:
     """Open the files of a run for reading.
 
     Raises
@@ -31,9 +53,9 @@ def open_run(names: list[str], protocol: Path | None) -> CXIStore:
     OSError
         A file is missing, or none of them is HDF5.
     ProtocolError
-        The INI file is no protocol.
+        `protocol` is neither a built-in one's name nor an INI file of one.
     """
-    chosen = CXIProtocol.import_ini(protocol) if protocol is not None else None
+    chosen = protocol_of(protocol) if protocol is not None else None
     store = CXIStore(names, protocol=chosen)
     if not store.found:
         unreadable = [problem for problem in store.problems if not problem.attribute]

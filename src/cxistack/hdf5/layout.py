@@ -59,6 +59,8 @@ class Stored:
         What its file was when this was seen.
     sources : tuple of Source
         Of a virtual dataset that is whole frames of others: those, in the order of its frames.
+    units : str or None
+        The unit that it states by its HDF5 attribute ``units``, where that was looked for.
     """
 
     place: Place
@@ -70,6 +72,7 @@ class Stored:
     address: tuple[str, int]
     stamp: Stamp
     sources: tuple[Source, ...] = ()
+    units: str | None = None
 
     @property
     def ndim(self) -> int:
@@ -106,8 +109,12 @@ class Source:
     count: int
 
 
-def describe(files: Files, place: Place, policy: LinkPolicy = "follow") -> Stored:
+def describe(
+    files: Files, place: Place, policy: LinkPolicy = "follow", has_units: bool = False
+) -> Stored:
     """Look at the dataset at `place` without reading it, and at the sources of a virtual one.
+
+    Whether it states a unit is looked for when the attribute `has_units`.
 
     Raises
     ------
@@ -145,11 +152,38 @@ def describe(files: Files, place: Place, policy: LinkPolicy = "follow") -> Store
             ),
             address=(place.filename, h5py.h5o.get_info(dataset).addr),
             stamp=files.stamp(place.filename),
+            units=_units(dataset) if has_units else None,
         )
         sources = h5py.Dataset(dataset).virtual_sources() if stored.storage == "virtual" else []
     if sources:
         check_sources(files, place, stored.shape, stored.dtype, sources, policy)
     return stored
+
+
+def _units(dataset: Any) -> str | None:
+    """Return what the attribute ``units`` says, or None: nothing, as an empty text does."""
+    if not h5py.h5a.exists(dataset, b"units"):
+        return None
+    value = h5py.Dataset(dataset).attrs["units"]
+    if isinstance(value, str | bytes):
+        return _text(value) or None
+    if isinstance(value, h5py.Empty):
+        return None
+    texts = dict.fromkeys(_text(one) for one in np.atleast_1d(value).flat)
+    return ", ".join(texts) or None
+
+
+def _text(value: object) -> str:
+    """Return a text of an attribute, which programs write in UTF-8 and in Latin-1."""
+    if isinstance(value, str):
+        value = value.encode("utf-8", "surrogateescape")
+    if not isinstance(value, bytes):
+        return str(value)
+    try:
+        text = value.decode()
+    except UnicodeDecodeError:
+        text = value.decode("latin-1")
+    return text.strip(" \t\r\n\0")
 
 
 def _pixel_type(dtype: np.dtype[Any], place: Place) -> np.dtype[Any]:

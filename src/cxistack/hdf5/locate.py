@@ -41,9 +41,16 @@ class Found:
 
 
 def locate(
-    files: Files, number: int, paths: Sequence[str], policy: LinkPolicy = "follow"
+    files: Files,
+    number: int,
+    paths: Sequence[str],
+    policy: LinkPolicy = "follow",
+    has_units: bool = False,
 ) -> Found | None:
-    """Look for the first of `paths` that file `number` has; None where it has none of them."""
+    """Look for the first of `paths` that file `number` has; None where it has none of them.
+
+    The units that datasets state are looked for when the attribute `has_units`.
+    """
     filename = files.paths[number]
     for path in paths:
         try:
@@ -51,9 +58,10 @@ def locate(
             if place is None:
                 continue
             if place.is_dataset:
-                stored = with_sources(files, describe(files, place, policy), policy)
+                seen = describe(files, place, policy, has_units)
+                stored = with_sources(files, seen, policy)
                 return Found(number, path, (stored,))
-            return Found(number, path, _members(files, place, policy))
+            return Found(number, path, _members(files, place, policy, has_units))
         except (CXIError, OSError) as error:
             return Found(number, path, error=error)
         except (KeyError, OverflowError, RuntimeError, TypeError, ValueError) as cause:
@@ -64,7 +72,7 @@ def locate(
     return None
 
 
-def _members(files: Files, group: Place, policy: LinkPolicy) -> tuple[Stored, ...]:
+def _members(files: Files, group: Place, policy: LinkPolicy, has_units: bool) -> tuple[Stored, ...]:
     """Return the datasets directly in a group, each once, in natural order of their names."""
     with files.reading(group.filename) as h5:
         names = sorted(h5[group.path], key=natural_key)
@@ -74,7 +82,7 @@ def _members(files: Files, group: Place, policy: LinkPolicy) -> tuple[Stored, ..
         place = resolve(files, group.filename, path, policy)
         if place is not None and place.is_dataset:
             via = Place(place.filename, place.path, group.hops + place.hops, True)
-            stored = with_sources(files, describe(files, via, policy), policy)
+            stored = with_sources(files, describe(files, via, policy, has_units), policy)
             members.setdefault(stored.address, stored)
     if not members:
         raise LayoutError(f"{group} is a group without a dataset in it")

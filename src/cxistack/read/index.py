@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -128,7 +128,8 @@ def own_frames(attr: str, kind: str, found: Found) -> list[Part]:
     for stored in found.datasets:
         if stored.sources:
             parts += [
-                Part(found.file, source.stored, source.count, True, source.row)
+                # The unit is that of the virtual dataset: it is what was asked for.
+                Part(found.file, _in_units(source.stored, stored), source.count, True, source.row)
                 for source in stored.sources
             ]
             continue
@@ -136,6 +137,10 @@ def own_frames(attr: str, kind: str, found: Found) -> list[Part]:
         count = stored.shape[0] if has_frame_axis else 1
         parts.append(Part(found.file, stored, count, has_frame_axis))
     return parts
+
+
+def _in_units(source: Stored, virtual: Stored) -> Stored:
+    return source if virtual.units is None else replace(source, units=virtual.units)
 
 
 def align(

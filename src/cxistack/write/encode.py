@@ -13,6 +13,7 @@ from .. import kernels
 from ..errors import CastError
 from ..kernels.offence import cast_error
 from ..masks import FLAGS, bad_bits, is_truth
+from ..units import Conversion
 
 __all__ = ["PIXELS", "Encoder"]
 
@@ -34,12 +35,18 @@ class Encoder:
         Whether a value that does not fit the stored type raises.
     flags : sequence of str, optional
         Names of the flags that make a pixel bad, instead of those of the convention.
+    conversion : Conversion or None
+        How the stored values become those of the attribute; undone before they are written over.
+    new_unit : str or None
+        The unit that a dataset states which is not there yet.
     """
 
     new_dtype: np.dtype[Any]
     convention: str | None = None
     casting: Literal["checked", "unsafe"] = "checked"
     flags: Sequence[str] | None = None
+    conversion: Conversion | None = None
+    new_unit: str | None = None
 
     @property
     def looks_at_stored(self) -> bool:
@@ -48,7 +55,7 @@ class Encoder:
 
     def only_casts(self, data: NDArray[Any], dtype: np.dtype[Any]) -> bool:
         """Whether values become stored ones by a cast that the kernels know, and nothing else."""
-        if data.dtype.kind in "OSU":
+        if data.dtype.kind in "OSU" or self.conversion is not None:
             return False
         if self.convention is not None and not is_truth(self.convention, dtype):
             return False
@@ -93,6 +100,8 @@ class Encoder:
             return _text(data, dtype)
         if self.convention is not None and not is_truth(self.convention, dtype):
             return _flags(data, dtype, stored, self.convention, self.flags)
+        if self.conversion is not None:
+            data = self.conversion.undo(data, checked=self.casting == "checked")
         try:
             return kernels.cast(data, dtype.newbyteorder("="), casting=self.casting)
         except TypeError as error:  # a type that the kernels do not know, half floats for one

@@ -137,10 +137,10 @@ class _How:
         """Write what `values` returned."""
         if values.size == 0:
             return
-        if values.ndim == 0:
-            dataset[...] = self.encoder.over(values, dataset.dtype, None)
-            return
         is_cast = self.encoder.only_casts(values, dataset.dtype)
+        if values.ndim == 0:
+            dataset[...] = self.encoder.over(values, dataset.dtype, None) if is_cast else values
+            return
         write_rows(
             dataset,
             values,
@@ -284,11 +284,13 @@ def _create(h5: h5py.File, path: str, data: NDArray[Any], how: _How) -> None:
     words = how.storage.keywords(data.shape, dtype, how.by_frame)
     if dtype.kind in "OSU":
         values = how.encoder.new(data)
-        h5.create_dataset(path, data=values, dtype=h5py.string_dtype(), **words)
-        return
-    values = how.values(data, dtype)
-    dataset = h5.create_dataset(path, data.shape, dtype, **words)
-    how.put(dataset, values, _all(values), is_new=True)
+        dataset = h5.create_dataset(path, data=values, dtype=h5py.string_dtype(), **words)
+    else:
+        values = how.values(data, dtype)
+        dataset = h5.create_dataset(path, data.shape, dtype, **words)
+        how.put(dataset, values, _all(values), is_new=True)
+    if how.encoder.new_unit:
+        dataset.attrs["units"] = how.encoder.new_unit
 
 
 def _replace(h5: h5py.File, path: str, old: Any, values: NDArray[Any], how: _How) -> None:
