@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from .errors import AttributeMissingError, CXIError, LayoutError
+from .errors import AttributeMissingError, CastError, CXIError, LayoutError
 from .hdf5.files import Files
 from .hdf5.layout import Stored
 from .hdf5.links import LinkPolicy
 from .hdf5.locate import Found, locate
 from .limits import LARGEST, Limit
 from .protocol import CXIProtocol
-from .read.index import FrameIndex, align, check_rank, never_indexed, own_frames
+from .read.index import FrameIndex, align, check_rank, never_indexed, own_frames, refuse_twice
+from .read.recipe import check_text, make
 from .units import Conversion, conversion_to_first
 
 __all__ = ["Catalogue", "Problem"]
@@ -162,7 +163,7 @@ class Catalogue:
         if not found:
             raise AttributeMissingError(
                 f"{attr!r} is in none of the files {_listed(self.files.names)}; looked at "
-                f"{', '.join(self.protocol.load_paths[attr])}"
+                f"{', '.join(self.protocol.load_paths[attr])}; a protocol can name other paths"
             )
         for one in found.values():
             if one.error is not None:
@@ -189,6 +190,8 @@ class Catalogue:
         if attr not in self._index:
             kind = self.protocol.get_kind(attr)
             own = {n: own_frames(attr, kind, one) for n, one in self.usable(attr).items()}
+            if attr == "data":
+                refuse_twice([part for n in sorted(own) for part in own[n]], self.files.names)
             frames: dict[int, int] = {}
             if attr != "data" and self.has_data():
                 data = self.index("data")
@@ -216,6 +219,7 @@ class Catalogue:
         for attr, found in self.found_all().items():
             faulty = {n: one.error for n, one in found.items() if one.error is not None}
             problems += [Problem(attr, names[n], str(error)) for n, error in faulty.items()]
+            problems += self._of_wrong_type(attr, {n: found[n] for n in found if n not in faulty})
             # Whether files agree can only be told when each can be read.
             if not found or faulty or any(self._opened.values()) or not self.is_indexed(attr):
                 continue
@@ -227,7 +231,41 @@ class Catalogue:
                 continue
             if index.mismatch is not None:
                 problems.append(Problem(attr, names[min(found)], index.mismatch))
+            problems += self._of_another_grid(attr, index)
         return problems
+
+    def _of_wrong_type(self, attr: str, found: Mapping[int, Found]) -> list[Problem]:
+        """Return the datasets of an attribute that are of no type that it may have."""
+        problems = []
+        for number, one in found.items():
+            try:
+                if self.protocol.datatypes[attr] == "str":
+                    check_text(attr, one.datasets)
+                for stored in one.datasets if self.protocol.datatypes[attr] != "str" else ():
+                    make(self.protocol, attr, one.path, stored, (), None, "checked")
+            except CastError:
+                pass  # it loads as soon as somebody says dtype=
+            except LayoutError as error:
+                problems.append(Problem(attr, self.files.names[number], str(error)))
+        return problems
+
+    def _of_another_grid(self, attr: str, index: FrameIndex) -> list[Problem]:
+        """Return a problem where a stack's frames are not of the pixels that `data` has."""
+        if attr == "data" or self.protocol.get_kind(attr) != "stack" or not self.has_data():
+            return []
+        try:
+            data = self.index("data")
+            grid, mine = data.frame_shape[-2:], index.frame_shape[-2:]
+        except (CXIError, OSError):  # told of `data` itself
+            return []
+        if grid == mine:
+            return []
+        place = index.parts[0].stored.place
+        said = (
+            f"{place}: {attr!r} has frames of {mine}, and 'data' has frames of {grid}; it loads as "
+            "it is, and goes with other data"
+        )
+        return [Problem(attr, self.files.names[index.parts[0].file], said)]
 
 
 def _of_right_rank(attr: str, kind: str, found: Found) -> Found:

@@ -139,7 +139,9 @@ def prepare(
         )
     index = catalogue.index(limits[0].attr if is_made else attr)
     if index.mismatch is not None and idxs is not None:
-        raise LayoutError(f"{attr!r} cannot be indexed by frame: {index.mismatch}")
+        raise LayoutError(
+            f"{attr!r} cannot be indexed by frame: {index.mismatch}; it loads whole, without idxs="
+        )
     # All frames are not listed before they are read: there may be very many.
     numbers = None if idxs is None else frame_numbers(idxs, index.total, repr(attr))
     return _prepared(catalogue, attr, found, index, numbers, pixels, limits, squeeze=False)
@@ -192,7 +194,8 @@ def _prepared(
     if limits and not found:
         recipes: tuple[Recipe, ...] = ()
         common = np.dtype(np.bool_ if pixels.dtype is None else pixels.dtype)
-    elif all(one.is_text for one in stored) and protocol.datatypes[attr] == "str":
+    elif protocol.datatypes[attr] == "str":
+        recipe.check_text(attr, stored)
         recipes = ()
         common = np.dtype(object)
     else:

@@ -74,7 +74,10 @@ def check_mode(files: Files, mode: str) -> bool:
     exists = Path(first).exists()
     for path in [first, *others] if mode in ("r", "r+") else others:
         if not Path(path).exists():
-            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
+            why = os.strerror(errno.ENOENT)
+            if os.path.islink(path):  # noqa: PTH114
+                why = f"a symbolic link to {Path(path).readlink()}, which is not there"
+            raise FileNotFoundError(errno.ENOENT, why, path)
     if mode in ("w-", "x") and exists:
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), first)
     if mode in ("w", "w-", "x", "a") and not Path(first).parent.is_dir():

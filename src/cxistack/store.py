@@ -247,7 +247,9 @@ class CXIStore(Mapping[str, LazyArray]):
         are loaded (see `source` of :meth:`load_attribute`).
         """
         self._check_open()
-        return self._catalogue.problems() + report.differences(self._catalogue)
+        problems = self._catalogue.problems()
+        told = set(problems)
+        return problems + [one for one in report.differences(self._catalogue) if one not in told]
 
     def __repr__(self) -> str:
         if not self:

@@ -22,6 +22,7 @@ import h5py
 import hdf5plugin  # registers the filters of the field with HDF5
 
 from ..errors import ClosedStoreError, FileChangedError, StorageError
+from .causes import check_regular, not_opened
 
 __all__ = ["Files", "Stamp", "forget", "hdf5_versions", "most_open", "written_here"]
 
@@ -237,14 +238,14 @@ def _changed(path: str) -> FileChangedError:
 
 
 def _open_for_reading(path: str) -> _Handle:
-    stamp = _stamp(path)
+    status = os.stat(path)  # noqa: PTH116 (a Path costs more than the call)
+    check_regular(path, status.st_mode)
+    stamp = Stamp(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
     try:
         # What h5py.File(path, "r") does, without what it does for other modes and drivers.
         return _Handle(h5py.File(h5py.h5f.open(os.fsencode(path), h5py.h5f.ACC_RDONLY)), stamp)
-    except PermissionError:
-        raise
     except OSError as cause:
-        raise StorageError(f"{path} cannot be opened as an HDF5 file: {cause}") from cause
+        raise not_opened(path, stamp.size, cause) from cause
 
 
 def hdf5_versions() -> dict[str, str]:

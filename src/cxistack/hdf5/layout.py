@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ import h5py
 import numpy as np
 
 from ..errors import LayoutError
+from .causes import words
 from .files import Files, Stamp
 from .links import LinkPolicy, Place
 from .virtual import check_sources
@@ -126,20 +128,23 @@ def describe(
     """
     with files.reading(place.filename) as h5:
         # The low-level calls: of 10 000 files, this is done to each.
-        dataset = h5py.h5d.open(h5.id, place.path.encode())
+        dataset = h5py.h5d.open(h5.id, os.fsencode(place.path))
         plist = dataset.get_create_plist()
         layout = plist.get_layout()
         if dataset.get_space().get_simple_extent_type() == h5py.h5s.NULL:
-            raise LayoutError(f"{place} is empty: it has a type but no shape and no values")
+            raise LayoutError(
+                f"{place} is empty: its writer gave it a type, and neither a shape nor values"
+            )
         if layout == h5py.h5d.CONTIGUOUS and plist.get_external_count():
             raise LayoutError(
                 f"{place} keeps its values in external raw files "
-                f"({plist.get_external(0)[0]!r}, ...), which are never read: they may be any file"
+                f"({os.fsdecode(plist.get_external(0)[0])!r}, ...), which are never read: they may "
+                "be any file"
             )
         stored = Stored(
             place=place,
             shape=dataset.shape,
-            dtype=_pixel_type(dataset.dtype, place),
+            dtype=_pixel_type(dataset, place),
             storage={
                 h5py.h5d.CONTIGUOUS: "contiguous",
                 h5py.h5d.CHUNKED: "chunked",
@@ -186,9 +191,31 @@ def _text(value: object) -> str:
     return text.strip(" \t\r\n\0")
 
 
-def _pixel_type(dtype: np.dtype[Any], place: Place) -> np.dtype[Any]:
+def _pixel_type(dataset: Any, place: Place) -> np.dtype[Any]:
+    try:
+        dtype: np.dtype[Any] = dataset.dtype
+    except TypeError as cause:
+        raise LayoutError(
+            f"{place} is of a type that NumPy has not, and so h5py cannot read: {words(cause)}"
+        ) from cause
     if h5py.check_string_dtype(dtype) is not None:
         return np.dtype(object)
     if dtype.kind in "biufc":
         return np.dtype(dtype.str)  # without h5py's marks of enums and the like
-    raise LayoutError(f"{place} is of type {dtype}, which is neither numbers nor text")
+    raise LayoutError(f"{place} is of {_type_words(dtype)}, which is neither numbers nor text")
+
+
+def _type_words(dtype: np.dtype[Any]) -> str:
+    """Say what a type is that pixels cannot be of."""
+    rows = h5py.check_vlen_dtype(dtype)
+    if rows is not None:
+        return f"a type of variable-length rows of {rows}"
+    if h5py.check_ref_dtype(dtype) is not None:
+        return "a type of references"
+    if dtype.subdtype is not None:
+        return f"an array type, {dtype.subdtype[0]} of {dtype.subdtype[1]} each"
+    if dtype.names:
+        return f"a compound type with the fields {', '.join(dtype.names)}"
+    if dtype.kind == "V":
+        return f"an opaque type of {dtype.itemsize} bytes"
+    return f"type {dtype}"

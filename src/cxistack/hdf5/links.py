@@ -14,7 +14,8 @@ from typing import Any, Literal
 
 import h5py
 
-from ..errors import LinkError
+from ..errors import LayoutError, LinkError
+from .causes import shown
 from .files import Files
 
 __all__ = ["LinkPolicy", "Place", "resolve", "resolve_file"]
@@ -62,7 +63,10 @@ def resolve(files: Files, filename: str, path: str, policy: LinkPolicy = "follow
         outcome = _walk_file(files, filename, walk, start)
         if outcome is None:
             if walk.owed:
-                raise LinkError(f"{start}: a link leads nowhere ({'; '.join(walk.hops)})")
+                raise LinkError(
+                    f"{start}: a link leads nowhere ({'; '.join(walk.hops)}); what it names was "
+                    "never written, or lies elsewhere"
+                )
             return None
         if isinstance(outcome, Place):
             return outcome
@@ -108,7 +112,7 @@ def _walk_file(files: Files, filename: str, walk: _Walk, start: str) -> Place | 
         here: list[str] = []  # a way free of links: libhdf5 may walk it in one go
         while walk.todo:
             way = "/".join([*here, walk.todo[0]])
-            name = way.encode()
+            name = os.fsencode(way)
             kind = _kind(h5, links, here, name)
             if kind is None:
                 return None
@@ -117,22 +121,34 @@ def _walk_file(files: Files, filename: str, walk: _Walk, start: str) -> Place | 
                 walk.step()
                 continue
             if len(walk.hops) >= _MOST_HOPS:
-                hops = "; ".join(walk.hops[:4])
-                raise LinkError(f"{start}: links turn in a circle ({hops}; ...)")
-            value = links.get_val(name)
+                hops = "; ".join(list(dict.fromkeys(walk.hops))[:4])
+                raise LinkError(
+                    f"{start}: links turn in a circle ({hops}; and so on); name the dataset's own "
+                    "path in a protocol"
+                )
             if kind == h5py.h5l.TYPE_SOFT:
-                target = os.fsdecode(value)
+                target = os.fsdecode(links.get_val(name))
                 pieces = _pieces(target) if target.startswith("/") else here + _pieces(target)
-                walk.turn(pieces, f"soft link /{way} -> {target}")
+                walk.turn(pieces, f"soft link /{shown(way)} -> {shown(target)}")
                 here = []
             elif kind == h5py.h5l.TYPE_EXTERNAL:
-                target, inner = (os.fsdecode(part) for part in value)
-                walk.turn(_pieces(inner), f"external link /{way} -> {target}:{inner}")
+                target, inner = (os.fsdecode(part) for part in links.get_val(name))
+                walk.turn(
+                    _pieces(inner), f"external link /{shown(way)} -> {shown(target)}:{shown(inner)}"
+                )
                 return target
             else:
-                raise LinkError(f"{start}: /{way} is a user-defined link, which cannot be followed")
+                raise LinkError(
+                    f"{start}: /{way} is a user-defined link, which cannot be followed; name the "
+                    "dataset that it means"
+                )
         path = "/" + "/".join(here)
-        node = h5py.h5o.open(h5.id, path.encode())
+        if path != shown(path):
+            raise LayoutError(
+                f"{filename}:{shown(path)} has a name that is not UTF-8; give it another (a soft "
+                "link beside it will do)"
+            )
+        node = h5py.h5o.open(h5.id, os.fsencode(path))
         if isinstance(node, h5py.h5d.DatasetID | h5py.h5g.GroupID):
             is_dataset = isinstance(node, h5py.h5d.DatasetID)
             return Place(filename, path, tuple(walk.hops), is_dataset)
@@ -144,7 +160,7 @@ def _kind(h5: Any, links: Any, here: list[str], name: bytes) -> Any:
     try:
         return links.get_info(name).type if links.exists(name) else None
     except (KeyError, RuntimeError, ValueError):
-        parent = h5py.h5o.open(h5.id, ("/" + "/".join(here)).encode())
+        parent = h5py.h5o.open(h5.id, os.fsencode("/" + "/".join(here)))
         if not isinstance(parent, h5py.h5g.GroupID):
             return None  # nothing lies below a dataset
         raise
@@ -166,13 +182,16 @@ def resolve_file(files: Files, target: str, linking: str, policy: LinkPolicy, st
             continue
         found = os.path.abspath(place)  # noqa: PTH100 (keeps links)
         if policy == "tree" and not files.in_tree(found):
+            real = os.path.realpath(found)
+            via = f", a symbolic link to {real}" if Path(found).is_symlink() else ""
             raise LinkError(
-                f'{start}: leads to {found}, outside the folders of the given files; links="follow"'
-                " allows it"
+                f"{start}: leads to {found}{via}, outside the folders of the given files; "
+                'links="follow" allows it'
             )
         return found
     raise LinkError(
-        f"{start}: needs the file {target!r}, which is not there (looked for {', '.join(places)})"
+        f"{start}: needs the file {target!r}, which is not there (looked for "
+        f"{', '.join(dict.fromkeys(places))}); copy it there"
     )
 
 

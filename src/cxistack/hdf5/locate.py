@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import h5py
 
-from ..errors import CXIError, LayoutError, StorageError
+from ..errors import CXIError, LayoutError, LinkError
+from .causes import named
 from .files import Files
 from .layout import Stored, describe
 from .links import LinkPolicy, Place, resolve
@@ -63,29 +65,35 @@ def locate(
                 return Found(number, path, (stored,))
             return Found(number, path, _members(files, place, policy, has_units))
         except (CXIError, OSError) as error:
-            return Found(number, path, error=error)
+            return Found(number, path, error=named(error, filename, path))
         except (KeyError, OverflowError, RuntimeError, TypeError, ValueError) as cause:
             # What h5py raises, beside OSError, where a file's metadata is damaged.
-            damage = StorageError(f"{filename}:{path} cannot be made sense of by HDF5: {cause}")
-            damage.__cause__ = cause
-            return Found(number, path, error=damage)
+            return Found(number, path, error=named(cause, filename, path))
     return None
 
 
 def _members(files: Files, group: Place, policy: LinkPolicy, has_units: bool) -> tuple[Stored, ...]:
     """Return the datasets directly in a group, each once, in natural order of their names."""
     with files.reading(group.filename) as h5:
-        names = sorted(h5[group.path], key=natural_key)
+        # A name in another encoding than UTF-8 comes as bytes.
+        names = sorted(map(os.fsdecode, h5[group.path]), key=natural_key)
     members: dict[tuple[str, int], Stored] = {}
     for name in names:
         path = f"{group.path.rstrip('/')}/{name}"
-        place = resolve(files, group.filename, path, policy)
+        try:
+            place = resolve(files, group.filename, path, policy)
+        except LinkError as error:
+            raise LinkError(
+                f"{error} (one of {len(names)} in the group {group.path}; files that are there can "
+                "be named themselves)"
+            ) from error
         if place is not None and place.is_dataset:
             via = Place(place.filename, place.path, group.hops + place.hops, True)
             stored = with_sources(files, describe(files, via, policy, has_units), policy)
             members.setdefault(stored.address, stored)
     if not members:
-        raise LayoutError(f"{group} is a group without a dataset in it")
+        inside = f"it holds {', '.join(names[:4])}" if names else "it is empty"
+        raise LayoutError(f"{group} is a group without a dataset in it: {inside}")
     datasets = tuple(members.values())
     for stored in datasets:
         if stored.storage == "virtual" and _stands_on(files, stored, datasets, policy):
@@ -94,10 +102,14 @@ def _members(files: Files, group: Place, policy: LinkPolicy, has_units: bool) ->
     for stored in datasets[1:]:
         if stored.shape[1:] != first.shape[1:] or stored.dtype != first.dtype:
             raise LayoutError(
-                f"{group} is a group of unequal datasets: {first.place.path} is {first.dtype} "
-                f"{first.shape}, {stored.place.path} is {stored.dtype} {stored.shape}"
+                f"{group} is a group of unequal datasets: {_told(first)}, {_told(stored)}; a "
+                "protocol can name the one that is meant"
             )
     return datasets
+
+
+def _told(stored: Stored) -> str:
+    return f"{stored.place.path} is {'text' if stored.is_text else stored.dtype} {stored.shape}"
 
 
 def _stands_on(

@@ -78,7 +78,8 @@ def source_place(
     )
     found = resolve(files, filename, dataset_name, policy)
     if found is None or not found.is_dataset:
-        raise LinkError(f"{start}: its source {filename}:{dataset_name} is not there")
+        what = "is not there" if found is None else "is a group, not a dataset"
+        raise LinkError(f"{start}: its source {filename}:{dataset_name} {what}")
     return found
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from .. import kernels
 from ..errors import CastError, CXIError, Offence, StorageError
+from ..hdf5.causes import blamed, unreadable
 from ..hdf5.files import Files
 from ..hdf5.layout import Stored
 from ..hdf5.storage import Bytes, ThroughH5py
@@ -98,7 +100,15 @@ def read(
 def read_text(files: Files, stored: Stored) -> Any:
     """Read a whole dataset of strings: a ``str``, or an object array of them."""
     with files.reading(stored.place.filename) as h5:
-        return h5[stored.place.path].asstr()[()]
+        try:
+            return h5[stored.place.path].asstr()[()]
+        except UnicodeDecodeError as cause:
+            raise StorageError(
+                f"{stored.place} holds text that is not UTF-8, although it says so: "
+                f"{cause.object[:40].decode('utf-8', 'backslashreplace')}"
+            ) from cause
+        except (OSError, RuntimeError, ValueError) as cause:
+            raise StorageError(f"{stored.place}, text, cannot be read: {blamed(cause)}") from cause
 
 
 def _place(
@@ -292,8 +302,14 @@ class _Reader:
             except CXIError:
                 raise
             except (OSError, RuntimeError, ValueError, TypeError) as cause:
+                why = blamed(cause)
+                with (
+                    suppress(KeyError, OSError, RuntimeError, ValueError),
+                    self._files.reading(stored.place.filename) as h5,
+                ):
+                    why = unreadable(h5[stored.place.path], cause)
                 raise StorageError(
-                    f"{stored.place}, rows {start} to {stop - 1}, cannot be read: {cause}"
+                    f"{stored.place}, rows {start} to {stop - 1}, cannot be read: {why}"
                 ) from cause
         return into
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -13,7 +14,15 @@ from ..hdf5.layout import Stored
 from ..hdf5.locate import Found
 from ..protocol_fields import RANKS
 
-__all__ = ["FrameIndex", "Part", "align", "check_rank", "never_indexed", "own_frames"]
+__all__ = [
+    "FrameIndex",
+    "Part",
+    "align",
+    "check_rank",
+    "never_indexed",
+    "own_frames",
+    "refuse_twice",
+]
 
 
 @dataclass(frozen=True)
@@ -91,7 +100,7 @@ class FrameIndex:
             if part.frame_shape != first.frame_shape:
                 raise LayoutError(
                     f"frames differ in shape: {first.frame_shape} in {first.stored.place}, "
-                    f"{part.frame_shape} in {part.stored.place}"
+                    f"{part.frame_shape} in {part.stored.place}; load the files apart"
                 )
         return first.frame_shape
 
@@ -103,12 +112,14 @@ def check_rank(attr: str, kind: str, found: Found) -> None:
         if stored.ndim < low or (high is not None and stored.ndim > high):
             ranks = f"{low} or more" if high is None else f"{low} to {high}"
             raise LayoutError(
-                f"{stored.place} has shape {stored.shape}; {attr!r} is a {kind}, of {ranks} axes"
+                f"{stored.place} has shape {stored.shape}; {attr!r} is a {kind}, of {ranks} axes; "
+                "if the file is right, a protocol can say another kind"
             )
     if kind in ("scalar", "frame") and len(found.datasets) > 1:
         raise LayoutError(
             f"{found.datasets[0].place.filename}:{found.path} is a group of "
-            f"{len(found.datasets)} datasets; {attr!r} is a {kind}, of one"
+            f"{len(found.datasets)} datasets; {attr!r} is a {kind}, of one; a "
+            "protocol can name the one that is meant"
         )
 
 
@@ -141,6 +152,25 @@ def own_frames(attr: str, kind: str, found: Found) -> list[Part]:
 
 def _in_units(source: Stored, virtual: Stored) -> Stored:
     return source if virtual.units is None else replace(source, units=virtual.units)
+
+
+def refuse_twice(parts: Sequence[Part], names: Sequence[str]) -> None:
+    """Raise :class:`LayoutError` where two of the store's files have the same frames.
+
+    So it is where a master of links is named together with the files that it links.
+    """
+    seen: dict[tuple[int, int, int], list[Part]] = {}
+    for part in (part for part in parts if part.count):
+        stamp = part.stored.stamp
+        seen.setdefault((stamp.device, stamp.inode, part.stored.address[1]), []).append(part)
+    for alike in seen.values():
+        alike.sort(key=lambda part: part.row)
+        for one, other in itertools.pairwise(alike):
+            if one.file != other.file and one.row + one.count > other.row:
+                raise LayoutError(
+                    f"the frames of {one.stored.place} are in {names[one.file]} and in "
+                    f"{names[other.file]}, so that each would count twice; name one of the two"
+                )
 
 
 def align(

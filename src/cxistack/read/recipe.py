@@ -15,7 +15,7 @@ from ..hdf5.layout import Stored
 from ..protocol import CXIProtocol
 from ..view import Bin, FrameView, Step
 
-__all__ = ["Casting", "Recipe", "as_stored", "bad_bits", "common_dtype", "make"]
+__all__ = ["Casting", "Recipe", "as_stored", "bad_bits", "check_text", "common_dtype", "make"]
 
 Casting = Literal["checked", "unsafe"]
 
@@ -70,7 +70,7 @@ def make(
     CastError
         The stored type has no default in the protocol's family (float to integers).
     LayoutError
-        Text where numbers are expected or the other way round, or flags that are no integers.
+        Text where numbers are expected, or flags that are no integers.
     """
     family = protocol.datatypes[attr]
     _check(family, attr, stored, casting)
@@ -130,9 +130,18 @@ def _check(family: str, attr: str, stored: Stored, casting: Casting) -> None:
         )
 
 
-def _refuse_complex(attr: str, stored: Stored) -> None:
+def _refuse_complex(attr: str, stored: Stored, hint: str = "") -> None:
     if stored.dtype.kind == "c":
-        raise LayoutError(f"{stored.place} holds complex numbers; {attr!r} is real")
+        raise LayoutError(f"{stored.place} holds complex numbers; {attr!r} is real{hint}")
+
+
+def check_text(attr: str, stored: Sequence[Stored]) -> None:
+    """Raise :class:`LayoutError` where something else than text is stored."""
+    for one in stored:
+        if not one.is_text:
+            raise LayoutError(
+                f"{one.place} holds {one.dtype}, and {attr!r} is of type str in the protocol"
+            )
 
 
 def _pixel_dtype(
@@ -148,7 +157,7 @@ def _pixel_dtype(
 
 def family_dtype(protocol: CXIProtocol, attr: str, stored: Stored) -> np.dtype[Any]:
     """Return the type that the protocol gives the dataset's values."""
-    _refuse_complex(attr, stored)
+    _refuse_complex(attr, stored, f", unless you say dtype={stored.dtype.name!r}")
     try:
         return np.dtype(protocol.get_dtype(attr, stored.dtype))
     except CastError as error:
