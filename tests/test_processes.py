@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import factory
-from cxistack import CastError, Crop, CXIStore, Downscale, loading
+from cxistack import CastError, Crop, CXIStore, Downscale, progress
 from factory import DATA, frames, put
 
 fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
@@ -99,7 +99,7 @@ class TestPickling:
 
 def tqdm_lock():
     """Return the lock of the bars that loading shows."""
-    return loading._Bar.get_lock()
+    return progress.Bar.get_lock()
 
 
 class TestForking:

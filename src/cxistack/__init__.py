@@ -10,6 +10,7 @@ from importlib.metadata import version
 from . import kernels
 from .build import build_info
 from .catalogue import Problem
+from .converting import Conversion, convert
 from .data import STData
 from .errors import (
     AttributeMissingError,
@@ -28,6 +29,7 @@ from .errors import (
 from .protocol import CXIProtocol
 from .stack import LazyArray
 from .store import CXIStore
+from .streaming import FrameWriter
 from .transform import ComposeTransforms, Crop, Downscale, Mirror, Transform
 
 __version__ = version("cxistack")
@@ -40,10 +42,12 @@ __all__ = [
     "CastError",
     "ClosedStoreError",
     "ComposeTransforms",
+    "Conversion",
     "Crop",
     "Downscale",
     "FileChangedError",
     "FrameIndexError",
+    "FrameWriter",
     "LayoutError",
     "LazyArray",
     "LinkError",
@@ -57,5 +61,6 @@ __all__ = [
     "Transform",
     "__version__",
     "build_info",
+    "convert",
     "kernels",
 ]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -11,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
-from tqdm.auto import tqdm
 
 from . import limiting
 from .catalogue import Catalogue
@@ -21,6 +18,7 @@ from .hdf5.storage import Bytes
 from .kernels import cast
 from .kernels.threads import count_threads
 from .limits import Limit
+from .progress import progress_bar
 from .read import engine, recipe
 from .read.frames import FrameSelection, frame_numbers
 from .read.index import FrameIndex, Part
@@ -347,7 +345,8 @@ def _read(
 ) -> None:
     threads = count_threads(num_threads)
     is_shown = verbose and not load.squeeze and len(load.grid) >= 2
-    with _bar(load) if is_shown else nullcontext() as bar:
+    shown = progress_bar(load.count, f"Loading {load.attr}") if is_shown else nullcontext()
+    with shown as bar:
         tick: Callable[[int], object] = bar.update if bar is not None else lambda frames: None
         if not load.checks:
             _read_own(catalogue, load, out, threads, tick)
@@ -393,28 +392,6 @@ def _read_own(
 ) -> None:
     numbers, ways = _ways(catalogue, load)
     engine.read_frames(catalogue.files, load.index, load.recipes, ways, numbers, out, threads, tick)
-
-
-class _Bar(tqdm):  # type: ignore[type-arg]  # generic in its stubs alone
-    """A progress bar that leaves no thread behind, and whose lock is this process's alone.
-
-    tqdm's own lock is shared with forked processes: a child that ends while it holds it would stop
-    every other for ever.
-    """
-
-    monitor_interval = 0
-
-
-def _renew_lock() -> None:
-    _Bar.set_lock(threading.RLock())
-
-
-_renew_lock()
-os.register_at_fork(after_in_child=_renew_lock)
-
-
-def _bar(load: Load) -> _Bar:
-    return _Bar(total=load.count, desc=f"Loading {load.attr}", unit="frame")
 
 
 def look(catalogue: Catalogue, load: Load) -> list[PartSurvey]:

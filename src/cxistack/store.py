@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import ItemsView, Iterator, KeysView, Mapping, Sequence, ValuesView
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
@@ -21,6 +21,7 @@ from .protocol import CXIProtocol
 from .read.frames import FrameSelection
 from .read.recipe import Casting
 from .stack import LazyArray
+from .streaming import FrameWriter, writing
 from .transform import Transform
 from .write.transaction import Transaction
 from .write.writer import SaveMode
@@ -201,11 +202,25 @@ class CXIStore(Mapping[str, LazyArray]):
         """Return (name, array) pairs of the attributes found."""
         return super().items()
 
-    def describe(self, attr: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    def describe(
+        self,
+        attr: str,
+        *,
+        transform: Transform | None = None,
+        dtype: DTypeLike | None = None,
+        casting: Casting = "checked",
+    ) -> tuple[tuple[int, ...], np.dtype[Any]]:
         """Return the shape and dtype that :meth:`load_attribute` would give, without reading."""
         self._check_open()
-        load = loading.prepare(self._catalogue, attr)
+        load = loading.prepare(
+            self._catalogue, attr, transform=transform, dtype=dtype, casting=casting
+        )
         return load.shape, load.dtype
+
+    def is_static(self, attr: str) -> bool:
+        """Tell whether one frame, of one dataset, stands for all frames of a stack."""
+        self._check_open()
+        return loading.prepare(self._catalogue, attr).is_static
 
     def is_indexed(self, attr: str) -> bool:
         """Tell whether the attribute has a frame axis that `idxs` picks from."""
@@ -477,6 +492,59 @@ class CXIStore(Mapping[str, LazyArray]):
         )
         with self.transaction() as transaction:
             saving.run(transaction.h5(), change)
+
+    def writer(
+        self,
+        attr: str,
+        shape: Sequence[int] | None = None,
+        dtype: DTypeLike | None = None,
+        mode: Literal["overwrite", "append"] = "overwrite",
+        *,
+        casting: Casting = "checked",
+        compression: str | Mapping[str, Any] | None = None,
+        chunks: Sequence[int] | None = None,
+        num_threads: int | None = None,
+    ) -> AbstractContextManager[FrameWriter]:
+        """Lend a writer that takes the frames of an attribute batch by batch.
+
+        Memory holds one batch at a time. What was appended is in the file, by one commit, when the
+        block ends well; nothing of it is when the block ends by an error. Saves of other attributes
+        within the block belong to the same commit.
+
+        Parameters
+        ----------
+        attr : str
+            A stack or a sequence.
+        shape : sequence of int, optional
+            Shape of one frame (or row); that of the first ones when None.
+        dtype : dtype, optional
+            Type to cast the frames to; that of the first ones when None.
+        mode : {"overwrite", "append"}
+            Whether the frames replace those that are there, or come after them.
+        casting, compression, chunks, num_threads
+            As in :meth:`save_attribute`.
+
+        Examples
+        --------
+        >>> store = CXIStore("new.cxi", "w")
+        >>> with store.writer("data", shape=(4, 6), dtype="uint16") as writer:
+        ...     for number in range(10):
+        ...         writer.append(np.full((4, 6), number))
+        >>> store["data"].shape
+        (10, 4, 6)
+        """
+        self._check_open()
+        return writing(
+            self,
+            attr,
+            shape,
+            dtype,
+            mode,
+            casting=casting,
+            compression=compression,
+            chunks=chunks,
+            num_threads=num_threads,
+        )
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:

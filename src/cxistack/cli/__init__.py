@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from .. import __version__
+from .convert import convert
 from .demo import demo
 from .explain import explain
 from .info import info
@@ -26,6 +27,7 @@ app = typer.Typer(
 app.command()(info)
 app.command()(view)
 app.command()(explain)
+app.command()(convert)
 app.command()(demo)
 app.add_typer(protocol_app, name="protocol")
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from .failure import failures_told
-from .opening import FileNames, ProtocolFile, open_run
+from .opening import FileNames, ProtocolFile, frame_choice, open_run
 from .view import region
 
 __all__ = ["explain"]
@@ -31,20 +31,6 @@ def explain(
     """Tell which chunks and bytes of FILES a load reads, by which way and decoder, and why."""
     with failures_told(), open_run(files, protocol) as store:
         text = store.explain(
-            attribute, _frames(frames), transform=region(crop, downscale), dtype=dtype
+            attribute, frame_choice(frames), transform=region(crop, downscale), dtype=dtype
         )
     typer.echo(text)
-
-
-def _frames(text: str | None) -> int | slice | None:
-    if text is None:
-        return None
-    try:
-        parts = [int(part) if part.strip() else None for part in text.split(":")]
-    except ValueError:
-        parts = []
-    if len(parts) == 1 and parts[0] is not None:
-        return parts[0]
-    if len(parts) in (2, 3):
-        return slice(*parts)
-    raise ValueError(f"--frames takes a number or a slice such as 5:100:2, not {text!r}")

@@ -11,7 +11,7 @@ from ..errors import ProtocolError, StorageError
 from ..protocol import CXIProtocol
 from ..store import CXIStore
 
-__all__ = ["FileNames", "ProtocolFile", "open_run", "protocol_of"]
+__all__ = ["FileNames", "ProtocolFile", "frame_choice", "open_run", "protocol_of"]
 
 FileNames = Annotated[
     list[str],
@@ -62,3 +62,18 @@ def open_run(names: list[str], protocol: str | None) -> CXIStore:
         if len(unreadable) == len(store.filenames()):
             raise StorageError("; ".join(problem.message for problem in unreadable))
     return store
+
+
+def frame_choice(text: str | None) -> int | slice | None:
+    """Return the frames that ``--frames`` names; None for all."""
+    if text is None:
+        return None
+    try:
+        parts = [int(part) if part.strip() else None for part in text.split(":")]
+    except ValueError:
+        parts = []
+    if len(parts) == 1 and parts[0] is not None:
+        return parts[0]
+    if len(parts) in (2, 3):
+        return slice(*parts)
+    raise ValueError(f"--frames takes a number or a slice such as 5:100:2, not {text!r}")

@@ -1,0 +1,130 @@
+"""Converting a run: the new file, read by plain h5py, holds what the old ones hold."""
+
+import h5py
+import numpy as np
+import pytest
+
+from cxistack import (
+    CastError,
+    ComposeTransforms,
+    Crop,
+    CXIProtocol,
+    CXIStore,
+    Downscale,
+    Mirror,
+    convert,
+    converting,
+)
+from factory import DATA, frames, put
+
+NEW = "/entry/data/data"  # the default protocol's first path
+PIXELS = "/entry/instrument/detector"
+
+
+@pytest.fixture(autouse=True)
+def small_batches(monkeypatch):
+    """Make batches of few frames, or one batch would be the whole run."""
+    monkeypatch.setattr(converting, "_BATCH_BYTES", 3 * frames(1).nbytes)
+
+
+@pytest.fixture
+def run(tmp_path):
+    names = []
+    for number in range(2):
+        values = {
+            DATA: frames(7) + number * 300,
+            f"{PIXELS}/x_pixel_size": 2e-4,
+            f"{PIXELS}/mask": MASK,
+        }
+        values |= {f"{PIXELS}/y_pixel_size": 1e-4, f"{PIXELS}/distance": 0.7}
+        values["/speckle_tracking/translations"] = np.arange(21.0).reshape(7, 3) + number
+        names.append(put(tmp_path / f"{number}.cxi", values))
+    return CXIStore(names)
+
+
+WHOLE = np.concatenate([frames(7), frames(7) + 300])
+MASK = np.zeros(frames(1).shape[1:], np.uint32)
+MASK[1, 2] = 4
+
+
+def into(tmp_path, **options):
+    return CXIStore(tmp_path / "new.cxi", "w", **options)
+
+
+def test_all_that_is_there_is_written_as_it_is_loaded(run, tmp_path):
+    done = convert(run, into(tmp_path), verbose=False)
+    new = CXIStore(tmp_path / "new.cxi")
+    assert set(done.written) == set(run.found) == set(new.found)
+    assert (done.frames, done.changed, done.left_out) == (14, {}, {})
+    for attr in run.found:
+        np.testing.assert_array_equal(new.load_attribute(attr), run.load_attribute(attr))
+        assert new.describe(attr) == run.describe(attr)
+    with h5py.File(tmp_path / "new.cxi") as h5:
+        np.testing.assert_array_equal(h5[NEW][()], WHOLE)
+        assert h5[NEW].chunks is not None
+
+
+def test_frames_and_pixels_that_are_chosen(run, tmp_path):
+    transform = ComposeTransforms([Crop([1, 5, 1, 7]), Mirror(1, (4, 6)), Downscale(2)])
+    idxs = [13, 0, 0, 5]
+    done = convert(run, into(tmp_path), idxs=idxs, transform=transform, verbose=False)
+    new = CXIStore(tmp_path / "new.cxi")
+    np.testing.assert_array_equal(new.load_attribute("data"), transform.forward(WHOLE[idxs]))
+    np.testing.assert_array_equal(
+        new.load_attribute("translations"), run.load_attribute("translations")[idxs]
+    )
+    mask = run.load_attribute("mask", idxs, transform=transform)
+    np.testing.assert_array_equal(new.load_attribute("mask"), mask)
+    assert new.load_attribute("x_pixel_size") == 4e-4
+    assert new.load_attribute("y_pixel_size") == 2e-4
+    assert set(done.changed) == {"x_pixel_size", "y_pixel_size"}
+
+
+def test_bins_sum_counts_and_make_pixels_larger(run, tmp_path):
+    bins = Downscale(2, mode="sum")
+    convert(run, into(tmp_path), transform=bins, dtype="uint32", verbose=False)
+    new = CXIStore(tmp_path / "new.cxi")
+    np.testing.assert_array_equal(new.load_attribute("data"), bins.forward(WHOLE))
+    assert new.describe("data")[1] == np.uint32
+    assert new.load_attribute("x_pixel_size") == 4e-4
+
+
+def test_vectors_that_would_not_describe_the_new_pixels_are_left_out(tmp_path):
+    vectors = np.eye(3)[:2]
+    values = {DATA: frames(3), f"{PIXELS}/basis_vectors": vectors}
+    run = CXIStore(put(tmp_path / "a.cxi", values))
+    assert "basis_vectors" in convert(run, into(tmp_path), verbose=False).written
+    np.testing.assert_array_equal(
+        CXIStore(tmp_path / "new.cxi").load_attribute("basis_vectors"), vectors
+    )
+    done = convert(run, into(tmp_path), transform=Downscale(2), verbose=False)
+    assert list(done.left_out) == ["basis_vectors"]
+    assert "basis_vectors" not in CXIStore(tmp_path / "new.cxi")
+
+
+def test_good_frames_are_numbered_anew(tmp_path):
+    values = {DATA: frames(6), "/speckle_tracking/good_frames": np.array([0, 2, 5])}
+    run = CXIStore(put(tmp_path / "a.cxi", values))
+    convert(run, into(tmp_path), idxs=[5, 1, 2], verbose=False)
+    assert CXIStore(tmp_path / "new.cxi").load_attribute("good_frames").tolist() == [0, 2]
+
+
+def test_what_the_new_protocol_does_not_know_is_told(run, tmp_path):
+    protocol = CXIProtocol({"data": "uint"}, {"data": "/d"}, {"data": "stack"})
+    done = convert(run, into(tmp_path, protocol=protocol), verbose=False)
+    assert done.written == ("data",)
+    assert set(done.left_out) == set(run.found) - {"data"}
+    with pytest.raises(ValueError, match="no place for 'distance'"):
+        convert(run, into(tmp_path, protocol=protocol), ["distance"], verbose=False)
+
+
+def test_a_failure_leaves_no_file(run, tmp_path):
+    with pytest.raises(CastError):
+        convert(run, into(tmp_path), dtype="uint8", idxs=[0, 1, 13], verbose=False)
+    assert not (tmp_path / "new.cxi").exists()
+
+
+def test_a_run_without_frames(tmp_path):
+    run = CXIStore(put(tmp_path / "a.cxi", {DATA: frames(0)}))
+    convert(run, into(tmp_path), verbose=False)
+    assert CXIStore(tmp_path / "new.cxi")["data"].shape == run["data"].shape
