@@ -11,10 +11,10 @@ import numpy as np
 
 from ..errors import LayoutError
 from .files import Files, Stamp
-from .links import LinkPolicy, Place
-from .virtual import check_sources
+from .links import Place
+from .pieces import Assembly
 
-__all__ = ["Source", "Stored", "describe"]
+__all__ = ["Stored", "describe"]
 
 # The filters' registered names (HDF5 registered filter plugins), for people to read.
 _FILTERS = {
@@ -57,8 +57,10 @@ class Stored:
         What makes it the same object under another name.
     stamp : Stamp
         What its file was when this was seen.
-    sources : tuple of Source
-        Of a virtual dataset that is whole frames of others: those, in the order of its frames.
+    assembly : Assembly or None
+        Of a virtual dataset that is made of rectangular pieces of others: those.
+    obstacle : str
+        Why a virtual dataset is not known to be, for people to read.
     """
 
     place: Place
@@ -69,7 +71,8 @@ class Stored:
     filters: tuple[str, ...]
     address: tuple[str, int]
     stamp: Stamp
-    sources: tuple[Source, ...] = ()
+    assembly: Assembly | None = None
+    obstacle: str = ""
 
     @property
     def ndim(self) -> int:
@@ -87,35 +90,14 @@ class Stored:
         return self.dtype.kind == "O"
 
 
-@dataclass(frozen=True)
-class Source:
-    """Frames of another dataset that a virtual one shows.
-
-    Attributes
-    ----------
-    stored : Stored
-        The other dataset.
-    row : int
-        The first of its rows.
-    count : int
-        How many.
-    """
-
-    stored: Stored
-    row: int
-    count: int
-
-
-def describe(files: Files, place: Place, policy: LinkPolicy = "follow") -> Stored:
-    """Look at the dataset at `place` without reading it, and at the sources of a virtual one.
+def describe(files: Files, place: Place) -> Stored:
+    """Look at the dataset at `place` without reading it, nor at the sources of a virtual one.
 
     Raises
     ------
     LayoutError
-        It is empty (a null dataspace), of a type that is no array of numbers or text, stored in
-        external raw files, or virtual over sources that do not fit it.
-    LinkError
-        It is virtual and a source is missing.
+        It is empty (a null dataspace), of a type that is no array of numbers or text, or stored in
+        external raw files.
     """
     with files.reading(place.filename) as h5:
         # The low-level calls: of 10 000 files, this is done to each.
@@ -129,7 +111,7 @@ def describe(files: Files, place: Place, policy: LinkPolicy = "follow") -> Store
                 f"{place} keeps its values in external raw files "
                 f"({plist.get_external(0)[0]!r}, ...), which are never read: they may be any file"
             )
-        stored = Stored(
+        return Stored(
             place=place,
             shape=dataset.shape,
             dtype=_pixel_type(dataset.dtype, place),
@@ -146,10 +128,6 @@ def describe(files: Files, place: Place, policy: LinkPolicy = "follow") -> Store
             address=(place.filename, h5py.h5o.get_info(dataset).addr),
             stamp=files.stamp(place.filename),
         )
-        sources = h5py.Dataset(dataset).virtual_sources() if stored.storage == "virtual" else []
-    if sources:
-        check_sources(files, place, stored.shape, stored.dtype, sources, policy)
-    return stored
 
 
 def _pixel_type(dtype: np.dtype[Any], place: Place) -> np.dtype[Any]:

@@ -17,7 +17,7 @@ import h5py
 from ..errors import LinkError
 from .files import Files
 
-__all__ = ["LinkPolicy", "Place", "resolve", "resolve_file"]
+__all__ = ["LinkPolicy", "Place", "candidates", "resolve", "resolve_file"]
 
 LinkPolicy = Literal["follow", "tree"]
 _MOST_HOPS = 64  # a chain longer than this is taken for a circle
@@ -160,7 +160,7 @@ def resolve_file(files: Files, target: str, linking: str, policy: LinkPolicy, st
     The places are tried in the order of the HDF5 library (H5Lcreate_external): the name itself when
     absolute, each folder of HDF5_EXT_PREFIX, the linking file's folder, the working folder.
     """
-    places = list(_candidates(target, linking))
+    places = list(candidates(target, linking))
     for place in places:
         if not Path(place).exists():
             continue
@@ -176,7 +176,8 @@ def resolve_file(files: Files, target: str, linking: str, policy: LinkPolicy, st
     )
 
 
-def _candidates(target: str, linking: str) -> Iterator[str]:
+def candidates(target: str, linking: str) -> Iterator[str]:
+    """Return the places where a file named in the file `linking` may be, the first one first."""
     folder = Path(linking).parent
     if Path(target).is_absolute():
         yield target

@@ -51,7 +51,7 @@ def locate(
             if place is None:
                 continue
             if place.is_dataset:
-                stored = with_sources(files, describe(files, place, policy), policy)
+                stored = with_sources(files, describe(files, place), policy)
                 return Found(number, path, (stored,))
             return Found(number, path, _members(files, place, policy))
         except (CXIError, OSError) as error:
@@ -74,7 +74,7 @@ def _members(files: Files, group: Place, policy: LinkPolicy) -> tuple[Stored, ..
         place = resolve(files, group.filename, path, policy)
         if place is not None and place.is_dataset:
             via = Place(place.filename, place.path, group.hops + place.hops, True)
-            stored = with_sources(files, describe(files, via, policy), policy)
+            stored = with_sources(files, describe(files, via), policy)
             members.setdefault(stored.address, stored)
     if not members:
         raise LayoutError(f"{group} is a group without a dataset in it")
@@ -97,6 +97,8 @@ def _stands_on(
 ) -> bool:
     """Tell whether the virtual dataset is made of others in the same group."""
     siblings = {stored.address for stored in datasets if stored is not virtual}
+    if not siblings:
+        return False
     place = virtual.place
     with files.reading(place.filename) as h5:
         sources = h5[place.path].virtual_sources()
