@@ -95,15 +95,12 @@ class Assembled:
     ----------
     pieces : mapping of int to Contiguous, Chunked or ThroughH5py
         Where those of the wanted pieces lie, by their number in the dataset's assembly.
+    reason : str or None
+        Why some piece, or the fill value, is left to libhdf5; None where none is.
     """
 
     pieces: Mapping[int, Single]
-
-    @property
-    def reason(self) -> str | None:
-        """Why some piece is read by libhdf5; None where none is."""
-        found = (one.reason for one in self.pieces.values() if isinstance(one, ThroughH5py))
-        return next(found, None)
+    reason: str | None
 
 
 Bytes = Single | Assembled
@@ -173,7 +170,7 @@ def _obstacle(h5: Any, dataset: Any, stored: Stored) -> str | None:
         return f"the file is read by the driver {h5.driver!r}"
     if stored.storage not in ("contiguous", "chunked"):
         return stored.obstacle or f"its storage is {stored.storage}"
-    if stored.dtype.kind not in "biuf" or stored.dtype.itemsize > 8 or stored.dtype == np.float16:
+    if stored.dtype.kind not in "biuf" or stored.dtype.str[1:] == "f2" or stored.dtype.itemsize > 8:
         return f"its type is {stored.dtype}"
     kind = dataset.id.get_type()
     if isinstance(kind, h5py.h5t.TypeEnumID) and stored.dtype.kind != "b":

@@ -76,10 +76,10 @@ def read(
         if _is_plain(recipe, part, block, steps, out):
             first = int(block.dst[0])
             into = out[first : first + len(block.dst)]
-            reader.read(part, route, block.start, block.stop, box, into)
+            reader.read(part, route, block, box, into)
         else:
             dtype = _read_type(part, route, out.dtype)
-            raw = reader.read(part, route, block.start, block.stop, box, dtype=dtype)
+            raw = reader.read(part, route, block, box, dtype=dtype)
             inner = replace(recipe, steps=steps)
             try:
                 _place(raw, block, inner, out, num_threads)
@@ -207,11 +207,11 @@ def _read_type(part: Part, route: Bytes, dtype: np.dtype[Any]) -> np.dtype[Any]:
     They know no half floats; HDF5 widens these on the way, which changes no value.
     """
     stored = part.stored.dtype
-    is_half = stored.kind == "f" and stored.itemsize == 2
-    if is_half and dtype != stored:
-        return np.dtype(np.float32)
+    native = stored.newbyteorder("=")
+    if native.str[1:] == "f2":
+        return native if dtype == native else np.dtype(np.float32)
     by_hdf5 = isinstance(route, ThroughH5py) and not is_assembled(part)
-    return stored if by_hdf5 else stored.newbyteorder("=")
+    return stored if by_hdf5 else native
 
 
 def _selections(
@@ -258,14 +258,16 @@ class _Reader:
         self,
         part: Part,
         route: Bytes,
-        start: int,
-        stop: int,
+        block: Block,
         box: Box,
         into: NDArray[Any] | None = None,
         dtype: np.dtype[Any] | None = None,
     ) -> NDArray[Any]:
-        """Read the rows' `box` of each frame; the result has a frame axis always."""
-        stored = part.stored
+        """Read the `box` of each frame of a block; the result has a frame axis always.
+
+        Of an assembled part only the wanted frames are read, and the others undefined.
+        """
+        stored, start, stop = part.stored, block.start, block.stop
         frame = (
             part.frame_shape
             if box is None
@@ -275,30 +277,30 @@ class _Reader:
             into = self._array((stop - start, *frame), dtype or stored.dtype)
         if not into.size:
             return into
-        rows = np.arange(start, stop, dtype=np.int64)
         if is_assembled(part):
-            self._read_pieces(part, route, rows, _view_of(box, part.frame_shape), into)
+            self._read_pieces(part, route, block, _view_of(box, part.frame_shape), into)
         elif isinstance(route, ThroughH5py):
             if stored.storage == "virtual":
                 # libhdf5 leaves pixels in no piece as they are where other pieces overlap.
                 self._fill(stored, into)
             self._read_by_h5py(part, start, stop, box, into)
         else:
-            _, wanted = pieces.wanted(
-                part, route, rows, rows - start, _view_of(box, part.frame_shape)
-            )
+            rows = np.arange(start, stop, dtype=np.int64)
+            view = _view_of(box, part.frame_shape)
+            _, wanted = pieces.wanted(part, route, rows, rows - start, view)
             self._read_directly(wanted, into)
         return into
 
     def _read_pieces(
-        self, part: Part, route: Bytes, rows: NDArray[np.int64], view: FrameView, into: NDArray[Any]
+        self, part: Part, route: Bytes, block: Block, view: FrameView, into: NDArray[Any]
     ) -> None:
         """Read the pieces of an assembled part in the order in which they count."""
         assembly = part.stored.assembly
         assert assembly is not None
-        places = rows - rows[0]
+        places = np.unique(block.src)
+        rows = places + block.start
         selected = list(pieces.select(part, rows, places, view))
-        into[pieces.uncovered(part, places, view, selected)] = assembly.fill
+        into[places[pieces.uncovered(part, places, view, selected)]] = assembly.fill
         ways = route.pieces if isinstance(route, Assembled) else {}
         if isinstance(route, Assembled) and pieces.why_blockwise(part, route) is None:
             self._read_directly(pieces.wanted(part, route, rows, places, view)[1], into)

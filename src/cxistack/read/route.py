@@ -61,7 +61,16 @@ def _assembled(
         stored[key] = (piece.stored, has_rows)
         frames[key] = frames.get(key, 0) + -(-(last - first) // piece.target[0].step)
     routes = {key: _route(files, *one, frames[key], dtype, written) for key, one in stored.items()}
-    return Assembled({number: routes[key] for number, key in pieces.items()})
+    obstacles = (one.reason for one in routes.values() if isinstance(one, ThroughH5py))
+    reason = _unknown(dtype) or _unknown(part.stored.dtype) or next(obstacles, None)
+    return Assembled({number: routes[key] for number, key in pieces.items()}, reason)
+
+
+def _unknown(dtype: np.dtype[Any]) -> str | None:
+    """Return why our kernels do not take pixels of a type; None where they do."""
+    if dtype.kind not in "biuf" or dtype.str[1:] == "f2" or dtype.itemsize > 8:
+        return f"{dtype} is no type of our kernels"
+    return None
 
 
 def _route(
@@ -74,8 +83,9 @@ def _route(
 ) -> Single:
     if written and os.path.realpath(stored.place.filename) in written:
         return ThroughH5py("this process has the file open for writing")
-    if dtype.kind not in "biuf" or dtype == np.float16 or dtype.itemsize > 8:
-        return ThroughH5py(f"{dtype} is no type of our kernels")
+    unknown = _unknown(dtype)
+    if unknown is not None:
+        return ThroughH5py(unknown)
     if stored.chunks is not None:
         grid = [-(-n // c) for n, c in zip(stored.shape, stored.chunks, strict=True)]
         chunks, of_frame = math.prod(grid), math.prod(grid[1:] if has_frame_axis else grid)
