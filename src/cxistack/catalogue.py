@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from .errors import AttributeMissingError, CXIError, LayoutError
 from .hdf5.files import Files
 from .hdf5.links import LinkPolicy
-from .hdf5.locate import Found, locate
+from .hdf5.locate import Found, bring_together, locate
+from .hdf5.modules import Trains
 from .limits import LARGEST, Limit
 from .protocol import CXIProtocol
 from .read.index import FrameIndex, align, check_rank, never_indexed, own_frames
@@ -63,6 +64,7 @@ class Catalogue:
         self._found: dict[str, dict[int, Found]] = {}
         self._index: dict[str, FrameIndex] = {}
         self._opened: dict[int, OSError | None] = {}
+        self._trains = Trains(files, policy)
 
     def _opens(self, number: int) -> bool:
         """Open a file, or remember why it cannot be opened."""
@@ -98,9 +100,11 @@ class Catalogue:
                     paths = self.protocol.load_paths[attr]
                     one = locate(self.files, number, paths, self.policy)
                     if one is not None:
-                        kind = self.protocol.get_kind(attr)
-                        found[attr][number] = _of_right_rank(attr, kind, one)
-        self._found.update(found)
+                        found[attr][number] = one
+        for attr in attrs:
+            kind = self.protocol.get_kind(attr)
+            whole = bring_together(self.files, found[attr], kind, self._trains, self.policy)
+            self._found[attr] = {n: _of_right_rank(attr, kind, one) for n, one in whole.items()}
 
     def limits(self, attr: str) -> tuple[Limit, ...]:
         """Return the limits of a mask that count: the files have what they compare."""

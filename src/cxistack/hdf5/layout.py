@@ -47,8 +47,8 @@ class Stored:
         Its shape.
     dtype : numpy.dtype
         Its type, as h5py gives it; ``object`` for text.
-    storage : {"contiguous", "chunked", "compact", "virtual"}
-        How HDF5 lays it out.
+    storage : {"contiguous", "chunked", "compact", "virtual", "modules"}
+        How HDF5 lays it out; "modules" is in no file, but put together of datasets in several.
     chunks : tuple of int or None
         Shape of a chunk.
     filters : tuple of str

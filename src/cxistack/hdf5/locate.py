@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import h5py
 
@@ -11,11 +11,12 @@ from ..errors import CXIError, LayoutError, StorageError
 from .files import Files
 from .layout import Stored, describe
 from .links import LinkPolicy, Place, resolve
+from .modules import Trains, is_pattern, modules_in, stacked
 from .names import natural_key
 from .sources import with_sources
 from .virtual import source_names, source_place
 
-__all__ = ["Found", "locate"]
+__all__ = ["Found", "bring_together", "locate"]
 
 
 @dataclass(frozen=True)
@@ -32,12 +33,16 @@ class Found:
         The dataset, or those of the group at that path in natural order.
     error : CXIError or None
         Why it cannot be used; raised when it is asked for.
+    modules : mapping of int to Place
+        Of a path that is a pattern over modules: where each one is; no `datasets` then, until all
+        files' are brought together.
     """
 
     file: int
     path: str
     datasets: tuple[Stored, ...] = ()
     error: Exception | None = None
+    modules: Mapping[int, Place] = field(default_factory=dict)
 
 
 def locate(
@@ -47,6 +52,11 @@ def locate(
     filename = files.paths[number]
     for path in paths:
         try:
+            if is_pattern(path):
+                modules = modules_in(files, filename, path, policy)
+                if modules:
+                    return Found(number, path, modules=modules)
+                continue
             place = resolve(files, filename, path, policy)
             if place is None:
                 continue
@@ -57,11 +67,44 @@ def locate(
         except (CXIError, OSError) as error:
             return Found(number, path, error=error)
         except (KeyError, OverflowError, RuntimeError, TypeError, ValueError) as cause:
-            # What h5py raises, beside OSError, where a file's metadata is damaged.
-            damage = StorageError(f"{filename}:{path} cannot be made sense of by HDF5: {cause}")
-            damage.__cause__ = cause
-            return Found(number, path, error=damage)
+            return Found(number, path, error=_damage(f"{filename}:{path}", cause))
     return None
+
+
+def bring_together(
+    files: Files, found: Mapping[int, Found], kind: str, trains: Trains, policy: LinkPolicy
+) -> dict[int, Found]:
+    """Return what files have of an attribute with modules in several files made one.
+
+    That belongs to the first file with one of the modules.
+    """
+    whole = {number: one for number, one in found.items() if not one.modules}
+    patterns: dict[str, dict[int, Found]] = {}
+    for number, one in found.items():
+        if one.modules:
+            patterns.setdefault(one.path, {})[number] = one
+    for path, parts in patterns.items():
+        first = min(parts)
+        failed = [one for one in found.values() if one.error is not None and one.path == path]
+        if failed:  # whatever else is missing may be missing because of that
+            whole[first] = replace(failed[0], file=first)
+            continue
+        modules = {number: one.modules for number, one in sorted(parts.items())}
+        try:
+            datasets = stacked(files, path, modules, kind, trains, policy)
+            whole[first] = Found(first, path, datasets)
+        except (CXIError, OSError) as error:
+            whole[first] = Found(first, path, error=error)
+        except (KeyError, OverflowError, RuntimeError, TypeError, ValueError) as cause:
+            whole[first] = Found(first, path, error=_damage(f"{path} of the files", cause))
+    return dict(sorted(whole.items()))
+
+
+def _damage(what: str, cause: Exception) -> StorageError:
+    """Return the error for what h5py raises, beside OSError, where metadata is damaged."""
+    error = StorageError(f"{what} cannot be made sense of by HDF5: {cause}")
+    error.__cause__ = cause
+    return error
 
 
 def _members(files: Files, group: Place, policy: LinkPolicy) -> tuple[Stored, ...]:

@@ -280,9 +280,6 @@ class _Reader:
         if is_assembled(part):
             self._read_pieces(part, route, block, _view_of(box, part.frame_shape), into)
         elif isinstance(route, ThroughH5py):
-            if stored.storage == "virtual":
-                # libhdf5 leaves pixels in no piece as they are where other pieces overlap.
-                self._fill(stored, into)
             self._read_by_h5py(part, start, stop, box, into)
         else:
             rows = np.arange(start, stop, dtype=np.int64)
@@ -342,6 +339,9 @@ class _Reader:
         place = part.stored.place
         try:
             with self._files.reading(place.filename) as h5:
+                if part.stored.storage == "virtual":
+                    # HDF5 leaves pixels in no source as they are where other sources overlap.
+                    into[...] = h5[place.path].fillvalue
                 for source, target in _selections(part, start, stop, box, into.shape):
                     whole = into if part.has_frame_axis else into.reshape(into.shape[1:])
                     h5[place.path].read_direct(whole, source, target)
@@ -351,10 +351,6 @@ class _Reader:
             raise StorageError(
                 f"{place}, rows {start} to {stop - 1}, cannot be read: {cause}"
             ) from cause
-
-    def _fill(self, stored: Stored, into: NDArray[Any]) -> None:
-        with self._files.reading(stored.place.filename) as h5:
-            into[...] = h5[stored.place.path].fillvalue
 
     def _array(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
         needed = math.prod(shape) * dtype.itemsize
