@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 import cxistack
-from cxistack import Crop, CXIProtocol, CXIStore, Downscale, LayoutError, Mirror, STData
+from cxistack import Crop, CXIError, CXIProtocol, CXIStore, Downscale, LayoutError, Mirror, STData
+from factory.beamlines import FAULTY, LAYOUTS
 
 EUXFEL = CXIProtocol.import_ini(Path(cxistack.__file__).parent / "protocols" / "euxfel.ini")
 MODULES, COUNT = 4, 9
@@ -201,3 +202,42 @@ def test_nothing_is_saved_to_a_pattern(tmp_path):
     name = write(tmp_path / "a.h5", 0)
     with pytest.raises(LayoutError, match="module"):
         CXIStore(name, mode="r+", protocol=EUXFEL).save_attribute("data", DATA[:, :1])
+
+
+@pytest.mark.parametrize("name", [name for name in LAYOUTS if name.startswith("agipd")])
+def test_runs_as_the_facility_writes_them(tmp_path, name):
+    run = LAYOUTS[name](tmp_path)
+    with CXIStore(run.files, protocol=EUXFEL) as store:
+        assert store.problems == []
+        data = store.load_attribute("data", dtype=run.data.dtype)
+        np.testing.assert_array_equal(data, run.data, strict=True)
+        assert ("mask" in store) == (run.mask is not None)
+        if run.mask is not None:
+            np.testing.assert_array_equal(store.load_attribute("mask"), run.mask, strict=True)
+        for attr, values in run.sequences.items():
+            np.testing.assert_array_equal(np.ravel(store.load_attribute(attr)), values)
+
+
+@pytest.mark.parametrize("name", [name for name in FAULTY if name.startswith("agipd")])
+def test_faulty_runs_raise_and_name_the_file(tmp_path, name):
+    fault = FAULTY[name](tmp_path)
+    with pytest.raises(CXIError, match="|".join(fault.at)):
+        CXIStore(fault.files, protocol=EUXFEL).load_attribute("data", [0])
+
+
+@pytest.mark.parametrize("name", [name for name in LAYOUTS if name.startswith("virtual_cxi")])
+def test_virtual_files_over_modules_are_read_beside_libhdf5(tmp_path, name):
+    run = LAYOUTS[name](tmp_path)
+    protocol = CXIProtocol(
+        {"data": "float", "mask": "bool"},
+        {attr: [run.paths.get(attr, "/none")] for attr in ("data", "mask")},
+        {"data": "stack", "mask": "stack"},
+        {"mask": ["cxi"]},
+    )
+    with CXIStore(run.files, protocol=protocol) as store:
+        for attr in set(run.paths) & {"data", "mask"}:
+            assert "read beside libhdf5" in store.explain(attr)
+            assert "h5py" not in store.explain(attr)
+            expected = getattr(run, attr)
+            dtype = expected.dtype if attr == "data" else None
+            np.testing.assert_array_equal(store.load_attribute(attr, dtype=dtype), expected)

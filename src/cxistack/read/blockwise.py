@@ -294,7 +294,9 @@ class _Reader:
         """Read the pieces of an assembled part in the order in which they count."""
         assembly = part.stored.assembly
         assert assembly is not None
-        places = np.unique(block.src)
+        # Not by np.unique: its first call imports a module, and a process that another thread forks
+        # meanwhile waits for ever for that import.
+        places = np.flatnonzero(np.bincount(block.src))
         rows = places + block.start
         selected = list(pieces.select(part, rows, places, view))
         into[places[pieces.uncovered(part, places, view, selected)]] = assembly.fill
