@@ -67,16 +67,18 @@ def source_place(
     files: Files, place: Place, file_name: str, dataset_name: str, policy: LinkPolicy
 ) -> Place:
     """Follow one source name of the virtual dataset at `place` to the dataset it means."""
-    start = f"{place} (virtual)"
-    filename = (
-        place.filename
-        if file_name == "."
-        else resolve_file(files, file_name, place.filename, policy, start)
-    )
+    filename = _source_file(files, place, file_name, policy)
     found = resolve(files, filename, dataset_name, policy)
     if found is None or not found.is_dataset:
-        raise LinkError(f"{start}: its source {filename}:{dataset_name} is not there")
+        raise LinkError(f"{place} (virtual): its source {filename}:{dataset_name} is not there")
     return found
+
+
+def _source_file(files: Files, place: Place, name: str, policy: LinkPolicy) -> str:
+    if name == ".":
+        return place.filename
+    start = f"{place} (virtual)"
+    return resolve_file(files, name, place.filename, policy, start, "HDF5_VDS_PREFIX")
 
 
 def refuse_gap(
@@ -107,7 +109,7 @@ def refuse_gap(
 
 
 def _numbered_files(place: Place, pattern: str) -> Iterator[tuple[int, str]]:
-    for candidate in candidates(pattern, place.filename):
+    for candidate in candidates(pattern, place.filename, "HDF5_VDS_PREFIX"):
         folder, name = os.path.split(candidate)
         if "b" in _codes(folder) or not Path(folder).is_dir():
             continue
@@ -121,11 +123,7 @@ def _numbered_datasets(
     parts = source.dset_name.split("/")
     depth = next(k for k, part in enumerate(parts) if "b" in _codes(part))
     group = _named("/".join(parts[:depth])) or "/"
-    filename = (
-        place.filename
-        if source.file_name == "."
-        else resolve_file(files, _named(source.file_name), place.filename, policy, str(place))
-    )
+    filename = _source_file(files, place, _named(source.file_name), policy)
     found = resolve(files, filename, group, policy)
     if found is None or found.is_dataset:
         return
