@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from cxistack.hdf5.mappings import UNLIMITED, Slab, boxes, slabs
 from cxistack.hdf5.pieces import Assembly, Piece, cut, meet, nested
+from cxistack.read.pieces import gaps
 from cxistack.view import Axis
 
 UP = st.builds(Axis, st.integers(0, 9), st.integers(1, 5), st.integers(0, 9))
@@ -152,3 +153,16 @@ def test_an_axis_of_one_pixel_goes_with_any(rank):
     ((target, source),) = boxes([one, many], [many] + [one] * rank, (9, 9), (9,) * (rank + 1))
     assert target == (Axis(2, 1, 1), Axis(0, 1, 5))
     assert source == (Axis(0, 1, 5),) + (Axis(2, 1, 1),) * rank
+
+
+SPANS = st.tuples(st.integers(0, 7), st.integers(1, 4)).map(lambda a: (a[0], min(8, a[0] + a[1])))
+
+
+@given(st.lists(st.tuples(SPANS, SPANS, SPANS), max_size=5))
+def test_gaps_are_what_is_left_each_pixel_once(boxes):
+    seen = np.zeros((8, 8, 8), int)
+    for box in boxes:
+        seen[tuple(slice(*span) for span in box)] = 1
+    for box in gaps(boxes, seen.shape):
+        seen[tuple(slice(*span) for span in box)] += 1
+    assert (seen == 1).all()

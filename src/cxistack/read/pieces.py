@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from ..hdf5.layout import Stored
 from ..hdf5.pieces import Box, Piece, cut
 from ..hdf5.storage import Assembled, Bytes, Contiguous, ThroughH5py
-from ..view import FrameView
+from ..view import Axis, FrameView
 from .direct import Wanted
 from .index import Part
 from .tasks import Window
@@ -19,6 +20,7 @@ from .tasks import Window
 __all__ = [
     "Selected",
     "datasets",
+    "gaps",
     "is_assembled",
     "pieces_near",
     "select",
@@ -26,6 +28,9 @@ __all__ = [
     "wanted",
     "why_blockwise",
 ]
+
+
+_MOST_BOXES = 256  # between which gaps are found, and gaps
 
 
 @dataclass(frozen=True)
@@ -158,18 +163,89 @@ def wanted(
         window = Window.of(view, part.frame_shape)
         return [], [Wanted(part.stored, route, rows, places, (window,), part.has_frame_axis)]
     selected = list(select(part, rows, places, view))
-    fills = []
     bare = uncovered(part, places, view, selected)
-    if bare.any():
-        assembly = part.stored.assembly
-        assert assembly is not None
-        where = Contiguous(part.stored.stamp, None, assembly.fill)
-        window = Window.of(view, part.frame_shape)
-        its_rows = rows[bare] if part.has_frame_axis else np.zeros_like(rows[bare])
-        fills.append(
-            Wanted(part.stored, where, its_rows, places[bare], (window,), part.has_frame_axis)
-        )
+    fills = list(_fills(part, rows, places, view, selected, bare)) if bare.any() else []
     return fills, list(_merged(selected, route))
+
+
+def _fills(
+    part: Part,
+    rows: NDArray[np.int64],
+    places: NDArray[np.int64],
+    view: FrameView,
+    selected: Sequence[Selected],
+    bare: NDArray[np.bool_],
+) -> Iterator[Wanted]:
+    """Return where fill values go: the gaps between the pieces of the frames that are `bare`."""
+    assembly = part.stored.assembly
+    assert assembly is not None
+    where = Contiguous(part.stored.stamp, None, assembly.fill)
+    whole = Window.of(view, part.frame_shape)
+    if not part.has_frame_axis:
+        rows = np.zeros_like(rows)
+    # Frames in which the same parts are covered have the same gaps.
+    numbers: dict[Box, int] = {}
+    frame_of = np.zeros(int(places.max()) + 1, np.int64)
+    frame_of[places] = np.arange(len(places))
+    frames, boxes = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+    for one in selected:
+        number = numbers.setdefault(one.window.places, len(numbers))
+        frames.append(frame_of[one.places])
+        boxes.append(np.full(len(one.places), number))
+    frame, box = np.concatenate(frames), np.concatenate(boxes)
+    order = np.lexsort((box, frame))
+    edges = np.searchsorted(frame[order], np.arange(len(places) + 1))
+    alike: dict[bytes, list[int]] = {}
+    for k in np.flatnonzero(bare):
+        alike.setdefault(box[order[edges[k] : edges[k + 1]]].tobytes(), []).append(int(k))
+    known = list(numbers)
+    for key, members in alike.items():
+        covered = [known[number] for number in np.frombuffer(key, np.int64)]
+        windows = tuple(_gaps(whole, covered))
+        yield Wanted(
+            part.stored, where, rows[members], places[members], windows, part.has_frame_axis
+        )
+
+
+def _gaps(whole: Window, covered: Sequence[Box]) -> list[Window]:
+    """Return windows on what is not covered of a frame; on all where they would be very many."""
+    if len(covered) > _MOST_BOXES or any(axis.step > 1 for box in covered for axis in box):
+        return [whole]
+    found = gaps([tuple(axis.bounds for axis in box) for box in covered], whole.shape)
+    if len(found) > _MOST_BOXES:
+        return [whole]
+    # Of a fill value it does not matter which pixel it is that is taken.
+    return [
+        Window(
+            tuple(Axis(0, 1, stop - start) for start, stop in box),
+            tuple(Axis(start, 1, stop - start) for start, stop in box),
+        )
+        for box in found
+    ]
+
+
+def gaps(
+    boxes: Sequence[tuple[tuple[int, int], ...]], shape: tuple[int, ...]
+) -> list[tuple[tuple[int, int], ...]]:
+    """Return boxes that cover what `boxes` leave of a frame, each pixel once.
+
+    Examples
+    --------
+    >>> gaps([((0, 2), (0, 3)), ((0, 2), (4, 6))], (3, 6))
+    [((0, 2), (3, 4)), ((2, 3), (0, 6))]
+    """
+    if not shape:
+        return [] if boxes else [()]
+    edges = sorted({0, shape[0], *(edge for box in boxes for edge in box[0])})
+    slabs: list[tuple[tuple[int, int], list[tuple[tuple[int, int], ...]]]] = []
+    for start, stop in itertools.pairwise(edges):
+        here = [box[1:] for box in boxes if box[0][0] <= start and stop <= box[0][1]]
+        rest = gaps(here, shape[1:])
+        if slabs and slabs[-1][1] == rest:
+            slabs[-1] = (slabs[-1][0][0], stop), rest
+        else:
+            slabs.append(((start, stop), rest))
+    return [(slab, *box) for slab, rest in slabs for box in rest]
 
 
 def _merged(selected: Sequence[Selected], route: Assembled) -> Iterator[Wanted]:

@@ -131,9 +131,14 @@ class Window:
         return cls(axes, tuple(Axis(0, 1, axis.count) for axis in axes))
 
     @property
+    def shape(self) -> tuple[int, ...]:
+        """How many pixels it has along each axis of the stored frame."""
+        return tuple(axis.count for axis in self.axes)
+
+    @property
     def size(self) -> int:
         """How many pixels it has."""
-        return math.prod(axis.count for axis in self.axes)
+        return math.prod(self.shape)
 
 
 @dataclass(frozen=True)
