@@ -157,12 +157,9 @@ def _parts(
         if not surveys[number].frames:
             continue
         stored = part.stored
-        filters = "+".join(stored.filters) or "no filter"
         first, last = index.offsets[number], index.offsets[number + 1] - 1
         frames = "" if squeeze else f"frames {first} to {last}: "
-        lines.append(
-            f"  {frames}{stored.place}, {stored.dtype} {stored.shape}, {stored.storage}, {filters}"
-        )
+        lines.append(f"  {frames}{_described(stored)}")
         lines += [f"    by {hop}" for hop in stored.place.hops]
         if not part.has_frame_axis and not squeeze:
             lines.append(f"    one frame, which stands for all {part.count}")
@@ -174,6 +171,13 @@ def _parts(
     if idle:
         lines.append(f"  {idle} datasets of which no frame is wanted: not read")
     return lines
+
+
+def _described(stored: Stored) -> str:
+    told = f"{stored.place}, {stored.dtype} {stored.shape}, {stored.storage}"
+    if stored.assembly is not None:
+        return told
+    return f"{told}, {'+'.join(stored.filters) or 'no filter'}"
 
 
 def _way(seen: PartSurvey, stored: Stored) -> list[str]:
@@ -191,8 +195,7 @@ def _made_of(sources: Sequence[tuple[Stored, str | None]]) -> list[str]:
     for number, (stored, obstacle) in enumerate(sources):
         if number >= _MOST_SHOWN and obstacle is None:
             continue
-        filters = "+".join(stored.filters) or "no filter"
-        told.append(f"  {stored.place}, {stored.dtype} {stored.shape}, {stored.storage}, {filters}")
+        told.append(f"  {_described(stored)}")
         if stored.place.hops != hops:
             told += [f"    by {hop}" for hop in stored.place.hops]
         hops = stored.place.hops

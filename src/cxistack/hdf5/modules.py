@@ -56,12 +56,12 @@ def modules_in(
         place = resolve(files, filename, path, policy)
         if place is None or not place.is_dataset:
             continue
-        if module in found:
+        known = found.setdefault(module, place)
+        if (known.filename, known.path) != (place.filename, place.path):
             raise LayoutError(
-                f"{filename} has module {module} of {pattern} twice: {found[module].path} and "
+                f"{filename} has module {module} of {pattern} twice: {known.path} and "
                 f"{place.path}. Name one of them in the protocol's load path"
             )
-        found[module] = place
     return found
 
 

@@ -54,6 +54,8 @@ def read_frames(
         fits = direct.read(files, fills, out, tick=lambda frames: None, **how)
         frames = len(numbers) - len(rest)
         fits = fits and direct.read(files, wanted, out, tick=tick, frames=frames, **how)
+        if not wanted:  # all of it is fill values
+            tick(frames)
     if not fits:
         rest = places  # the slower way finds out which value is the first
     blockwise.read(files, index, recipes, routes, numbers[rest], rest, out, num_threads, tick)

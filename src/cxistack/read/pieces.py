@@ -73,10 +73,9 @@ def pieces_near(part: Part, rows: NDArray[np.int64]) -> Iterator[tuple[Piece, in
 
 
 def datasets(part: Part, rows: NDArray[np.int64]) -> Iterator[Stored]:
-    """Return the datasets that hold a part's `rows`, which ascend; some perhaps again."""
-    if part.stored.assembly is None:
-        yield part.stored
-    else:
+    """Return a part's dataset, and those that hold its `rows`, which ascend; some perhaps again."""
+    yield part.stored
+    if part.stored.assembly is not None:
         yield from (piece.stored for piece, _, _, _ in pieces_near(part, rows))
 
 
