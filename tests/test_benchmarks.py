@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 compare = pytest.importorskip("benchmarks.compare", exc_type=ImportError)
-from benchmarks import peers, picture, timing  # noqa: E402
+from benchmarks import peers, picture, timing, virtual  # noqa: E402
 from benchmarks.pyrost_peer import PeerUnavailableError  # noqa: E402
 
 TINY = compare.Scale(16, (53, 70), 32, 3, 200, timing.Pace(1, 5.0), (8, 20), (16, 32))
@@ -49,6 +49,17 @@ def test_all_axes_agree_with_h5py(tmp_path):
 
     combinations = {(ratio.stored, ratio.case) for ratio in report.ratios}
     assert len(combinations) == 5 * 3 * 4 * 4  # codecs, layouts, pixels, frames
+
+
+def test_a_tiny_run_over_virtual_datasets(tmp_path):
+    size = virtual.Scale(5, 2, (40, 30), (16, 8), timing.Pace(1, 5.0))
+    report = virtual.run(size, 2, tmp_path)
+
+    shown = {(ratio.case, ratio.against) for ratio in report.ratios}
+    assert ("virtual over 5 files", "the files themselves") in shown
+    assert ("16 modules, stacked", "h5py, virtual") in shown
+    assert ("16 modules, a mosaic with gaps", "h5py, virtual") in shown
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_way_that_gives_something_else_ends_the_run():

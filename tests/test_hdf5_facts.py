@@ -191,10 +191,14 @@ class TestWhatAChunkHolds:
         loaded = CXIStore(tmp_path / "a.h5", protocol=ANY_TYPE["bool"]).load_attribute("data")
         np.testing.assert_array_equal(loaded, frames(2, dtype="bool"), strict=True)
 
-    def test_half_precision(self, tmp_path):
-        put(tmp_path / "a.h5", {DATA: frames(2, dtype="float16")})
-        loaded = CXIStore(tmp_path / "a.h5", protocol=ANY_TYPE["float"]).load_attribute("data")
-        np.testing.assert_array_equal(loaded, frames(2, dtype="float16"), strict=True)
+    @pytest.mark.parametrize("dtype", ["<f2", ">f2"])
+    def test_half_precision(self, tmp_path, dtype):
+        put(tmp_path / "a.h5", {DATA: frames(2, dtype=dtype)})
+        store = CXIStore(tmp_path / "a.h5", protocol=ANY_TYPE["float"])
+        expected = frames(2, dtype="float16")
+        np.testing.assert_array_equal(store.load_attribute("data"), expected, strict=True)
+        wider = store.load_attribute("data", [1], dtype="float64")
+        np.testing.assert_array_equal(wider, expected[[1]].astype("float64"), strict=True)
 
     @pytest.mark.parametrize("shape", [(0, 5, 7), (3, 0, 7), (3, 5, 0), (0, 0, 0)])
     def test_nothing_at_all(self, tmp_path, shape):

@@ -9,7 +9,8 @@ from .errors import AttributeMissingError, CastError, CXIError, LayoutError
 from .hdf5.files import Files
 from .hdf5.layout import Stored
 from .hdf5.links import LinkPolicy
-from .hdf5.locate import Found, locate
+from .hdf5.locate import Found, bring_together, locate
+from .hdf5.modules import Trains
 from .limits import LARGEST, Limit
 from .protocol import CXIProtocol
 from .read.index import FrameIndex, align, check_rank, never_indexed, own_frames, refuse_twice
@@ -66,6 +67,7 @@ class Catalogue:
         self._found: dict[str, dict[int, Found]] = {}
         self._index: dict[str, FrameIndex] = {}
         self._opened: dict[int, OSError | None] = {}
+        self._trains = Trains(files, policy)
 
     def _opens(self, number: int) -> bool:
         """Open a file, or remember why it cannot be opened."""
@@ -102,10 +104,14 @@ class Catalogue:
                     has_units = attr in self.protocol.units
                     one = locate(self.files, number, paths, self.policy, has_units)
                     if one is not None:
-                        kind = self.protocol.get_kind(attr)
-                        one = _of_right_rank(attr, kind, one)
-                        found[attr][number] = self._of_known_units(attr, one) if has_units else one
-        self._found.update(found)
+                        found[attr][number] = one
+        for attr in attrs:
+            kind = self.protocol.get_kind(attr)
+            whole = bring_together(self.files, found[attr], kind, self._trains, self.policy)
+            whole = {n: _of_right_rank(attr, kind, one) for n, one in whole.items()}
+            if attr in self.protocol.units:
+                whole = {n: self._of_known_units(attr, one) for n, one in whole.items()}
+            self._found[attr] = whole
 
     def conversion(self, attr: str, path: str, stored: Stored) -> Conversion | None:
         """Return what makes of a dataset's values those of the attribute; None where it is nothing.

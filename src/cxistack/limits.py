@@ -128,5 +128,6 @@ def _neighbour(dtype: np.dtype[Any], comparison: Comparison, bound: float) -> An
     if comparison in ("==", "!="):
         return None
     if is_below == (float(near) > bound):
-        near = np.nextafter(near, dtype.type(-np.inf if is_below else np.inf))
+        with np.errstate(over="ignore"):  # beside the greatest there is infinity
+            near = np.nextafter(near, dtype.type(-np.inf if is_below else np.inf))
     return near

@@ -49,7 +49,10 @@ class CXIProtocol:
         The type of each attribute: ``float``, ``int``, ``uint``, ``bool``, ``str`` or ``number``,
         which is any of the first three, as it is stored.
     load_paths : mapping of str to sequence of str
-        Where in a file the attribute may be; the first path that is there counts.
+        Where in a file the attribute may be; the first path that is there counts. A path with
+        ``{module}`` in it is a pattern for detectors with a file for each module: ``{module}``
+        stands for the module's number, ``*`` for any characters but a slash, and the modules of
+        all files are stacked by their number (``protocols/euxfel.ini``).
     kinds : mapping of str to str, optional
         What each attribute is, ``scalar`` if not said:
 

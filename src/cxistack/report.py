@@ -21,6 +21,7 @@ from .view import Bin, FrameView
 
 __all__ = ["differences", "explanation", "rows", "table"]
 
+_MOST_SHOWN = 20  # sources of one dataset
 HEADER = ("attribute", "kind", "shape", "dtype", "found at")
 
 
@@ -157,12 +158,9 @@ def _parts(
         if not surveys[number].frames:
             continue
         stored = part.stored
-        filters = "+".join(stored.filters) or "no filter"
         first, last = index.offsets[number], index.offsets[number + 1] - 1
         frames = "" if squeeze else f"frames {first} to {last}: "
-        lines.append(
-            f"  {frames}{stored.place}, {stored.dtype} {stored.shape}, {stored.storage}, {filters}"
-        )
+        lines.append(f"  {frames}{_described(stored)}")
         lines += [f"    by {hop}" for hop in stored.place.hops]
         if not part.has_frame_axis and not squeeze:
             lines.append(f"    one frame, which stands for all {part.count}")
@@ -176,9 +174,43 @@ def _parts(
     return lines
 
 
+def _described(stored: Stored) -> str:
+    told = f"{stored.place}, {stored.dtype} {stored.shape}, {stored.storage}"
+    if stored.assembly is not None:
+        return told
+    return f"{told}, {'+'.join(stored.filters) or 'no filter'}"
+
+
 def _way(seen: PartSurvey, stored: Stored) -> list[str]:
     if seen.obstacle is not None:
         return [f"read by h5py: {seen.obstacle}"]
+    if seen.sources:
+        return [*_made_of(seen.sources), *_beside(seen, seen.sources[0][0])]
+    return _beside(seen, stored)
+
+
+def _made_of(sources: Sequence[tuple[Stored, str | None]]) -> list[str]:
+    """Tell the first datasets that one is put together of, and all that are read through h5py."""
+    told = [f"put together of {len(sources)} datasets:"]
+    hops: tuple[str, ...] = ()
+    for number, (stored, obstacle) in enumerate(sources):
+        if number >= _MOST_SHOWN and obstacle is None:
+            continue
+        told.append(f"  {_described(stored)}")
+        if stored.place.hops != hops:
+            told += [f"    by {hop}" for hop in stored.place.hops]
+        hops = stored.place.hops
+        if obstacle is not None:
+            told.append(f"    read by h5py: {obstacle}")
+    left = len(sources) - len([one for one in told[1:] if one[2] != " "])
+    if left:
+        told.append(f"  and {left} more")
+    return told
+
+
+def _beside(seen: PartSurvey, stored: Stored) -> list[str]:
+    if all(obstacle is not None for _, obstacle in seen.sources) and seen.sources:
+        return []
     decoder = f", decoded by our {'+'.join(stored.filters)}" if stored.filters else ""
     what = "chunks" if stored.storage == "chunked" else "pieces"
     # Of bitshuffled chunks the head is read that the wanted rows need, which only reading tells.
@@ -187,7 +219,9 @@ def _way(seen: PartSurvey, stored: Stored) -> list[str]:
         f"read beside libhdf5: {seen.chunks:,} of {seen.chunks_stored:,} {what}, "
         f"{most}{seen.bytes_read:,} of {seen.bytes_stored:,} stored bytes{decoder}"
     ]
-    if not seen.is_one_pass:
+    if seen.detour is not None:
+        told.append(f"block by block: {seen.detour}")
+    elif not seen.is_one_pass:
         told.append("block by block: the next steps take more than one pass")
     return told
 

@@ -24,6 +24,7 @@ from .errors import (
 )
 from .hdf5.files import Files
 from .hdf5.links import Place
+from .hdf5.modules import is_pattern
 from .masks import FLAGS
 from .protocol import CXIProtocol
 from .protocol_fields import RANKS
@@ -196,6 +197,11 @@ def _growth(protocol: CXIProtocol, attr: str, by_frame: bool) -> Growth:
 
 def _resolved(catalogue: Catalogue, attr: str, path: str) -> Place:
     """Return where the object lies that the path leads to; refuse one in another file."""
+    if is_pattern(path):
+        raise LayoutError(
+            f"{attr!r} lies in a dataset for each module, {path}: a save needs one. Give the "
+            "protocol of what is saved a single path"
+        )
     found = catalogue.found(attr).get(0)
     if found is None:
         return Place(catalogue.files.paths[0], path, (), True)

@@ -13,10 +13,10 @@ import numpy as np
 from ..errors import LayoutError
 from .causes import words
 from .files import Files, Stamp
-from .links import LinkPolicy, Place
-from .virtual import check_sources
+from .links import Place
+from .pieces import Assembly
 
-__all__ = ["Source", "Stored", "describe"]
+__all__ = ["Stored", "describe"]
 
 # The filters' registered names (HDF5 registered filter plugins), for people to read.
 _FILTERS = {
@@ -49,8 +49,8 @@ class Stored:
         Its shape.
     dtype : numpy.dtype
         Its type, as h5py gives it; ``object`` for text.
-    storage : {"contiguous", "chunked", "compact", "virtual"}
-        How HDF5 lays it out.
+    storage : {"contiguous", "chunked", "compact", "virtual", "modules"}
+        How HDF5 lays it out; "modules" is in no file, but put together of datasets in several.
     chunks : tuple of int or None
         Shape of a chunk.
     filters : tuple of str
@@ -59,8 +59,10 @@ class Stored:
         What makes it the same object under another name.
     stamp : Stamp
         What its file was when this was seen.
-    sources : tuple of Source
-        Of a virtual dataset that is whole frames of others: those, in the order of its frames.
+    assembly : Assembly or None
+        Of a virtual dataset that is made of rectangular pieces of others: those.
+    obstacle : str
+        Why a virtual dataset is not known to be, for people to read.
     units : str or None
         The unit that it states by its HDF5 attribute ``units``, where that was looked for.
     """
@@ -73,7 +75,8 @@ class Stored:
     filters: tuple[str, ...]
     address: tuple[str, int]
     stamp: Stamp
-    sources: tuple[Source, ...] = ()
+    assembly: Assembly | None = None
+    obstacle: str = ""
     units: str | None = None
 
     @property
@@ -92,39 +95,16 @@ class Stored:
         return self.dtype.kind == "O"
 
 
-@dataclass(frozen=True)
-class Source:
-    """Frames of another dataset that a virtual one shows.
-
-    Attributes
-    ----------
-    stored : Stored
-        The other dataset.
-    row : int
-        The first of its rows.
-    count : int
-        How many.
-    """
-
-    stored: Stored
-    row: int
-    count: int
-
-
-def describe(
-    files: Files, place: Place, policy: LinkPolicy = "follow", has_units: bool = False
-) -> Stored:
-    """Look at the dataset at `place` without reading it, and at the sources of a virtual one.
+def describe(files: Files, place: Place, has_units: bool = False) -> Stored:
+    """Look at the dataset at `place` without reading it, nor at the sources of a virtual one.
 
     Whether it states a unit is looked for when the attribute `has_units`.
 
     Raises
     ------
     LayoutError
-        It is empty (a null dataspace), of a type that is no array of numbers or text, stored in
-        external raw files, or virtual over sources that do not fit it.
-    LinkError
-        It is virtual and a source is missing.
+        It is empty (a null dataspace), of a type that is no array of numbers or text, or stored in
+        external raw files.
     """
     with files.reading(place.filename) as h5:
         # The low-level calls: of 10 000 files, this is done to each.
@@ -141,7 +121,7 @@ def describe(
                 f"({os.fsdecode(plist.get_external(0)[0])!r}, ...), which are never read: they may "
                 "be any file"
             )
-        stored = Stored(
+        return Stored(
             place=place,
             shape=dataset.shape,
             dtype=_pixel_type(dataset, place),
@@ -159,10 +139,6 @@ def describe(
             stamp=files.stamp(place.filename),
             units=_units(dataset) if has_units else None,
         )
-        sources = h5py.Dataset(dataset).virtual_sources() if stored.storage == "virtual" else []
-    if sources:
-        check_sources(files, place, stored.shape, stored.dtype, sources, policy)
-    return stored
 
 
 def _units(dataset: Any) -> str | None:

@@ -18,9 +18,10 @@ from ..errors import LayoutError, LinkError
 from .causes import shown
 from .files import Files
 
-__all__ = ["LinkPolicy", "Place", "resolve", "resolve_file"]
+__all__ = ["LinkPolicy", "Place", "candidates", "resolve", "resolve_file"]
 
 LinkPolicy = Literal["follow", "tree"]
+Prefix = Literal["HDF5_EXT_PREFIX", "HDF5_VDS_PREFIX"]  # where else files may be: of links, virtual
 _MOST_HOPS = 64  # a chain longer than this is taken for a circle
 
 
@@ -170,14 +171,21 @@ def _pieces(path: str) -> list[str]:
     return [piece for piece in path.split("/") if piece not in ("", ".")]
 
 
-def resolve_file(files: Files, target: str, linking: str, policy: LinkPolicy, start: str) -> str:
+def resolve_file(
+    files: Files,
+    target: str,
+    linking: str,
+    policy: LinkPolicy,
+    start: str,
+    prefix: Prefix = "HDF5_EXT_PREFIX",
+) -> str:
     """Find the file that a link or a virtual mapping in the file `linking` means by `target`.
 
     The places are tried in the order of the HDF5 library (H5Lcreate_external): the name itself when
-    absolute, each folder of HDF5_EXT_PREFIX, the linking file's folder, the working folder.
+    absolute, each folder of the environment's `prefix`, the linking file's folder, the working
+    folder.
     """
-    places = list(_candidates(target, linking))
-    for place in places:
+    for place in candidates(target, linking, prefix):
         if not Path(place).exists():
             continue
         found = os.path.abspath(place)  # noqa: PTH100 (keeps links)
@@ -189,19 +197,21 @@ def resolve_file(files: Files, target: str, linking: str, policy: LinkPolicy, st
                 'links="follow" allows it'
             )
         return found
+    places = ", ".join(dict.fromkeys(candidates(target, linking, prefix)))
     raise LinkError(
-        f"{start}: needs the file {target!r}, which is not there (looked for "
-        f"{', '.join(dict.fromkeys(places))}); copy it there"
+        f"{start}: needs the file {target!r}, which is not there (looked for {places}); copy it "
+        "there"
     )
 
 
-def _candidates(target: str, linking: str) -> Iterator[str]:
+def candidates(target: str, linking: str, prefix: Prefix) -> Iterator[str]:
+    """Return the places where a file named in the file `linking` may be, the first one first."""
     folder = Path(linking).parent
     if Path(target).is_absolute():
         yield target
         target = Path(target).name
-    for prefix in filter(None, os.environ.get("HDF5_EXT_PREFIX", "").split(":")):
-        yield str(Path(prefix.replace("${ORIGIN}", str(folder))) / target)
+    for one in filter(None, os.environ.get(prefix, "").split(":")):
+        yield str(Path(one.replace("${ORIGIN}", str(folder))) / target)
     yield str(folder / target)
     behind = Path(os.path.realpath(linking)).parent
     if behind != folder:

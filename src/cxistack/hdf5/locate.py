@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import h5py
 
@@ -13,11 +13,12 @@ from .causes import named
 from .files import Files
 from .layout import Stored, describe
 from .links import LinkPolicy, Place, resolve
+from .modules import Trains, is_pattern, modules_in, stacked
 from .names import natural_key
 from .sources import with_sources
 from .virtual import source_names, source_place
 
-__all__ = ["Found", "locate"]
+__all__ = ["Found", "bring_together", "locate"]
 
 
 @dataclass(frozen=True)
@@ -34,12 +35,16 @@ class Found:
         The dataset, or those of the group at that path in natural order.
     error : CXIError or None
         Why it cannot be used; raised when it is asked for.
+    modules : mapping of int to Place
+        Of a path that is a pattern over modules: where each one is; no `datasets` then, until all
+        files' are brought together.
     """
 
     file: int
     path: str
     datasets: tuple[Stored, ...] = ()
     error: Exception | None = None
+    modules: Mapping[int, Place] = field(default_factory=dict)
 
 
 def locate(
@@ -56,11 +61,16 @@ def locate(
     filename = files.paths[number]
     for path in paths:
         try:
+            if is_pattern(path):
+                modules = modules_in(files, filename, path, policy)
+                if modules:
+                    return Found(number, path, modules=modules)
+                continue
             place = resolve(files, filename, path, policy)
             if place is None:
                 continue
             if place.is_dataset:
-                seen = describe(files, place, policy, has_units)
+                seen = describe(files, place, has_units)
                 stored = with_sources(files, seen, policy)
                 return Found(number, path, (stored,))
             return Found(number, path, _members(files, place, policy, has_units))
@@ -70,6 +80,35 @@ def locate(
             # What h5py raises, beside OSError, where a file's metadata is damaged.
             return Found(number, path, error=named(cause, filename, path))
     return None
+
+
+def bring_together(
+    files: Files, found: Mapping[int, Found], kind: str, trains: Trains, policy: LinkPolicy
+) -> dict[int, Found]:
+    """Return what files have of an attribute with modules in several files made one.
+
+    That belongs to the first file with one of the modules.
+    """
+    whole = {number: one for number, one in found.items() if not one.modules}
+    patterns: dict[str, dict[int, Found]] = {}
+    for number, one in found.items():
+        if one.modules:
+            patterns.setdefault(one.path, {})[number] = one
+    for path, parts in patterns.items():
+        first = min(parts)
+        failed = [one for one in found.values() if one.error is not None and one.path == path]
+        if failed:  # whatever else is missing may be missing because of that
+            whole[first] = replace(failed[0], file=first)
+            continue
+        modules = {number: one.modules for number, one in sorted(parts.items())}
+        try:
+            datasets = stacked(files, path, modules, kind, trains, policy)
+            whole[first] = Found(first, path, datasets)
+        except (CXIError, OSError) as error:
+            whole[first] = Found(first, path, error=error)
+        except (KeyError, OverflowError, RuntimeError, TypeError, ValueError) as cause:
+            whole[first] = Found(first, path, error=named(cause, files.paths[first], path))
+    return dict(sorted(whole.items()))
 
 
 def _members(files: Files, group: Place, policy: LinkPolicy, has_units: bool) -> tuple[Stored, ...]:
@@ -89,7 +128,7 @@ def _members(files: Files, group: Place, policy: LinkPolicy, has_units: bool) ->
             ) from error
         if place is not None and place.is_dataset:
             via = Place(place.filename, place.path, group.hops + place.hops, True)
-            stored = with_sources(files, describe(files, via, policy, has_units), policy)
+            stored = with_sources(files, describe(files, via, has_units), policy)
             members.setdefault(stored.address, stored)
     if not members:
         inside = f"it holds {', '.join(names[:4])}" if names else "it is empty"
@@ -117,6 +156,8 @@ def _stands_on(
 ) -> bool:
     """Tell whether the virtual dataset is made of others in the same group."""
     siblings = {stored.address for stored in datasets if stored is not virtual}
+    if not siblings:
+        return False
     place = virtual.place
     with files.reading(place.filename) as h5:
         sources = h5[place.path].virtual_sources()

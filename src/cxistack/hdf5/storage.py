@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from array import array
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +21,7 @@ from .files import Files, Stamp
 from .layout import Stored
 from .partial import are_raw, doubtful
 
-__all__ = ["Bytes", "Chunked", "Contiguous", "ThroughH5py", "locate_bytes"]
+__all__ = ["Assembled", "Bytes", "Chunked", "Contiguous", "Single", "ThroughH5py", "locate_bytes"]
 
 _BITSHUFFLE = 32008
 
@@ -83,12 +84,31 @@ class ThroughH5py:
     reason: str
 
 
-Bytes = Contiguous | Chunked | ThroughH5py
+Single = Contiguous | Chunked | ThroughH5py
 
 
-def locate_bytes(files: Files, stored: Stored) -> Bytes:
+@dataclass(frozen=True)
+class Assembled:
+    """Bytes of other datasets.
+
+    Attributes
+    ----------
+    pieces : mapping of int to Contiguous, Chunked or ThroughH5py
+        Where those of the wanted pieces lie, by their number in the dataset's assembly.
+    reason : str or None
+        Why some piece, or the fill value, is left to libhdf5; None where none is.
+    """
+
+    pieces: Mapping[int, Single]
+    reason: str | None
+
+
+Bytes = Single | Assembled
+
+
+def locate_bytes(files: Files, stored: Stored) -> Single:
     """Find out where the bytes of a dataset lie; once, as long as the file stays as it is."""
-    known: Bytes | None = files.recall(stored.address)
+    known: Single | None = files.recall(stored.address)
     if known is None:
         try:
             known = _find_bytes(files, stored)
@@ -98,7 +118,7 @@ def locate_bytes(files: Files, stored: Stored) -> Bytes:
     return known
 
 
-def _find_bytes(files: Files, stored: Stored) -> Bytes:
+def _find_bytes(files: Files, stored: Stored) -> Single:
     place = stored.place
     with files.reading(place.filename) as h5:
         dataset = h5[place.path]
@@ -149,8 +169,8 @@ def _obstacle(h5: Any, dataset: Any, stored: Stored) -> str | None:
     if h5.driver != "sec2":
         return f"the file is read by the driver {h5.driver!r}"
     if stored.storage not in ("contiguous", "chunked"):
-        return f"its storage is {stored.storage}"
-    if stored.dtype.kind not in "biuf" or stored.dtype.itemsize > 8 or stored.dtype == np.float16:
+        return stored.obstacle or f"its storage is {stored.storage}"
+    if stored.dtype.kind not in "biuf" or stored.dtype.str[1:] == "f2" or stored.dtype.itemsize > 8:
         return f"its type is {stored.dtype}"
     kind = dataset.id.get_type()
     if isinstance(kind, h5py.h5t.TypeEnumID) and stored.dtype.kind != "b":

@@ -45,6 +45,7 @@ cdef struct Task:
     int32_t file
     int32_t cell
     uint32_t mask
+    int32_t cells
 
 
 cdef struct CellPass:
@@ -268,6 +269,7 @@ cdef class ChunkJob(Job):
         cdef const CellPass *cell = &self._cells[task.cell]
         cdef const char *pixels = self._fill
         cdef int status
+        cdef int32_t c
         cdef bint whole
         cdef char *direct
         if task.address >= 0:
@@ -275,14 +277,14 @@ cdef class ChunkJob(Job):
                 direct = self._out + self._places[task.place] * self._out_step + cell.dst
                 status = self._fetch(task, direct, 0, task.size)
                 return self._fail(k, status) if status else 0
-            if cell.is_tiled and task.mask == 0:
+            if cell.is_tiled and task.mask == 0 and task.cells == 1:
                 return self._head(k, task, cell, space)
             status = self._fetch(task, space.raw, 0, task.size)
             if status:
                 return self._fail(k, status)
             pixels = space.raw
             if self._pipeline is not None:
-                whole = (cell.is_dense and task.count == 1
+                whole = (cell.is_dense and task.count == 1 and task.cells == 1
                          and cell.dense_bytes == self._chunk_bytes)
                 if whole:
                     direct = self._out + self._places[task.place] * self._out_step + cell.dst
@@ -296,7 +298,10 @@ cdef class ChunkJob(Job):
                 if whole:
                     return 0
                 pixels = space.decoded
-        return self._place(task, cell, pixels)
+        for c in range(task.cells):
+            if self._place(task, cell + c, pixels):
+                return 1
+        return 0
 
     cdef int _place(self, const Task *task, const CellPass *cell,
                     const char *pixels) noexcept nogil:

@@ -20,10 +20,11 @@ from ..errors import CastError, CXIError, Offence, StorageError
 from ..hdf5.causes import blamed, unreadable
 from ..hdf5.files import Files
 from ..hdf5.layout import Stored
-from ..hdf5.storage import Bytes, ThroughH5py
+from ..hdf5.storage import Assembled, Bytes, Chunked, Contiguous, ThroughH5py
 from ..view import Axis, Bin, FrameView, Step
-from . import direct
+from . import direct, pieces
 from .index import FrameIndex, Part
+from .pieces import is_assembled
 from .plan import BLOCK_BYTES, Block, blocks
 from .recipe import Recipe
 
@@ -77,10 +78,10 @@ def read(
         if _is_plain(recipe, part, block, steps, out):
             first = int(block.dst[0])
             into = out[first : first + len(block.dst)]
-            reader.read(part, route, block.start, block.stop, box, into)
+            reader.read(part, route, block, box, into)
         else:
             dtype = _read_type(part, route, out.dtype)
-            raw = reader.read(part, route, block.start, block.stop, box, dtype=dtype)
+            raw = reader.read(part, route, block, box, dtype=dtype)
             inner = replace(recipe, steps=steps)
             try:
                 _place(raw, block, inner, out, num_threads)
@@ -216,10 +217,11 @@ def _read_type(part: Part, route: Bytes, dtype: np.dtype[Any]) -> np.dtype[Any]:
     They know no half floats; HDF5 widens these on the way, which changes no value.
     """
     stored = part.stored.dtype
-    if not isinstance(route, ThroughH5py):
-        return stored.newbyteorder("=")
-    is_half = stored.kind == "f" and stored.itemsize == 2
-    return np.dtype(np.float32) if is_half and dtype != stored else stored
+    native = stored.newbyteorder("=")
+    if native.str[1:] == "f2":
+        return native if dtype == native else np.dtype(np.float32)
+    by_hdf5 = isinstance(route, ThroughH5py) and not is_assembled(part)
+    return stored if by_hdf5 else native
 
 
 def _selections(
@@ -266,14 +268,16 @@ class _Reader:
         self,
         part: Part,
         route: Bytes,
-        start: int,
-        stop: int,
+        block: Block,
         box: Box,
         into: NDArray[Any] | None = None,
         dtype: np.dtype[Any] | None = None,
     ) -> NDArray[Any]:
-        """Read the rows' `box` of each frame; the result has a frame axis always."""
-        stored = part.stored
+        """Read the `box` of each frame of a block; the result has a frame axis always.
+
+        Of an assembled part only the wanted frames are read, and the others undefined.
+        """
+        stored, start, stop = part.stored, block.start, block.stop
         frame = (
             part.frame_shape
             if box is None
@@ -281,37 +285,90 @@ class _Reader:
         )
         if into is None:
             into = self._array((stop - start, *frame), dtype or stored.dtype)
-        if not isinstance(route, ThroughH5py):
-            rows = np.arange(start, stop, dtype=np.int64)
-            direct.read(
-                self._files,
-                [direct.Wanted(stored, route, rows, rows - start, part.has_frame_axis)],
-                _view_of(box, part.frame_shape),
-                into,
-                checked=True,
-                num_threads=self._num_threads,
-                tick=lambda frames: None,
-            )
+        if not into.size:
             return into
-        if into.size:
-            try:
-                with self._files.reading(stored.place.filename) as h5:
-                    for source, target in _selections(part, start, stop, box, into.shape):
-                        whole = into if part.has_frame_axis else into.reshape(into.shape[1:])
-                        h5[stored.place.path].read_direct(whole, source, target)
-            except CXIError:
-                raise
-            except (OSError, RuntimeError, ValueError, TypeError) as cause:
-                why = blamed(cause)
-                with (
-                    suppress(KeyError, OSError, RuntimeError, ValueError),
-                    self._files.reading(stored.place.filename) as h5,
-                ):
-                    why = unreadable(h5[stored.place.path], cause)
-                raise StorageError(
-                    f"{stored.place}, rows {start} to {stop - 1}, cannot be read: {why}"
-                ) from cause
+        if is_assembled(part):
+            self._read_pieces(part, route, block, _view_of(box, part.frame_shape), into)
+        elif isinstance(route, ThroughH5py):
+            self._read_by_h5py(part, start, stop, box, into)
+        else:
+            rows = np.arange(start, stop, dtype=np.int64)
+            view = _view_of(box, part.frame_shape)
+            _, wanted = pieces.wanted(part, route, rows, rows - start, view)
+            self._read_directly(wanted, into)
         return into
+
+    def _read_pieces(
+        self, part: Part, route: Bytes, block: Block, view: FrameView, into: NDArray[Any]
+    ) -> None:
+        """Read the pieces of an assembled part in the order in which they count."""
+        assembly = part.stored.assembly
+        assert assembly is not None
+        # Not by np.unique: its first call imports a module, and a process that another thread forks
+        # meanwhile waits for ever for that import.
+        places = np.flatnonzero(np.bincount(block.src))
+        rows = places + block.start
+        selected = list(pieces.select(part, rows, places, view))
+        into[places[pieces.uncovered(part, places, view, selected)]] = assembly.fill
+        ways = route.pieces if isinstance(route, Assembled) else {}
+        if isinstance(route, Assembled) and pieces.why_blockwise(part, route) is None:
+            self._read_directly(pieces.wanted(part, route, rows, places, view)[1], into)
+            return
+        for one in selected:
+            way = ways.get(one.number)
+            if isinstance(way, Contiguous | Chunked):
+                wanted = direct.Wanted(
+                    one.stored, way, one.rows, one.places, (one.window,), one.has_rows
+                )
+                self._read_directly([wanted], into)
+                continue
+            axes = one.window.axes
+            box = (slice(*axes[-2].bounds), slice(*axes[-1].bounds))
+            first, last = int(one.rows[0]), int(one.rows[-1]) + 1
+            frame = one.stored.shape[1:] if one.has_rows else one.stored.shape
+            shape = (*frame[:-2], *(axis.stop - axis.start for axis in box))
+            raw = np.empty((last - first, *shape), into.dtype)
+            source = Part(part.file, one.stored, len(raw), one.has_rows)
+            self._read_by_h5py(source, first, last, box, raw)
+            inner = FrameView(axes[-2], axes[-1]).within_bounds()
+            taken = raw[one.rows - first][(slice(None), *(axis.slice for axis in axes[:-2]))]
+            target = into[(slice(None), *(axis.slice for axis in one.window.places))]
+            target[one.places] = inner.of(taken).reshape(len(one.rows), *target.shape[1:])
+
+    def _read_directly(self, wanted: Sequence[direct.Wanted], into: NDArray[Any]) -> None:
+        direct.read(
+            self._files,
+            wanted,
+            into,
+            checked=True,
+            num_threads=self._num_threads,
+            tick=lambda frames: None,
+        )
+
+    def _read_by_h5py(
+        self, part: Part, start: int, stop: int, box: Box, into: NDArray[Any]
+    ) -> None:
+        place = part.stored.place
+        try:
+            with self._files.reading(place.filename) as h5:
+                if part.stored.storage == "virtual":
+                    # HDF5 leaves pixels in no source as they are where other sources overlap.
+                    into[...] = h5[place.path].fillvalue
+                for source, target in _selections(part, start, stop, box, into.shape):
+                    whole = into if part.has_frame_axis else into.reshape(into.shape[1:])
+                    h5[place.path].read_direct(whole, source, target)
+        except CXIError:
+            raise
+        except (OSError, RuntimeError, ValueError, TypeError) as cause:
+            why = blamed(cause)
+            with (
+                suppress(KeyError, OSError, RuntimeError, ValueError),
+                self._files.reading(place.filename) as h5,
+            ):
+                why = unreadable(h5[place.path], cause)
+            raise StorageError(
+                f"{place}, rows {start} to {stop - 1}, cannot be read: {why}"
+            ) from cause
 
     def _array(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
         needed = math.prod(shape) * dtype.itemsize

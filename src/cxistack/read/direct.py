@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,13 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import StorageError
-from ..hdf5.files import Files, most_open
+from ..hdf5.files import Files, Stamp, most_open
 from ..hdf5.layout import Stored
 from ..hdf5.storage import Chunked, Contiguous
 from ..kernels import threads
-from ..view import FrameView
 from ._chunks import ChunkJob
-from .tasks import PIECE_BYTES, TASK, Cell, Geometry, cells, tasks
+from .tasks import PIECE_BYTES, TASK, Cell, Geometry, Window, cells, tasks
 
 __all__ = ["Wanted", "plan", "read"]
 
@@ -38,6 +36,8 @@ class Wanted:
         Where its bytes lie.
     rows, places : ndarray of int64
         The rows, in ascending order, and each one's place in the result.
+    windows : tuple of Window
+        What is taken of each row, and where it goes in the result's frame.
     has_frame_axis : bool
         False where the dataset is one frame, and every row 0.
     """
@@ -46,6 +46,7 @@ class Wanted:
     where: Contiguous | Chunked
     rows: NDArray[np.int64]
     places: NDArray[np.int64]
+    windows: tuple[Window, ...]
     has_frame_axis: bool = True
 
     @property
@@ -64,36 +65,38 @@ class Wanted:
 def read(
     files: Files,
     wanted: Sequence[Wanted],
-    view: FrameView,
     out: NDArray[Any],
     *,
     checked: bool,
     num_threads: int | None,
     tick: Callable[[int], object],
+    frames: int | None = None,
 ) -> bool:
-    """Read the view of frames into `out`; return whether every value fits.
+    """Read what is wanted into `out`; return whether every value fits.
+
+    `tick` is told of `frames` frames in all, of as many as there are rows where that is not said.
 
     Raises
     ------
     StorageError
         Bytes cannot be read or decoded, or a file was changed; names file, dataset and chunk.
     """
-    if not out.size:
+    wanted = [one for one in wanted if len(one.rows)]
+    if not out.size or not wanted:
         return True
-    for group in _alike([one for one in wanted if len(one.rows)]):
+    rows = sum(len(one.rows) for one in wanted)
+    count = _Count(rows if frames is None else frames, rows, tick)
+    for group in _alike(wanted):
         geometry = _geometry(group[0])
-        pieces = cells(geometry, view, out.strides[1:])
-        for batch in _batches(group, geometry, len(pieces)):
+        pieces = _Cells(geometry, out.strides[1:])
+        for batch in _batches(group, geometry, pieces):
             entries = _entries(batch, geometry, pieces)
             with ExitStack() as stack:
                 descriptors = [
-                    stack.enter_context(
-                        files.descriptor(one.stored.place.filename, one.where.stamp)
-                    )
-                    for one in batch
+                    stack.enter_context(files.descriptor(*file)) for file in entries.files
                 ]
                 job = _job(batch[0], entries, np.array(descriptors, np.int32), out, checked)
-                count = _Count(job, sum(len(one.rows) for one in batch), tick)
+                count.begin(job, sum(len(one.rows) for one in batch))
                 threads.run(job, num_threads, count.look)
             if job.failure is not None:
                 raise _failure(batch, entries, *job.failure)
@@ -104,25 +107,50 @@ def read(
 
 
 class _Count:
-    """Tells how many more frames of a job are read, whenever it is asked to look."""
+    """Tells how many more frames are read, whenever it is asked to look."""
 
-    def __init__(self, job: ChunkJob, frames: int, tick: Callable[[int], object]) -> None:
-        self._job, self._frames, self._tick = job, frames, tick
-        self._told = 0
+    def __init__(self, frames: int, rows: int, tick: Callable[[int], object]) -> None:
+        self._frames, self._rows, self._tick = frames, rows, tick
+        self._before = self._here = self._told = 0
+        self._job: ChunkJob | None = None
+
+    def begin(self, job: ChunkJob, rows: int) -> None:
+        """Count the rows of the next job."""
+        self._before += self._here
+        self._job, self._here = job, rows
 
     def look(self) -> None:
         """Tell."""
-        frames = self._frames * self._job.done // self._job.tasks
+        assert self._job is not None
+        rows = self._before + self._here * self._job.done // self._job.tasks
+        frames = self._frames * rows // self._rows
         self._tick(frames - self._told)
         self._told = frames
 
 
-def plan(one: Wanted, view: FrameView) -> NDArray[np.void]:
-    """Return the tasks that read the view of a dataset's rows (the result's strides left out)."""
-    if not len(one.rows) or 0 in view.shape or 0 in one.shape:
+class _Cells:
+    """The cells of all windows that a job has to do with; those of the same windows once."""
+
+    def __init__(self, geometry: Geometry, dst_steps: tuple[int, ...]) -> None:
+        self._geometry, self._dst_steps = geometry, dst_steps
+        self._known: dict[tuple[Window, ...], tuple[int, list[Cell]]] = {}
+        self.all: list[Cell] = []
+
+    def of(self, windows: tuple[Window, ...]) -> tuple[int, list[Cell]]:
+        """Return the windows' cells, and the number of the first among all."""
+        if windows not in self._known:
+            found = cells(self._geometry, windows, self._dst_steps)
+            self._known[windows] = len(self.all), found
+            self.all += found
+        return self._known[windows]
+
+
+def plan(one: Wanted) -> NDArray[np.void]:
+    """Return the tasks that read what is wanted (the result's strides left out)."""
+    if not len(one.rows) or 0 in one.shape or not any(window.size for window in one.windows):
         return np.zeros(0, TASK)
     geometry = _geometry(one)
-    pieces = cells(geometry, view, (0,) * len(geometry.frame))
+    pieces = cells(geometry, one.windows, (0,) * len(one.windows[0].places))
     return tasks(geometry, pieces, one.rows, 0, *_chunk_table(one, geometry))
 
 
@@ -135,28 +163,35 @@ class _Entries:
     tasks: NDArray[np.void]
     sources: NDArray[np.int64]
     places: NDArray[np.int64]
+    files: list[tuple[str, Stamp]]
 
 
-def _alike(wanted: Sequence[Wanted]) -> Iterator[list[Wanted]]:
-    """Gather neighbours that are stored alike."""
-    for _, group in itertools.groupby(wanted, _kind):
-        yield list(group)
+def _alike(wanted: Sequence[Wanted]) -> Iterable[list[Wanted]]:
+    """Gather what is stored alike."""
+    groups: dict[tuple[object, ...], list[Wanted]] = {}
+    for one in wanted:
+        groups.setdefault(_kind(one), []).append(one)
+    return groups.values()
 
 
-def _batches(group: Sequence[Wanted], geometry: Geometry, pieces: int) -> Iterator[list[Wanted]]:
+def _batches(group: Sequence[Wanted], geometry: Geometry, pieces: _Cells) -> Iterator[list[Wanted]]:
     """Cut a group into what one job does: no more files than may be open, nor tasks than memory."""
-    most_files, most_rows = most_open(), max(1, _MOST_TASKS // pieces)
+    most_files = most_open()
     batch: list[Wanted] = []
-    rows = 0
+    files: set[str] = set()
+    room = _MOST_TASKS
     for one in group:
+        per_row = max(1, len(pieces.of(one.windows)[1]))
         begin = 0
         while begin < len(one.rows):
-            if batch and (len(batch) == most_files or rows >= most_rows):
+            files.add(one.stored.place.filename)
+            if batch and (len(files) > most_files or room < per_row):
                 yield batch
-                batch, rows = [], 0
-            end = _chunk_end(one.rows, begin + most_rows - rows, geometry.chunk[0])
+                batch, room = [], _MOST_TASKS
+                files = {one.stored.place.filename}
+            end = _chunk_end(one.rows, begin + max(1, room // per_row), geometry.chunk[0])
             batch.append(replace(one, rows=one.rows[begin:end], places=one.places[begin:end]))
-            rows += end - begin
+            room -= (end - begin) * per_row
             begin = end
     if batch:
         yield batch
@@ -188,20 +223,25 @@ def _geometry(one: Wanted) -> Geometry:
     return Geometry(frame, (together, *frame), itemsize, False)
 
 
-def _entries(batch: Sequence[Wanted], geometry: Geometry, pieces: list[Cell]) -> _Entries:
+def _entries(batch: Sequence[Wanted], geometry: Geometry, pieces: _Cells) -> _Entries:
     tables = []
+    files: dict[tuple[str, Stamp], int] = {}
     place = 0
-    for number, one in enumerate(batch):
-        table = tasks(geometry, pieces, one.rows, place, *_chunk_table(one, geometry))
-        table["file"] = number
+    for one in batch:
+        first, mine = pieces.of(one.windows)
+        table = tasks(geometry, mine, one.rows, place, *_chunk_table(one, geometry))
+        file = (one.stored.place.filename, one.where.stamp)
+        table["file"] = files.setdefault(file, len(files))
+        table["cell"] += first
         tables.append(table)
         place += len(one.rows)
     return _Entries(
         geometry,
-        pieces,
+        pieces.all,
         np.concatenate(tables),
         np.concatenate([one.rows for one in batch]) % geometry.chunk[0],
         np.concatenate([one.places for one in batch]),
+        list(files),
     )
 
 
@@ -250,9 +290,12 @@ def _job(
 
 def _failure(batch: Sequence[Wanted], entries: _Entries, number: int, why: str) -> StorageError:
     task = entries.tasks[number]
-    one = batch[task["file"]]
-    before = sum(len(other.rows) for other in batch[: task["file"]])
-    rows = one.rows[task["place"] - before :][: task["count"]]
+    begin = 0
+    for one in batch:
+        if task["place"] < begin + len(one.rows):
+            break
+        begin += len(one.rows)
+    rows = one.rows[task["place"] - begin :][: task["count"]]
     which = f"row {rows[0]}" if len(rows) == 1 else f"rows {rows[0]} to {rows[-1]}"
     return StorageError(
         f"{one.stored.place}, {which}: the chunk of {task['size']} bytes at {task['address']} {why}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -11,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..hdf5.files import Files, Stamp, written_here
-from ..hdf5.storage import Bytes, ThroughH5py
+from ..hdf5.storage import Bytes
 from ..view import FrameView
-from . import blockwise, direct
+from . import blockwise, direct, pieces
 from .blockwise import read_text
 from .index import FrameIndex
+from .pieces import datasets, why_blockwise
 from .recipe import Recipe
 
 __all__ = ["read_frames", "read_text"]
@@ -48,17 +48,14 @@ def read_frames(
         files.verify(path, stamp)
     places = np.arange(len(numbers))
     fits = True
-    wanted, rest = _sort_out(index, recipes, routes, numbers)
-    if wanted:
-        fits = direct.read(
-            files,
-            wanted,
-            _view(recipes[0], index.frame_shape),
-            out,
-            checked=recipes[0].casting == "checked",
-            num_threads=num_threads,
-            tick=tick,
-        )
+    fills, wanted, rest = _sort_out(index, recipes, routes, numbers)
+    if wanted or fills:
+        how: Any = {"checked": recipes[0].casting == "checked", "num_threads": num_threads}
+        fits = direct.read(files, fills, out, tick=lambda frames: None, **how)
+        frames = len(numbers) - len(rest)
+        fits = fits and direct.read(files, wanted, out, tick=tick, frames=frames, **how)
+        if not wanted:  # all of it is fill values
+            tick(frames)
     if not fits:
         rest = places  # the slower way finds out which value is the first
     blockwise.read(files, index, recipes, routes, numbers[rest], rest, out, num_threads, tick)
@@ -68,11 +65,10 @@ def read_frames(
 
 def _stamps(index: FrameIndex, numbers: NDArray[np.int64]) -> dict[str, Stamp]:
     """Return the files that are read, and what they were when they were looked at."""
-    # Not by np.unique: its first call imports a module, and a process that is forked meanwhile by
-    # another thread waits for ever for that import.
-    used = np.flatnonzero(np.bincount(np.searchsorted(index.offsets, numbers, side="right") - 1))
-    stored = [index.parts[k].stored for k in used]
-    stamps = {one.place.filename: one.stamp for one in stored}
+    stamps = {}
+    for _, part, rows, _ in index.by_part(numbers):
+        for stored in datasets(part, rows):
+            stamps[stored.place.filename] = stored.stamp
     # What this process writes itself, HDF5 reads from the same buffers.
     written = written_here()
     return {path: stamp for path, stamp in stamps.items() if os.path.realpath(path) not in written}
@@ -83,36 +79,28 @@ def _sort_out(
     recipes: Sequence[Recipe],
     routes: Sequence[Bytes],
     numbers: NDArray[np.int64],
-) -> tuple[list[direct.Wanted], NDArray[np.intp]]:
-    """Return what is read beside libhdf5 in one pass, and the places of what is not."""
-    order = (
-        np.argsort(numbers, kind="stable")
-        if (np.diff(numbers) < 0).any()
-        else (np.arange(len(numbers)))
-    )
-    ordered = numbers[order]
-    edges = np.searchsorted(ordered, index.offsets)
-    wanted, rest = [], []
-    for k, (first, last) in enumerate(itertools.pairwise(edges)):
-        if first == last:
+) -> tuple[list[direct.Wanted], list[direct.Wanted], NDArray[np.intp]]:
+    """Return what is done beside libhdf5 in one pass, and the places of what is not.
+
+    First come fill values, then what is read over them.
+    """
+    fills, read = [], []
+    rest = [np.empty(0, np.intp)]
+    for k, part, rows, places in index.by_part(numbers):
+        if not recipes[k].is_one_pass or why_blockwise(part, routes[k]) is not None:
+            rest.append(places)
             continue
-        part, route = index.parts[k], routes[k]
-        if isinstance(route, ThroughH5py) or not recipes[k].is_one_pass:
-            rest.append(order[first:last])
-            continue
-        rows = ordered[first:last] - index.offsets[k] + part.row
-        if not part.has_frame_axis:
-            rows = np.zeros_like(rows)
-        wanted.append(
-            direct.Wanted(part.stored, route, rows, order[first:last], part.has_frame_axis)
-        )
+        first, then = pieces.wanted(part, routes[k], rows, places, _view(recipes[k], index))
+        fills += first
+        read += then
     # What is left is read in the order asked for, so that the first error is the result's first.
-    return wanted, np.sort(np.concatenate(rest)) if rest else np.empty(0, np.intp)
+    return fills, read, np.sort(np.concatenate(rest))
 
 
-def _view(recipe: Recipe, shape: tuple[int, ...]) -> FrameView:
+def _view(recipe: Recipe, index: FrameIndex) -> FrameView:
     if recipe.steps:
         step = recipe.steps[0]
         assert isinstance(step, FrameView)
         return step
-    return FrameView.full((shape[-2], shape[-1]))
+    ss, fs = index.frame_shape[-2:]
+    return FrameView.full((ss, fs))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -53,6 +53,13 @@ class Part:
     def frame_shape(self) -> tuple[int, ...]:
         """Shape of one frame."""
         return self.stored.shape[1:] if self.has_frame_axis else self.stored.shape
+
+    @property
+    def chunk_frames(self) -> int:
+        """How many frames lie in a chunk, and are best read together."""
+        if self.stored.assembly is not None:
+            return self.stored.assembly.chunk_frames
+        return self.stored.chunks[0] if self.stored.chunks else 1
 
 
 @dataclass(frozen=True)
@@ -104,6 +111,31 @@ class FrameIndex:
                 )
         return first.frame_shape
 
+    def by_part(
+        self, numbers: NDArray[np.int64]
+    ) -> Iterator[tuple[int, Part, NDArray[np.int64], NDArray[np.intp]]]:
+        """Return the parts that have some of the frames `numbers`, in their order.
+
+        With each come its number, which of its rows they are (ascending; 0 where it is one frame),
+        and their places in `numbers`.
+        """
+        order = (
+            np.argsort(numbers, kind="stable")
+            if (np.diff(numbers) < 0).any()
+            else np.arange(len(numbers))
+        )
+        ordered = numbers[order]
+        edges = np.searchsorted(ordered, self.offsets)
+        for k in np.flatnonzero(np.diff(edges)):
+            part, first, last = self.parts[k], edges[k], edges[k + 1]
+            rows = ordered[first:last] - self.offsets[k] + part.row
+            yield (
+                int(k),
+                part,
+                rows if part.has_frame_axis else np.zeros_like(rows),
+                order[first:last],
+            )
+
 
 def check_rank(attr: str, kind: str, found: Found) -> None:
     """Raise :class:`LayoutError` where a dataset's rank does not fit the attribute's kind."""
@@ -137,11 +169,15 @@ def own_frames(attr: str, kind: str, found: Found) -> list[Part]:
     """
     parts = []
     for stored in found.datasets:
-        if stored.sources:
+        pieces = None
+        if stored.assembly is not None and stored.ndim > 2:
+            pieces = stored.assembly.in_a_row(stored.shape)
+        if pieces:  # whole frames of others, one after the other
             parts += [
                 # The unit is that of the virtual dataset: it is what was asked for.
-                Part(found.file, _in_units(source.stored, stored), source.count, True, source.row)
-                for source in stored.sources
+                Part(found.file, _in_units(piece.stored, stored), axis.count, True, axis.start)
+                for piece in pieces
+                for axis in piece.source[:1]
             ]
             continue
         has_frame_axis = not (kind == "stack" and stored.ndim == 2)

@@ -80,7 +80,7 @@ def blocks(
             continue
         rows = wanted[first:last] - index.offsets[number] + part.row
         # Rows that are read together although not all are wanted: a chunk's, or a few bytes'.
-        chunk = part.stored.chunks[0] if part.stored.chunks else 1
+        chunk = part.chunk_frames
         chunk = max(chunk, _LEAP_BYTES // max(1, frame_bytes))
         chunk_of = rows // chunk
         # A gap of whole chunks ends a block: what nobody wants is not read.

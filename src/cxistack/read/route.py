@@ -10,8 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..hdf5.files import Files, written_here
-from ..hdf5.storage import Bytes, ThroughH5py, locate_bytes
+from ..hdf5.layout import Stored
+from ..hdf5.storage import Assembled, Bytes, Single, ThroughH5py, locate_bytes
 from .index import FrameIndex, Part
+from .pieces import pieces_near
 
 __all__ = ["routes"]
 
@@ -27,29 +29,66 @@ def routes(
     """Choose the way of each part of `index` when frames `numbers` are loaded as `dtype`."""
     if kind not in ("stack", "frame"):
         return [ThroughH5py("it is small")] * len(index.parts)
-    wanted = np.bincount(
-        np.searchsorted(index.offsets, numbers, side="right") - 1, minlength=len(index.parts)
-    )
     written = written_here()
-    return [
-        _route(files, part, int(count), dtype, written)
-        if count
-        else ThroughH5py("none of it is wanted")
-        for part, count in zip(index.parts, wanted, strict=True)
-    ]
+    found: list[Bytes] = [ThroughH5py("none of it is wanted")] * len(index.parts)
+    for number, part, rows, _ in index.by_part(numbers):
+        if part.stored.assembly is None:
+            found[number] = _route(
+                files, part.stored, part.has_frame_axis, len(rows), dtype, written
+            )
+        else:
+            found[number] = _assembled(files, part, rows, dtype, written)
+    return found
+
+
+def _assembled(
+    files: Files,
+    part: Part,
+    rows: NDArray[np.int64],
+    dtype: np.dtype[Any],
+    written: frozenset[str],
+) -> Assembled:
+    """Choose the way of each piece that frames are wanted of; once for each dataset."""
+    assembly = part.stored.assembly
+    assert assembly is not None
+    frames: dict[tuple[object, ...], int] = {}
+    pieces: dict[int, tuple[object, ...]] = {}
+    stored: dict[tuple[object, ...], tuple[Stored, bool]] = {}
+    for piece, number, first, last in pieces_near(part, rows):
+        has_rows = part.has_frame_axis and piece.has_rows
+        key = (*piece.stored.address, has_rows)
+        pieces[number] = key
+        stored[key] = (piece.stored, has_rows)
+        frames[key] = frames.get(key, 0) + -(-(last - first) // piece.target[0].step)
+    routes = {key: _route(files, *one, frames[key], dtype, written) for key, one in stored.items()}
+    obstacles = (one.reason for one in routes.values() if isinstance(one, ThroughH5py))
+    reason = _unknown(dtype) or _unknown(part.stored.dtype) or next(obstacles, None)
+    return Assembled({number: routes[key] for number, key in pieces.items()}, reason)
+
+
+def _unknown(dtype: np.dtype[Any]) -> str | None:
+    """Return why our kernels do not take pixels of a type; None where they do."""
+    if dtype.kind not in "biuf" or dtype.str[1:] == "f2" or dtype.itemsize > 8:
+        return f"{dtype} is no type of our kernels"
+    return None
 
 
 def _route(
-    files: Files, part: Part, frames: int, dtype: np.dtype[Any], written: frozenset[str]
-) -> Bytes:
-    stored = part.stored
+    files: Files,
+    stored: Stored,
+    has_frame_axis: bool,
+    frames: int,
+    dtype: np.dtype[Any],
+    written: frozenset[str],
+) -> Single:
     if written and os.path.realpath(stored.place.filename) in written:
         return ThroughH5py("this process has the file open for writing")
-    if dtype.kind not in "biuf" or dtype == np.float16 or dtype.itemsize > 8:
-        return ThroughH5py(f"{dtype} is no type of our kernels")
+    unknown = _unknown(dtype)
+    if unknown is not None:
+        return ThroughH5py(unknown)
     if stored.chunks is not None:
         grid = [-(-n // c) for n, c in zip(stored.shape, stored.chunks, strict=True)]
-        chunks, of_frame = math.prod(grid), math.prod(grid[1:] if part.has_frame_axis else grid)
+        chunks, of_frame = math.prod(grid), math.prod(grid[1:] if has_frame_axis else grid)
         if of_frame > _MOST_CELLS:
             return ThroughH5py(f"each of its frames lies in {of_frame} chunks")
         is_few = chunks > _SMALL_TABLE and chunks > _LISTED_FOR_ONE * frames * of_frame

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..hdf5.storage import Bytes, Chunked, ThroughH5py
+from ..hdf5.layout import Stored
+from ..hdf5.storage import Assembled, Bytes, Chunked, ThroughH5py
 from ..view import FrameView
-from . import blockwise, direct
+from . import blockwise, direct, pieces
 from .index import FrameIndex, Part
 from .recipe import Recipe
 
@@ -33,6 +34,10 @@ class PartSurvey:
         The same in bytes of the file.
     is_one_pass : bool
         Whether pixels go from the chunk to the result in one pass, or block by block.
+    detour : str or None
+        Why the pieces of an assembled dataset go block by block all the same.
+    sources : tuple of (Stored, str or None)
+        The datasets that an assembled one is read from, and why one is read through h5py.
     """
 
     frames: int
@@ -42,6 +47,8 @@ class PartSurvey:
     bytes_read: int = 0
     bytes_stored: int = 0
     is_one_pass: bool = True
+    detour: str | None = None
+    sources: tuple[tuple[Stored, str | None], ...] = ()
 
 
 def survey(
@@ -51,38 +58,60 @@ def survey(
     numbers: NDArray[np.int64],
 ) -> list[PartSurvey]:
     """Tell of each part what reading frames `numbers` of `index` takes."""
-    ordered = np.sort(numbers)
-    edges = np.searchsorted(ordered, index.offsets)
-    return [
-        _one(part, recipe, route, ordered[edges[k] : edges[k + 1]] - index.offsets[k] + part.row)
-        for k, (part, recipe, route) in enumerate(zip(index.parts, recipes, routes, strict=True))
-    ]
+    found = [PartSurvey(0, "none of it is wanted")] * len(index.parts)
+    for k, part, rows, _ in index.by_part(numbers):
+        found[k] = _one(part, recipes[k], routes[k], rows)
+    return found
 
 
 def _one(part: Part, recipe: Recipe, route: Bytes, rows: NDArray[np.int64]) -> PartSurvey:
     if isinstance(route, ThroughH5py):
         return PartSurvey(len(rows), route.reason, is_one_pass=recipe.is_one_pass)
-    if not part.has_frame_axis:
-        rows = np.zeros_like(rows)
-    wanted = direct.Wanted(part.stored, route, rows, rows, part.has_frame_axis)
     first = recipe.steps[0] if recipe.steps else None
     view = first if isinstance(first, FrameView) else blockwise.box_view(recipe, part.frame_shape)
-    tasks = direct.plan(wanted, view)
-    there = tasks[tasks["address"] >= 0]
-    # Not by np.unique, which is ten times slower on a million of them.
-    begins = np.sort(there["address"] - there["shift"])
-    chunks = int(np.count_nonzero(np.diff(begins))) + (len(begins) > 0)
-    if isinstance(route, Chunked):
-        is_stored = route.address >= 0
-        chunks_stored, bytes_stored = int(is_stored.sum()), int(route.size[is_stored].sum())
-    else:
-        chunks_stored, bytes_stored = chunks, part.stored.nbytes
+    _, wanted = pieces.wanted(part, route, rows, np.arange(len(rows)), view)
+    tables: dict[tuple[str, int], list[NDArray[np.int64]]] = {}
+    bytes_read = bytes_stored = chunks_stored = 0
+    for one in wanted:
+        tasks = direct.plan(one)
+        there = tasks[tasks["address"] >= 0]
+        bytes_read += int(there["size"].sum())
+        if one.stored.address not in tables:
+            tables[one.stored.address] = []
+            if isinstance(one.where, Chunked):
+                is_stored = one.where.address >= 0
+                chunks_stored += int(is_stored.sum())
+                bytes_stored += int(one.where.size[is_stored].sum())
+            else:
+                bytes_stored += one.stored.nbytes
+        tables[one.stored.address].append(there["address"] - there["shift"])
+        if not isinstance(one.where, Chunked):
+            chunks_stored += _distinct(tables[one.stored.address][-1])
     return PartSurvey(
         frames=len(rows),
         obstacle=None,
-        chunks=chunks,
+        chunks=sum(_distinct(np.concatenate(found)) for found in tables.values()),
         chunks_stored=chunks_stored,
-        bytes_read=int(there["size"].sum()),
+        bytes_read=bytes_read,
         bytes_stored=bytes_stored,
         is_one_pass=recipe.is_one_pass,
+        sources=_sources(part, route, rows) if isinstance(route, Assembled) else (),
+        detour=pieces.why_blockwise(part, route),
     )
+
+
+def _distinct(numbers: NDArray[np.int64]) -> int:
+    """Return how many different ones there are; np.unique takes ten times as long for a million."""
+    return int(np.count_nonzero(np.diff(np.sort(numbers)))) + (len(numbers) > 0)
+
+
+def _sources(
+    part: Part, route: Assembled, rows: NDArray[np.int64]
+) -> tuple[tuple[Stored, str | None], ...]:
+    """Return the datasets that pieces come from, each once, and why libhdf5 reads it."""
+    found: dict[tuple[str, int], tuple[Stored, str | None]] = {}
+    for piece, number, _, _ in pieces.pieces_near(part, rows):
+        way = route.pieces[number]
+        why = way.reason if isinstance(way, ThroughH5py) else None
+        found.setdefault(piece.stored.address, (piece.stored, why))
+    return tuple(found.values())

@@ -16,9 +16,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ..hdf5.pieces import pairs
 from ..view import Axis, FrameView
 
-__all__ = ["TASK", "Cell", "Column", "Geometry", "cells", "tasks"]
+__all__ = ["TASK", "Cell", "Column", "Geometry", "Window", "cells", "tasks"]
 
 PIECE_BYTES = 256 << 10  # of unfiltered bytes read in one task: they stay in L2 until they are used
 
@@ -34,6 +35,7 @@ TASK = np.dtype(
         ("file", "i4"),
         ("cell", "i4"),
         ("mask", "u4"),  # filters that were skipped
+        ("cells", "i4"),  # how many cells it fills, from `cell` on: decoded once for all of them
     ],
     align=True,
 )
@@ -107,6 +109,39 @@ class Cell:
 
 
 @dataclass(frozen=True)
+class Window:
+    """What is taken of each stored frame, and where it goes in the result's frame.
+
+    Attributes
+    ----------
+    axes : tuple of Axis
+        The pixels, along each axis of the stored frame.
+    places : tuple of Axis
+        Their places, along each axis of the result's frame. Axes of more than one pixel go with
+        those of `axes`, in order.
+    """
+
+    axes: tuple[Axis, ...]
+    places: tuple[Axis, ...]
+
+    @classmethod
+    def of(cls, view: FrameView, frame: tuple[int, ...]) -> Window:
+        """Return the window that is a view of the last two axes."""
+        axes = (*(Axis(0, 1, length) for length in frame[:-2]), view.ss, view.fs)
+        return cls(axes, tuple(Axis(0, 1, axis.count) for axis in axes))
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """How many pixels it has along each axis of the stored frame."""
+        return tuple(axis.count for axis in self.axes)
+
+    @property
+    def size(self) -> int:
+        """How many pixels it has."""
+        return math.prod(self.shape)
+
+
+@dataclass(frozen=True)
 class _Span:
     """Pixels of one axis that lie in one chunk: its number there, and which of the view's."""
 
@@ -117,23 +152,38 @@ class _Span:
     count: int
 
 
-def cells(geometry: Geometry, view: FrameView, dst_steps: Sequence[int]) -> list[Cell]:
-    """Cut the view of a frame into cells.
+def cells(
+    geometry: Geometry, windows: FrameView | Sequence[Window], dst_steps: Sequence[int]
+) -> list[Cell]:
+    """Cut what is wanted of a frame into cells; those of one filtered chunk are neighbours.
 
     Parameters
     ----------
     geometry : Geometry
         How frames lie in chunks.
-    view : FrameView
-        What is wanted of the last two axes.
+    windows : FrameView or sequence of Window
+        What is wanted: a view of the last two axes, or several windows.
     dst_steps : sequence of int
         Strides of the result's frames, in bytes.
     """
-    inner = geometry.chunk[1:]
+    if isinstance(windows, FrameView):
+        windows = [Window.of(windows, geometry.frame)]
+    found = [cell for window in windows for cell in _cells(geometry, window, dst_steps)]
+    if geometry.is_filtered and len(windows) > 1:
+        found.sort(key=lambda cell: cell.number)
+    return found
+
+
+def _cells(geometry: Geometry, window: Window, dst_steps: Sequence[int]) -> Iterator[Cell]:
+    inner, axes = geometry.chunk[1:], window.axes
     src_steps = tuple(
         math.prod(inner[axis + 1 :]) * geometry.itemsize for axis in range(len(inner))
     )
-    axes = [Axis(0, 1, length) for length in geometry.frame[:-2]] + [view.ss, view.fs]
+    origin = sum(axis.start * step for axis, step in zip(window.places, dst_steps, strict=True))
+    along = tuple(
+        0 if number is None else window.places[number].step * dst_steps[number]
+        for number in pairs(window.places, axes)
+    )
     spans = [list(_split(axis, width)) for axis, width in zip(axes, inner, strict=True)]
     if not geometry.is_filtered and geometry.chunk_frame_bytes > PIECE_BYTES:
         # From the outermost axis on, until what one index of it spans is short enough.
@@ -142,10 +192,8 @@ def cells(geometry: Geometry, view: FrameView, dst_steps: Sequence[int]) -> list
             spans[number] = list(_cut(spans[number], max(1, most)))
             if most:
                 break
-    return [
-        _cell(combination, geometry, src_steps, tuple(dst_steps))
-        for combination in itertools.product(*spans)
-    ]
+    for combination in itertools.product(*spans):
+        yield _cell(combination, geometry, src_steps, along, origin)
 
 
 def _cell(
@@ -153,6 +201,7 @@ def _cell(
     geometry: Geometry,
     src_steps: tuple[int, ...],
     dst_steps: tuple[int, ...],
+    origin: int,
 ) -> Cell:
     number = 0
     for span, length in zip(spans, geometry.inner_grid, strict=True):
@@ -166,7 +215,7 @@ def _cell(
         first=sum(low for low, _ in ends),
         last=sum(high for _, high in ends) + geometry.itemsize,
         src=sum(span.start * step for span, step in zip(spans, src_steps, strict=True)),
-        dst=sum(span.first * step for span, step in zip(spans, dst_steps, strict=True)),
+        dst=origin + sum(span.first * step for span, step in zip(spans, dst_steps, strict=True)),
         shape=tuple(span.count for span in spans),
         src_steps=tuple(span.step * step for span, step in zip(spans, src_steps, strict=True)),
         dst_steps=dst_steps,
@@ -248,9 +297,15 @@ def tasks(
     begins = np.flatnonzero(_is_first(geometry, rows))
     counts = np.diff(begins, append=len(rows))
     numbers = np.array([cell.number for cell in pieces], np.int64)
+    # Cells that share a chunk which can only be used as a whole share a task.
+    leads = np.arange(len(pieces))
+    if geometry.is_filtered and len(pieces) > 1:
+        leads = np.flatnonzero(np.diff(numbers, prepend=-1))
+        numbers = numbers[leads]
     where = chunk_of[begins, None] * math.prod(geometry.inner_grid) + numbers
     table = np.zeros(where.shape, TASK)
-    table["cell"] = np.arange(len(pieces))
+    table["cell"] = leads
+    table["cells"] = np.diff(leads, append=len(pieces))
     table["place"] = place + begins[:, None]
     table["count"] = counts[:, None]
     table["address"] = address[where]

@@ -62,8 +62,6 @@ class Row:
         The row that is the same fault in other files, and so in the same words.
     meanwhile : callable or None
         What is done to the first file after the store has told its problems, and before the load.
-    to_come : bool
-        Whether this is expected of a change that is not there yet.
     """
 
     name: str
@@ -82,7 +80,6 @@ class Row:
     opens: bool = True
     like: str = ""
     meanwhile: Callable[[str], object] | None = None
-    to_come: bool = False
 
 
 ROWS: dict[str, Row] = {}

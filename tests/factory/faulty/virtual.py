@@ -61,7 +61,7 @@ def virtual_source_not_hdf5(folder):
     return _virtual(folder)
 
 
-@faulty(LayoutError, r"its source .*source\.h5:/frames keeps its values in external raw files")
+@faulty(LayoutError, r"is virtual over .*source\.h5:/frames keeps its values in external raw files")
 def virtual_over_external_raw(folder):
     """The source keeps its values in a raw file: it may be any file."""
     (folder / "raw.bin").write_bytes(bytes(140))
@@ -87,7 +87,7 @@ def virtual_over_itself(folder):
 
 
 # A gap in numbered sources becomes an error of its own words; until then it is a missing source.
-@faulty(LinkError, r"block_1\.h5", file="printf.cxi", rest=False, to_come=True)
+@faulty(LinkError, r"block_1\.h5", file="printf.cxi", rest=False)
 def virtual_numbered_source_missing(folder):
     """A virtual dataset over block_%b.h5, of which number 1 is gone: HDF5 reads zeros."""
     return absent_source_printf(folder)
