@@ -159,7 +159,6 @@ def prepare(
             attr,
             by_frame,
             convention,
-            protocol.get_unit(attr),
             {
                 other
                 for name, paths in protocol.load_paths.items()

@@ -58,8 +58,6 @@ class Meaning:
         Whether its first axis counts frames.
     convention : str or None
         What the values of a mask mean.
-    unit : str or None
-        The unit that a new dataset states.
     elsewhere : collection of str
         Paths at which the protocol looks for other attributes: nothing may appear there.
     """
@@ -67,7 +65,6 @@ class Meaning:
     attr: str
     by_frame: bool
     convention: str | None = None
-    unit: str | None = None
     elsewhere: Collection[str] = ()
 
 
@@ -87,8 +84,6 @@ def follow(h5: h5py.File, path: str, meaning: Meaning) -> None:
     if not _begin(h5):
         return
     dataset = h5[path]
-    if meaning.unit and "units" not in dataset.attrs:
-        dataset.attrs["units"] = meaning.unit
     name, implicit = _NAMES.get(meaning.attr, ("", ()))
     # A mask that is True for good pixels is no CXI mask, in which 0 is good: it gets no such name.
     if not name or (meaning.attr == "mask" and meaning.convention != "cxi"):
