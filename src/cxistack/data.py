@@ -315,6 +315,8 @@ class STData:
         mode: SaveMode = "append",
         idxs: FrameSelection = None,
         compression: str | Mapping[str, Any] | None = None,
+        *,
+        fill_value: Any = None,
     ) -> None:
         """Save attributes to the output file, all in one commit: all of them appear, or none.
 
@@ -326,24 +328,33 @@ class STData:
             What is saved. When None, all that was loaded or given, without `good_frames`: the
             frames that are saved are the good ones.
         apply_transform : bool
-            Put frames and stacks back to their places in whole frames; the pixels outside are 0.
+            Put frames and stacks back to their places in whole frames. Of frames that are in the
+            output file all other pixels stay as they are; of new ones they are `fill_value`.
         mode : {"append", "overwrite", "insert"}
             What becomes of frames that are in the file; see :meth:`CXIStore.save_attribute`.
         idxs : sequence of int, optional
             Where each frame goes, with "insert".
         compression : str or mapping, optional
             How arrays are compressed; see :meth:`CXIStore.save_attribute`.
+        fill_value : scalar, optional
+            With `apply_transform`, what is outside of the region where there is nothing yet. When
+            None, 0 for integers, `data` and whitefields, NaN for other floats. A mask is bad there
+            in any case.
 
         Raises
         ------
         ValueError
             There is no output file.
+        NotImplementedError
+            The transform bins: the pixels of a bin cannot be put back.
         """
         output: CXIStore | None = self.output_file
         if output is None:
             raise ValueError("no output file in the container: see update_output_file()")
         given = [attr for attr, value in self._values.items() if value is not None]
         names = self._names(attributes, [attr for attr in given if attr != "good_frames"])
+        if fill_value is not None and not apply_transform:
+            raise ValueError("fill_value= goes with apply_transform=True")
         shape = self._whole_shape() if apply_transform and self.transform is not None else None
         with ExitStack() as stack:
             if not output:
@@ -354,19 +365,25 @@ class STData:
                 if attributes is not None and (self[attr] is None or attr not in output.protocol):
                     raise ValueError(f"{attr!r} has no value, or the output has no place for it")
                 if attr in output.protocol and self[attr] is not None:
-                    value = self._to_save(attr, shape)
+                    value = self._to_save(attr)
                     if _is_broadcast(value) and (mode == "overwrite" or not has_data):
                         value = value[0]
-                    output.save_attribute(attr, value, mode, idxs, compression=compression)
+                    by_region: dict[str, Any] = {}
+                    if shape is not None and output.protocol.get_kind(attr) in _PIXELS:
+                        by_region = {
+                            "transform": self.transform,
+                            "frame_shape": shape,
+                            "fill_value": fill_value,
+                        }
+                    output.save_attribute(
+                        attr, value, mode, idxs, compression=compression, **by_region
+                    )
 
-    def _to_save(self, attr: str, shape: tuple[int, int] | None) -> NDArray[Any]:
+    def _to_save(self, attr: str) -> NDArray[Any]:
         protocol = self.input_file.protocol
         value = np.asarray(self[attr])
         if is_by_frame(protocol, attr, value):
             value = _good(attr, value, self.good_frames)
-        if shape is not None and protocol.get_kind(attr) in _PIXELS:
-            whole = np.zeros((*value.shape[:-2], *shape), value.dtype)
-            value = self.transform.backward(value, whole)
         return value
 
     def _whole_shape(self) -> tuple[int, int]:

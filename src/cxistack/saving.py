@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +31,13 @@ from .protocol import CXIProtocol
 from .protocol_fields import RANKS
 from .read.frames import FrameSelection
 from .read.recipe import Casting
+from .regions import WholeFrames, region_of
 from .units import Conversion
+from .write import provenance, skeleton
 from .write.compression import Storage
 from .write.encode import Encoder
+from .write.region import Region, Save, put_back
+from .write.replace import reserve
 from .write.transaction import Transaction
 from .write.writer import Growth, SaveMode, write
 
@@ -54,6 +59,8 @@ class Change:
     growth: Growth
     storage: Storage
     num_threads: int | None
+    meaning: skeleton.Meaning
+    region: Region | None = None
 
 
 def check_mode(files: Files, mode: str) -> bool:
@@ -103,6 +110,7 @@ def prepare(
     compression: str | Mapping[str, Any] | None = None,
     chunks: Sequence[int] | None = None,
     num_threads: int | None = None,
+    whole: WholeFrames | None = None,
 ) -> Change:
     """Check a save and decide how it is done; nothing is touched."""
     if mode == "r":
@@ -148,22 +156,47 @@ def prepare(
         growth=_growth(protocol, attr, by_frame),
         storage=Storage.of(compression, chunks, array.shape, protocol.get_kind(attr) == "stack"),
         num_threads=num_threads,
+        meaning=skeleton.Meaning(
+            attr,
+            by_frame,
+            convention,
+            {
+                other
+                for name, paths in protocol.load_paths.items()
+                if name != attr
+                for other in paths
+            },
+        ),
+        region=None if whole is None else region_of(catalogue, attr, array, whole),
     )
 
 
 def run(h5: Any, change: Change) -> None:
     """Do a save that was prepared, in a file open for writing."""
-    try:
+
+    def save(data: NDArray[Any], mode: SaveMode, rows: NDArray[np.int64] | None) -> None:
         write(
             h5,
             change.place,
-            change.data,
-            change.mode,
-            change.rows,
+            data,
+            mode,
+            rows,
             change.encoder,
             growth=change.growth,
             storage=change.storage,
             num_threads=change.num_threads,
+        )
+
+    is_ours = skeleton.is_made_here(h5)
+    try:
+        if change.region is None:
+            save(change.data, change.mode, change.rows)
+        else:
+            _put_back(h5, change, change.region, save)
+        if is_ours:
+            skeleton.follow(h5, change.place.path, change.meaning)
+        provenance.record(
+            h5, change.place.filename, f"CXIStore.save_attribute({change.attr!r}, ...)"
         )
     except CastError as error:
         raise CastError(
@@ -173,6 +206,29 @@ def run(h5: Any, change: Change) -> None:
         raise
     except (OSError, RuntimeError, TypeError, ValueError) as cause:  # HDF5's and h5py's words
         raise StorageError(f"{change.attr!r} cannot be saved to {change.place}: {cause}") from cause
+
+
+def _put_back(
+    h5: Any,
+    change: Change,
+    region: Region,
+    whole: Callable[[NDArray[Any], SaveMode, NDArray[np.int64] | None], None],
+) -> None:
+    put_back(
+        h5,
+        Save(
+            change.place,
+            change.data,
+            change.mode,
+            change.rows,
+            change.encoder,
+            region,
+            change.storage,
+            whole,
+            partial(reserve, h5.id.get_vfd_handle()),
+        ),
+        change.growth,
+    )
 
 
 def is_by_frame(protocol: CXIProtocol, attr: str, array: NDArray[Any]) -> bool:

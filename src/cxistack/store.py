@@ -20,6 +20,7 @@ from .hdf5.names import Names, expand
 from .protocol import CXIProtocol
 from .read.frames import FrameSelection
 from .read.recipe import Casting
+from .regions import whole_frames
 from .stack import LazyArray
 from .streaming import FrameWriter, writing
 from .transform import Transform
@@ -437,12 +438,19 @@ class CXIStore(Mapping[str, LazyArray]):
         compression: str | Mapping[str, Any] | None = None,
         chunks: Sequence[int] | None = None,
         num_threads: int | None = None,
+        transform: Transform | None = None,
+        frame_shape: tuple[int, int] | None = None,
+        fill_value: Any = None,
     ) -> None:
         """Save an attribute to the first file, where it was found or at the protocol's first path.
 
         The object's names, links, HDF5 attributes, filters and stored type survive. The file is
         changed in a copy that takes its name when all is written: until then, and after any error,
         the old file stands. Inside a :meth:`transaction` that happens once at its end.
+
+        A file that this makes is a CXI 1.6 file: what CXI has a name for is found by it too. A CXI
+        file gets a process, once a run of the program: which program saved to it, by which command,
+        and when.
 
         Parameters
         ----------
@@ -468,15 +476,27 @@ class CXIStore(Mapping[str, LazyArray]):
             has one a frame; small frames share one.
         num_threads : int, optional
             How many threads compress; None is all cores.
+        transform : Transform, optional
+            What made `data` of whole frames: its pixels go back to their places. Of frames that are
+            there all other pixels stay as they are; of new ones they are `fill_value`.
+        frame_shape : tuple of int, optional
+            Shape (slow, fast) of whole frames, for `transform`; that of the frames that are there
+            when None.
+        fill_value : scalar, optional
+            With `transform`, what is outside where there is nothing yet. When None, 0 for integers,
+            `data` and whitefields, NaN for other floats. A mask is bad there in any case.
 
         Raises
         ------
+        NotImplementedError
+            `transform` bins: the pixels of a bin are lost.
         ReadOnlyStoreError
             The store's mode is "r".
         AttributeMissingError, LayoutError, FrameIndexError, CastError, StorageError
             It cannot be saved so; the file is as it was.
         """
         self._check_open()
+        whole = whole_frames(transform, frame_shape, fill_value)
         change = saving.prepare(
             self._catalogue,
             self.mode,
@@ -489,6 +509,7 @@ class CXIStore(Mapping[str, LazyArray]):
             compression,
             chunks,
             num_threads,
+            whole,
         )
         with self.transaction() as transaction:
             saving.run(transaction.h5(), change)
