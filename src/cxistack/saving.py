@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +31,7 @@ from .protocol_fields import RANKS
 from .read.frames import FrameSelection
 from .read.recipe import Casting
 from .write.encode import Encoder
+from .write.lock import Locking
 from .write.transaction import Transaction
 from .write.writer import Growth, SaveMode, write
 
@@ -50,7 +53,7 @@ class Change:
     growth: Growth
 
 
-def check_mode(files: Files, mode: str) -> bool:
+def check_mode(files: Files, mode: str, locking: Locking = True) -> bool:
     """Hold a store's mode against its files; tell whether the first is to come by a commit.
 
     Raises
@@ -77,8 +80,12 @@ def check_mode(files: Files, mode: str) -> bool:
             errno.ENOENT, "the folder of the new file does not exist", str(Path(first).parent)
         )
     if mode == "a" and not exists:
-        with Transaction(first, fresh=True) as transaction:
-            transaction.h5()
+        # Somebody else may be quicker to create it.
+        with (
+            suppress(FileExistsError),
+            Transaction(first, fresh=True, new=True, locking=locking) as transaction,
+        ):
+            transaction.begin()
     return mode in ("w", "w-", "x")
 
 
@@ -135,8 +142,13 @@ def prepare(
     )
 
 
-def run(h5: Any, change: Change) -> None:
-    """Do a save that was prepared, in a file open for writing."""
+def run(transaction: Transaction, change: Change) -> None:
+    """Do a save that was prepared."""
+    with transaction.writing() as h5:
+        _write(h5, change, transaction.reserve)
+
+
+def _write(h5: Any, change: Change, reserve: Callable[[int], None]) -> None:
     try:
         write(
             h5,
@@ -146,6 +158,7 @@ def run(h5: Any, change: Change) -> None:
             change.rows,
             change.encoder,
             growth=change.growth,
+            reserve=reserve,
         )
     except CastError as error:
         raise CastError(

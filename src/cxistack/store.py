@@ -22,6 +22,7 @@ from .read.frames import FrameSelection
 from .read.recipe import Casting
 from .stack import LazyArray
 from .transform import Transform
+from .write.lock import Locking
 from .write.transaction import Transaction
 from .write.writer import SaveMode
 
@@ -52,6 +53,17 @@ class CXIStore(Mapping[str, LazyArray]):
     links : {"follow", "tree"}
         Links to other HDF5 files are followed wherever they lead, or only to files in or below the
         given files' folders.
+    safe : bool
+        Save by changing a copy of the file, which then takes its name: whatever happens meanwhile,
+        the file is what it was or what it is to be. False changes the file in place, without the
+        time and the room that a copy takes, and keeps hard links and owners. A kill, a power cut, a
+        full or failing disk during a save may then lose the whole file, also what the save does not
+        touch; readers must have closed it; a :meth:`transaction` groups nothing. New files are made
+        safely in any case.
+    locking : {True, "best-effort"}
+        Other programs are kept from saving to the file meanwhile by locks (flock). Where the file
+        system keeps none, True refuses to save, and "best-effort" saves: then see to it that
+        nobody else does. What locks tell between machines is up to a network file system.
 
     Raises
     ------
@@ -80,18 +92,24 @@ class CXIStore(Mapping[str, LazyArray]):
         protocol: CXIProtocol | None = None,
         *,
         links: LinkPolicy = "follow",
+        safe: bool = True,
+        locking: Locking = True,
     ) -> None:
         if mode not in _MODES:
             raise ValueError(f"mode must be one of {', '.join(_MODES)}, not {mode!r}")
         if links not in ("follow", "tree"):
             raise ValueError(f'links must be "follow" or "tree", not {links!r}')
+        if locking not in (True, "best-effort"):
+            raise ValueError(f'locking must be True or "best-effort", not {locking!r}')
         self.protocol = protocol if protocol is not None else CXIProtocol.import_default()
         self.mode: FileMode = mode
         self._links: LinkPolicy = links
         self._files = Files(expand(names, may_be_new=mode not in ("r", "r+")))
         self._transaction: Transaction | None = None
         # Whether the first file is still to come (or to be replaced) by a commit of this store.
-        self._to_come = saving.check_mode(self._files, mode)
+        self._safe = safe
+        self._locking: Locking = locking
+        self._to_come = saving.check_mode(self._files, mode, locking)
         self.update_indices()
 
     # ---------------------------------------------------------------- open and closed
@@ -124,6 +142,7 @@ class CXIStore(Mapping[str, LazyArray]):
 
     def update_indices(self) -> None:
         """Look at the files anew: forget what was found and reopen what has changed on disk."""
+        self._seen = None if self._to_come else self._files.now(self._files.paths[0])
         self._files.refresh()
         numbers = range(1 if self._to_come else 0, len(self._files.names))
         self._catalogue = Catalogue(self._files, numbers, self.protocol, self._links)
@@ -436,15 +455,33 @@ class CXIStore(Mapping[str, LazyArray]):
         ------
         ReadOnlyStoreError
             The store's mode is "r".
-        AttributeMissingError, LayoutError, FrameIndexError, CastError, StorageError
+        AttributeMissingError, LayoutError, FrameIndexError, CastError
             It cannot be saved so; the file is as it was.
+        FileInUseError
+            Somebody else writes to the file, and is named as far as that can be known.
+        FileChangedError
+            Somebody else changed it meanwhile, and theirs stays.
+        StorageError
+            The system failed or refused: a full disk, for one. The file is as it was.
         """
         self._check_open()
-        change = saving.prepare(
-            self._catalogue, self.mode, attr, data, mode, idxs, self.find_dataset(attr), casting
-        )
+
+        def prepare() -> saving.Change:
+            return saving.prepare(
+                self._catalogue, self.mode, attr, data, mode, idxs, self.find_dataset(attr), casting
+            )
+
+        change = prepare()
         with self.transaction() as transaction:
-            saving.run(transaction.h5(), change)
+            try:
+                transaction.begin(self._seen)
+            except FileChangedError:  # somebody saved to it since it was looked at
+                self.update_indices()
+                change = prepare()
+                transaction.begin(self._seen)
+            saving.run(transaction, change)
+            if not self._safe:
+                self.update_indices()
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
@@ -457,14 +494,21 @@ class CXIStore(Mapping[str, LazyArray]):
             if self._transaction is not None:
                 yield self._transaction
                 return
+            made = Transaction(
+                self._files.paths[0],
+                fresh=self._to_come,
+                new=self._to_come and self.mode in ("x", "w-"),
+                safe=self._safe,
+                locking=self._locking,
+            )
             try:
-                with Transaction(self._files.paths[0], fresh=self._to_come) as self._transaction:
-                    yield self._transaction
-                if self._transaction.has_begun:
-                    self._to_come = False
-                    self.update_indices()
+                with made as self._transaction:
+                    yield made
             finally:
                 self._transaction = None
+                if made.done:
+                    self._to_come = False
+                    self.update_indices()
 
 
 def _threads(processes: int | None, num_threads: int | None) -> int | None:

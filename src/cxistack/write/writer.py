@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
 import h5py
@@ -18,13 +18,14 @@ from numpy.typing import NDArray
 from ..errors import FrameIndexError, LayoutError
 from ..hdf5.links import Place
 from .encode import Encoder
-from .replace import METADATA, reserve
+from .references import copy_attributes, refuse_references
+from .replace import METADATA
 
 __all__ = ["Growth", "SaveMode", "write"]
 
 SaveMode = Literal["overwrite", "append", "insert"]
 Growth = Literal["rows", "frames", "static", "none"]
-_REFERRED = frozenset(("REFERENCE_LIST", "DIMENSION_LIST", "CLASS"))
+_ALL_FILTERS = 0  # H5Z_FILTER_ALL
 _SMALL_CHUNK = 1 << 16  # bytes: short rows share a chunk up to this size
 
 
@@ -37,6 +38,7 @@ def write(
     encoder: Encoder,
     *,
     growth: Growth,
+    reserve: Callable[[int], None],
 ) -> None:
     """Write `data` to the dataset at `path`, which lies in `h5` itself.
 
@@ -57,6 +59,8 @@ def write(
     growth : {"rows", "frames", "static", "none"}
         Whether the first axis counts frames. A dataset of one axis less is one of "rows", but of
         "frames" it stands for all, as a new one does that is "static".
+    reserve : callable
+        Told how many bytes may be written, before any is.
 
     Raises
     ------
@@ -67,16 +71,15 @@ def write(
     CastError
         A value does not fit the stored type.
     """
-    path = place.path
-    old = h5.get(path)
+    old = h5.get(place.path)
     if old is not None:
         _refuse_strange(old, place)
-    reserve(h5.id.get_vfd_handle(), _bytes_to_write(old, data, mode, encoder))
+    reserve(_bytes_to_write(old, data, mode, encoder))
     by_frame = growth in ("rows", "frames")
     if old is None and not by_frame:
         mode = "overwrite"
     if mode == "overwrite" or growth == "none":
-        _overwrite(h5, path, old, data, encoder, by_frame)
+        _overwrite(h5, place, old, data, encoder, by_frame)
         return
     if old is not None and (growth == "static" or (growth == "frames" and old.ndim < data.ndim)):
         _keep_static(place, old, data, encoder)
@@ -95,10 +98,10 @@ def write(
 
 
 def _overwrite(
-    h5: h5py.File, path: str, old: Any, data: NDArray[Any], encoder: Encoder, by_frame: bool
+    h5: h5py.File, place: Place, old: Any, data: NDArray[Any], encoder: Encoder, by_frame: bool
 ) -> None:
     if old is None:
-        _create(h5, path, encoder.new(data), by_frame)
+        _create(h5, place.path, encoder.new(data), by_frame)
         return
     stored = None
     if encoder.looks_at_stored and old.shape in (data.shape, data.shape[1:]):
@@ -107,7 +110,7 @@ def _overwrite(
     if old.shape == values.shape or _resize(old, values.shape):
         old[...] = values
     else:
-        _replace(h5, path, old, values, by_frame)
+        _replace(h5, place, old, values, by_frame)
 
 
 def _keep_static(place: Place, old: Any, data: NDArray[Any], encoder: Encoder) -> None:
@@ -157,7 +160,7 @@ def _insert(
     whole = np.empty((length, *data.shape[1:]), values.dtype)
     whole[:there] = old[()]
     whole[rows] = values
-    _replace(h5, place.path, old, whole, by_frame=True)
+    _replace(h5, place, old, whole, by_frame=True)
 
 
 def _runs(rows: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
@@ -225,18 +228,15 @@ def _chunks(values: NDArray[Any]) -> tuple[int, ...]:
     return (max(1, min(_SMALL_CHUNK // size, max(1, len(values)))), *row)
 
 
-def _replace(h5: h5py.File, path: str, old: Any, values: NDArray[Any], by_frame: bool) -> None:
+def _replace(h5: h5py.File, place: Place, old: Any, values: NDArray[Any], by_frame: bool) -> None:
     """Put an object of another shape in the place of `old`, under all of its names."""
-    if _REFERRED.intersection(old.attrs):
-        raise LayoutError(
-            f"{old.file.filename}:{path} must be made anew to change its shape, and other objects "
-            "refer to it (it has or is a dimension scale): delete it first"
-        )
+    refuse_references(h5, place, old.id)
     plist = old.id.get_create_plist().copy()
     by_frame = by_frame and values.ndim > 0
     maxshape = (h5py.h5s.UNLIMITED, *values.shape[1:]) if by_frame else values.shape
     if values.ndim == 0 or not (by_frame or old.chunks):
-        plist = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        plist.remove_filter(_ALL_FILTERS)
+        plist.set_layout(h5py.h5d.CONTIGUOUS)
     elif old.chunks and len(old.chunks) == values.ndim and not by_frame:
         plist.set_chunk(
             tuple(max(1, min(c, n)) for c, n in zip(old.chunks, values.shape, strict=True))
@@ -250,10 +250,7 @@ def _replace(h5: h5py.File, path: str, old: Any, values: NDArray[Any], by_frame:
     new = h5py.Dataset(h5py.h5d.create(h5.id, None, old.id.get_type(), space, plist))
     if values.size:
         new[...] = values
-    for name in old.attrs:
-        value = old.attrs[name]
-        typed = {} if isinstance(value, h5py.Empty) else {"dtype": old.attrs.get_id(name).dtype}
-        new.attrs.create(name, value, **typed)
+    copy_attributes(old.id, new.id)
     for group, name in _names_of(h5, h5py.h5o.get_info(old.id).addr):
         del group[name]
         group[name] = new
@@ -267,7 +264,8 @@ def _names_of(h5: h5py.File, address: int) -> list[tuple[Any, str]]:
     while todo:
         group = todo.pop()
         for name in group:
-            if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+            link = group.id.links.get_info(name.encode(errors="surrogateescape"))
+            if link.type != h5py.h5l.TYPE_HARD:
                 continue
             child = group[name]
             where = h5py.h5o.get_info(child.id).addr
