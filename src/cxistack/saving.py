@@ -192,6 +192,7 @@ def _growth(protocol: CXIProtocol, attr: str, by_frame: bool) -> Growth:
 
 def _resolved(catalogue: Catalogue, attr: str, path: str) -> Place:
     """Return where the object lies that the path leads to; refuse one in another file."""
+    catalogue.opened(0)  # what cannot be looked into may have the attribute
     found = catalogue.found(attr).get(0)
     if found is None:
         return Place(catalogue.files.paths[0], path, (), True)

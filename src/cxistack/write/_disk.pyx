@@ -1,4 +1,4 @@
-"""The disk beneath HDF5 while it writes: does its reads and writes, and keeps every failure from it.
+"""The disk beneath HDF5: does its reads and writes, and keeps every failure from it.
 
 libhdf5 does not survive a write that fails: its close fails as well, the file stays open, and the
 interpreter crashes when it ends. So a failure is noted here and hidden. HDF5 goes on with what is
@@ -24,6 +24,7 @@ cdef extern from "<unistd.h>" nogil:
 
 cdef enum:
     MOST_KEPT = 1 << 26  # bytes kept after a failure: metadata, which HDF5 may want to see again
+    READ_TRIES = 4       # HDF5 cannot close a file whose metadata it cannot read
 
 
 cdef class Disk:
@@ -85,18 +86,22 @@ cdef class Disk:
         cdef Py_ssize_t size = into.shape[0]
         cdef Py_ssize_t done = 0
         cdef ssize_t got = 0
+        cdef int tries = READ_TRIES
         if size == 0:
             return 0
         with nogil:
             while done < size:
                 got = pread(self.descriptor, &into[done], size - done, self._at + done)
-                if got < 0 and errno == EINTR:
-                    continue
-                if got <= 0:
+                if got > 0:
+                    done += got
+                elif got == 0:
                     break
-                done += got
-            if got < 0 and not self.error:
-                self.error = errno
+                elif errno != EINTR:
+                    if not self.error:
+                        self.error = errno  # what comes at the next try serves to close only
+                    tries -= 1
+                    if tries == 0:
+                        break
             if done < size:
                 memset(&into[done], 0, size - done)
         if self._kept:
