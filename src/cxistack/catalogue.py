@@ -76,7 +76,11 @@ class Catalogue:
         return self._opened[number] is None
 
     def opened(self, number: int) -> None:
-        """Raise what keeps a file that is looked at from being opened, if anything does."""
+        """Raise what keeps a file that is looked at from being opened, if anything still does."""
+        if self._opened.get(number) is not None:
+            self._opened.clear()
+            self._found.clear()
+            self._index.clear()
         if number in self.numbers and not self._opens(number):
             error = self._opened[number]
             assert error is not None

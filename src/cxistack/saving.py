@@ -31,7 +31,7 @@ from .protocol_fields import RANKS
 from .read.frames import FrameSelection
 from .read.recipe import Casting
 from .write.encode import Encoder
-from .write.lock import Locking
+from .write.lock import Locking, refuse_if_written
 from .write.transaction import Transaction
 from .write.writer import Growth, SaveMode, write
 
@@ -192,7 +192,11 @@ def _growth(protocol: CXIProtocol, attr: str, by_frame: bool) -> Growth:
 
 def _resolved(catalogue: Catalogue, attr: str, path: str) -> Place:
     """Return where the object lies that the path leads to; refuse one in another file."""
-    catalogue.opened(0)  # what cannot be looked into may have the attribute
+    try:
+        catalogue.opened(0)  # what cannot be looked into may have the attribute
+    except OSError:
+        refuse_if_written(catalogue.files.paths[0])
+        raise
     found = catalogue.found(attr).get(0)
     if found is None:
         return Place(catalogue.files.paths[0], path, (), True)

@@ -1,15 +1,18 @@
 """Saves that the fault sweeps interrupt, the files they change, and how both are told by h5py."""
 
+from pathlib import Path
+
 import h5py
 import numpy as np
 
 from cxistack import CXIStore
 from factory import DATA, DETECTOR, TRANSLATIONS, WHITEFIELD, frames
 
-__all__ = ["GROUP_SIZES", "LIBVERS", "SAVES", "contents", "expected", "make"]
+__all__ = ["GROUP_SIZES", "LIBVERS", "SAVES", "contents", "expected", "make", "names_in", "save"]
 
 LIBVERS = ("earliest", "latest")
 GROUP_SIZES = (1, 9, 60, 300)  # objects beside the data: HDF5 keeps few and many in other ways
+NEW_DISTANCE = "/entry/instrument/detector/distance"
 NEW = frames(3, start=4000)
 
 
@@ -112,6 +115,11 @@ def save(path, kind):
     mode, action, _ = SAVES[kind]
     with CXIStore(path, mode=mode) as store:
         action(store)
+
+
+def names_in(folder):
+    """Return the names of what is in a folder."""
+    return sorted(path.name for path in Path(folder).iterdir())
 
 
 def contents(path):

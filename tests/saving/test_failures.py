@@ -71,7 +71,7 @@ def fail_each_call(folder, kind, safe):
                     "same errno": error is not None and error.errno == number,
                     "old": (path.read_bytes() if path.exists() else None) == before,
                     "new": False,
-                    "left": sorted(set(os.listdir(folder)) - {"run.cxi"}),
+                    "left": sorted(set(scenarios.names_in(folder)) - {"run.cxi"}),
                 }
                 if safe and not told["old"]:
                     old = scenarios.contents(_written(folder.parent / "old.h5", before))

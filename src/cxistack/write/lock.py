@@ -25,7 +25,7 @@ import h5py
 
 from ..errors import FileInUseError, StorageError
 
-__all__ = ["Hold", "Locking", "held", "held_in_place"]
+__all__ = ["Hold", "Locking", "held", "held_in_place", "refuse_if_written"]
 
 Locking = Literal[True, "best-effort"]
 _NO_LOCKS = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK, errno.EINVAL)
@@ -103,6 +103,17 @@ def held_in_place(target: Path, locking: Locking = True) -> Iterator[int]:
         _release(data, pid)
 
 
+def refuse_if_written(path: str) -> None:
+    """Raise :class:`FileInUseError` if somebody has the file open for writing."""
+    target = Path(os.path.realpath(path))
+    data, _ = _locked(target, os.O_RDONLY, fcntl.LOCK_SH, target, "best-effort")
+    try:
+        if data is not None:
+            _refuse_other_writers(target, data)
+    finally:
+        _release(data, os.getpid())
+
+
 def _locked(
     path: Path, flags: int, how: int, target: Path, locking: Locking
 ) -> tuple[int | None, bool]:
@@ -169,7 +180,7 @@ def _who_keeps_us_out(descriptor: int, how: int, target: Path) -> str:
             f"{target} is open for writing in {_holder(status) or 'another program'}: save again "
             "when it is closed there"
         )
-    if os.path.samestat(status, target.stat()) if target.exists() else False:
+    if target.exists() and os.path.samestat(status, target.stat()):
         return (
             f"{target} is open in {_holder(status) or 'another program'}, which a change in place "
             "would disturb: save again when it is closed there, or leave out safe=False"
