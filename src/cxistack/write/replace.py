@@ -121,24 +121,24 @@ def rewritten(
                 raise
             with in_words(target):
                 os.close(copy)  # a network file system may say only now that its disk is full
-                _refuse_changed(target, old)
-                os.replace(name, target)  # noqa: PTH105 (the atomic call, by its own name)
-            commit.done = True
+                folder = os.open(target.parent, os.O_RDONLY | os.O_CLOEXEC)
+                try:
+                    _refuse_changed(target, old)
+                    commit.done = True  # said first: an interrupt may come just after the call
+                    try:
+                        os.replace(name, target)  # noqa: PTH105 (the atomic call, by its own name)
+                    except Exception:
+                        commit.done = False
+                        raise
+                    _sync_renamed(target, folder)
+                finally:
+                    with suppress(OSError):
+                        os.close(folder)
         except BaseException:
-            if os.getpid() == pid and not (commit and commit.done):
+            if os.getpid() == pid:
                 with suppress(OSError):
                     name.unlink()
             raise
-        try:
-            _sync(target.parent)
-        except OSError as cause:
-            raise _with_errno(
-                StorageError(
-                    f"{target} is saved, but its folder could not be synchronised to disk "
-                    f"({cause.strerror}): should the power fail now, the old contents may be back"
-                ),
-                cause,
-            ) from cause
 
 
 @contextmanager
@@ -302,9 +302,14 @@ def _keep_attributes(hold: Hold, copy: int, old: os.stat_result) -> None:
     os.fchmod(copy, stat.S_IMODE(old.st_mode))
 
 
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+def _sync_renamed(target: Path, folder: int) -> None:
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        os.fsync(folder)
+    except OSError as cause:
+        raise _with_errno(
+            StorageError(
+                f"{target} is saved, but its folder could not be synchronised to disk "
+                f"({cause.strerror}): should the power fail now, the old contents may be back"
+            ),
+            cause,
+        ) from cause
