@@ -487,7 +487,9 @@ class CXIStore(Mapping[str, LazyArray]):
     def transaction(self) -> Iterator[Transaction]:
         """Group saves into one commit: all of them appear in the file, or none does.
 
-        Loads within the block still see the file as it was. Other threads' saves wait.
+        Loads within the block still see the file as it was. Other threads' saves wait. A save that
+        fails within the block fails the block, also when its error is caught. In a store with
+        ``safe=False`` each save is made at once and stays.
         """
         self._check_open()
         with self._files.saving:  # one thread at a time

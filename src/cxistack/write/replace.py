@@ -244,6 +244,9 @@ def _copy(source: int, target: int) -> None:
             raise
     else:
         return
+    disk = os.fstatvfs(target)
+    if disk.f_bavail * disk.f_frsize < os.fstat(source).st_size:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # known before minutes are spent
     at = 0
     while block := os.pread(source, _BLOCK, at):
         rest = memoryview(block)
