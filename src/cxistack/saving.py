@@ -35,7 +35,7 @@ from .write.lock import Locking, refuse_if_written
 from .write.transaction import Transaction
 from .write.writer import Growth, SaveMode, write
 
-__all__ = ["Change", "check_mode", "is_by_frame", "prepare", "run"]
+__all__ = ["Change", "check_mode", "check_readable", "is_by_frame", "prepare", "run"]
 
 _SAVE_MODES = ("overwrite", "append", "insert")
 
@@ -87,6 +87,15 @@ def check_mode(files: Files, mode: str, locking: Locking = True) -> bool:
         ):
             transaction.begin()
     return mode in ("w", "w-", "x")
+
+
+def check_readable(catalogue: Catalogue) -> None:
+    """Raise what keeps the file from being looked into: it may have what seems not to be there."""
+    try:
+        catalogue.opened(0)
+    except OSError:
+        refuse_if_written(catalogue.files.paths[0])
+        raise
 
 
 def prepare(
@@ -192,11 +201,6 @@ def _growth(protocol: CXIProtocol, attr: str, by_frame: bool) -> Growth:
 
 def _resolved(catalogue: Catalogue, attr: str, path: str) -> Place:
     """Return where the object lies that the path leads to; refuse one in another file."""
-    try:
-        catalogue.opened(0)  # what cannot be looked into may have the attribute
-    except OSError:
-        refuse_if_written(catalogue.files.paths[0])
-        raise
     found = catalogue.found(attr).get(0)
     if found is None:
         return Place(catalogue.files.paths[0], path, (), True)

@@ -467,6 +467,8 @@ class CXIStore(Mapping[str, LazyArray]):
         self._check_open()
 
         def prepare() -> saving.Change:
+            if self.mode != "r":
+                saving.check_readable(self._catalogue)
             return saving.prepare(
                 self._catalogue, self.mode, attr, data, mode, idxs, self.find_dataset(attr), casting
             )

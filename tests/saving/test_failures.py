@@ -108,8 +108,9 @@ def test_a_failure_is_an_error_that_names_the_file_and_leaves_it_whole(kind):
     told = outcomes(kind)
     assert len(told) > 60
     for one in told:
-        # Only what tidies up may fail in silence, and the next save tidies up after it.
-        harmless = one["call"] in ("close", "unlink") and one["new"]
+        # Only what tidies up may fail in silence, and the next save tidies up after it; and a file
+        # that could not be opened to be read is tried once more.
+        harmless = one["call"] in ("close", "unlink", "read") and one["new"]
         assert one["raised"] or harmless, one
         assert not one["raised"] or one["named"], one
         if one["call"] != "read":  # HDF5's words, when it cannot read the file as it was
@@ -128,5 +129,5 @@ def test_a_failure_is_an_error_that_names_the_file_and_leaves_it_whole(kind):
 @pytest.mark.parametrize("kind", ["append", "changed shape", "several"])
 def test_in_place_it_is_an_error_too(kind):
     for one in outcomes(kind, safe=False):
-        assert one["raised"] or one["call"] == "close", one
+        assert one["raised"] or one["call"] in ("close", "read"), one
         assert not one["raised"] or one["named"], one
