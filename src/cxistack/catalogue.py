@@ -80,6 +80,17 @@ class Catalogue:
                 self._opened[number] = error
         return self._opened[number] is None
 
+    def opened(self, number: int) -> None:
+        """Raise what keeps a file that is looked at from being opened, if anything still does."""
+        if self._opened.get(number) is not None:
+            self._opened.clear()
+            self._found.clear()
+            self._index.clear()
+        if number in self.numbers and not self._opens(number):
+            error = self._opened[number]
+            assert error is not None
+            raise error
+
     def found(self, attr: str) -> dict[int, Found]:
         """Return what each file has of the attribute, by the file's number."""
         if attr not in self._found:

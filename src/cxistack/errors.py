@@ -15,6 +15,7 @@ __all__ = [
     "CastError",
     "ClosedStoreError",
     "FileChangedError",
+    "FileInUseError",
     "FrameIndexError",
     "LayoutError",
     "LinkError",
@@ -55,6 +56,10 @@ class StorageError(CXIError, OSError):
 
 class FileChangedError(StorageError):
     """A file is not what it was when it was opened: somebody writes to it."""
+
+
+class FileInUseError(StorageError):
+    """A file cannot be saved to now: somebody else writes to it; says who as far as it is known."""
 
 
 class FrameIndexError(CXIError, IndexError):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,12 +36,12 @@ from .units import Conversion
 from .write import provenance, skeleton
 from .write.compression import Storage
 from .write.encode import Encoder
+from .write.lock import Locking, refuse_if_written
 from .write.region import Region, Save, put_back
-from .write.replace import reserve
 from .write.transaction import Transaction
 from .write.writer import Growth, SaveMode, write
 
-__all__ = ["Change", "check_mode", "is_by_frame", "prepare", "run"]
+__all__ = ["Change", "check_mode", "check_readable", "is_by_frame", "prepare", "run"]
 
 _SAVE_MODES = ("overwrite", "append", "insert")
 
@@ -63,7 +63,7 @@ class Change:
     region: Region | None = None
 
 
-def check_mode(files: Files, mode: str) -> bool:
+def check_mode(files: Files, mode: str, locking: Locking = True) -> bool:
     """Hold a store's mode against its files; tell whether the first is to come by a commit.
 
     Raises
@@ -93,9 +93,22 @@ def check_mode(files: Files, mode: str) -> bool:
             errno.ENOENT, "the folder of the new file does not exist", str(Path(first).parent)
         )
     if mode == "a" and not exists:
-        with Transaction(first, fresh=True) as transaction:
-            transaction.h5()
+        # Somebody else may be quicker to create it.
+        with (
+            suppress(FileExistsError),
+            Transaction(first, fresh=True, new=True, locking=locking) as transaction,
+        ):
+            transaction.begin()
     return mode in ("w", "w-", "x")
+
+
+def check_readable(catalogue: Catalogue) -> None:
+    """Raise what keeps the file from being looked into: it may have what seems not to be there."""
+    try:
+        catalogue.opened(0)
+    except OSError:
+        refuse_if_written(catalogue.files.paths[0])
+        raise
 
 
 def prepare(
@@ -171,9 +184,13 @@ def prepare(
     )
 
 
-def run(h5: Any, change: Change) -> None:
-    """Do a save that was prepared, in a file open for writing."""
+def run(transaction: Transaction, change: Change) -> None:
+    """Do a save that was prepared."""
+    with transaction.writing() as h5:
+        _write(h5, change, transaction.reserve)
 
+
+def _write(h5: Any, change: Change, reserve: Callable[[int], None]) -> None:
     def save(data: NDArray[Any], mode: SaveMode, rows: NDArray[np.int64] | None) -> None:
         write(
             h5,
@@ -185,6 +202,7 @@ def run(h5: Any, change: Change) -> None:
             growth=change.growth,
             storage=change.storage,
             num_threads=change.num_threads,
+            reserve=reserve,
         )
 
     is_ours = skeleton.is_made_here(h5)
@@ -192,7 +210,7 @@ def run(h5: Any, change: Change) -> None:
         if change.region is None:
             save(change.data, change.mode, change.rows)
         else:
-            _put_back(h5, change, change.region, save)
+            _put_back(h5, change, change.region, save, reserve)
         if is_ours:
             skeleton.follow(h5, change.place.path, change.meaning)
         provenance.record(
@@ -213,6 +231,7 @@ def _put_back(
     change: Change,
     region: Region,
     whole: Callable[[NDArray[Any], SaveMode, NDArray[np.int64] | None], None],
+    reserve: Callable[[int], None],
 ) -> None:
     put_back(
         h5,
@@ -225,7 +244,7 @@ def _put_back(
             region,
             change.storage,
             whole,
-            partial(reserve, h5.id.get_vfd_handle()),
+            reserve,
         ),
         change.growth,
     )

@@ -24,6 +24,7 @@ from .regions import whole_frames
 from .stack import LazyArray
 from .streaming import FrameWriter, writing
 from .transform import Transform
+from .write.lock import Locking
 from .write.transaction import Transaction
 from .write.writer import SaveMode
 
@@ -55,6 +56,17 @@ class CXIStore(Mapping[str, LazyArray]):
     links : {"follow", "tree"}
         Links to other HDF5 files are followed wherever they lead, or only to files in or below the
         given files' folders.
+    safe : bool
+        Save by changing a copy of the file, which then takes its name: whatever happens meanwhile,
+        the file is what it was or what it is to be. False changes the file in place, without the
+        time and the room that a copy takes, and keeps hard links and owners. A kill, a power cut, a
+        full or failing disk during a save may then lose the whole file, also what the save does not
+        touch; readers must have closed it; a :meth:`transaction` groups nothing. New files are made
+        safely in any case.
+    locking : {True, "best-effort"}
+        Other programs are kept from saving to the file meanwhile by locks (flock). Where the file
+        system keeps none, True refuses to save, and "best-effort" saves: then see to it that
+        nobody else does. What locks tell between machines is up to a network file system.
 
     Raises
     ------
@@ -85,11 +97,15 @@ class CXIStore(Mapping[str, LazyArray]):
         protocol: CXIProtocol | str | None = None,
         *,
         links: LinkPolicy = "follow",
+        safe: bool = True,
+        locking: Locking = True,
     ) -> None:
         if mode not in _MODES:
             raise ValueError(f"mode must be one of {', '.join(_MODES)}, not {mode!r}")
         if links not in ("follow", "tree"):
             raise ValueError(f'links must be "follow" or "tree", not {links!r}')
+        if locking not in (True, "best-effort"):
+            raise ValueError(f'locking must be True or "best-effort", not {locking!r}')
         if protocol is None or isinstance(protocol, str):
             name = "default" if protocol is None else protocol
             protocol = CXIProtocol.import_named(name)
@@ -99,7 +115,9 @@ class CXIStore(Mapping[str, LazyArray]):
         self._files = Files(expand(names, may_be_new=mode not in ("r", "r+")))
         self._transaction: Transaction | None = None
         # Whether the first file is still to come (or to be replaced) by a commit of this store.
-        self._to_come = saving.check_mode(self._files, mode)
+        self._safe = safe
+        self._locking: Locking = locking
+        self._to_come = saving.check_mode(self._files, mode, locking)
         self.update_indices()
 
     # ---------------------------------------------------------------- open and closed
@@ -132,6 +150,7 @@ class CXIStore(Mapping[str, LazyArray]):
 
     def update_indices(self) -> None:
         """Look at the files anew: forget what was found and reopen what has changed on disk."""
+        self._seen = None if self._to_come else self._files.now(self._files.paths[0])
         self._files.refresh()
         numbers = range(1 if self._to_come else 0, len(self._files.names))
         self._catalogue = Catalogue(self._files, numbers, self.protocol, self._links)
@@ -492,27 +511,47 @@ class CXIStore(Mapping[str, LazyArray]):
             `transform` bins: the pixels of a bin are lost.
         ReadOnlyStoreError
             The store's mode is "r".
-        AttributeMissingError, LayoutError, FrameIndexError, CastError, StorageError
+        AttributeMissingError, LayoutError, FrameIndexError, CastError
             It cannot be saved so; the file is as it was.
+        FileInUseError
+            Somebody else writes to the file, and is named as far as that can be known.
+        FileChangedError
+            Somebody else changed it meanwhile, and theirs stays.
+        StorageError
+            The system failed or refused: a full disk, for one. The file is as it was.
         """
         self._check_open()
         whole = whole_frames(transform, frame_shape, fill_value)
-        change = saving.prepare(
-            self._catalogue,
-            self.mode,
-            attr,
-            data,
-            mode,
-            idxs,
-            self.find_dataset(attr),
-            casting,
-            compression,
-            chunks,
-            num_threads,
-            whole,
-        )
+
+        def prepare() -> saving.Change:
+            if self.mode != "r":
+                saving.check_readable(self._catalogue)
+            return saving.prepare(
+                self._catalogue,
+                self.mode,
+                attr,
+                data,
+                mode,
+                idxs,
+                self.find_dataset(attr),
+                casting,
+                compression,
+                chunks,
+                num_threads,
+                whole,
+            )
+
+        change = prepare()
         with self.transaction() as transaction:
-            saving.run(transaction.h5(), change)
+            try:
+                transaction.begin(self._seen)
+            except FileChangedError:  # somebody saved to it since it was looked at
+                self.update_indices()
+                change = prepare()
+                transaction.begin(self._seen)
+            saving.run(transaction, change)
+            if not self._safe:
+                self.update_indices()
 
     def writer(
         self,
@@ -571,21 +610,30 @@ class CXIStore(Mapping[str, LazyArray]):
     def transaction(self) -> Iterator[Transaction]:
         """Group saves into one commit: all of them appear in the file, or none does.
 
-        Loads within the block still see the file as it was. Other threads' saves wait.
+        Loads within the block still see the file as it was. Other threads' saves wait. A save that
+        fails within the block fails the block, also when its error is caught. In a store with
+        ``safe=False`` each save is made at once and stays.
         """
         self._check_open()
         with self._files.saving:  # one thread at a time
             if self._transaction is not None:
                 yield self._transaction
                 return
+            made = Transaction(
+                self._files.paths[0],
+                fresh=self._to_come,
+                new=self._to_come and self.mode in ("x", "w-"),
+                safe=self._safe,
+                locking=self._locking,
+            )
             try:
-                with Transaction(self._files.paths[0], fresh=self._to_come) as self._transaction:
-                    yield self._transaction
-                if self._transaction.has_begun:
-                    self._to_come = False
-                    self.update_indices()
+                with made as self._transaction:
+                    yield made
             finally:
                 self._transaction = None
+                if made.done:
+                    self._to_come = False
+                    self.update_indices()
 
 
 def _threads(processes: int | None, num_threads: int | None) -> int | None:

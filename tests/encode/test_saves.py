@@ -11,6 +11,7 @@ import pytest
 
 from cxistack import CastError, CXIStore, LayoutError, STData, StorageError
 from cxistack.write import chunks
+from cxistack.write.transaction import Transaction
 from factory import DATA, DISTANCE, MASK, TRANSLATIONS, WHITEFIELD, frames, put
 from factory.children import ends_well, start
 
@@ -263,7 +264,7 @@ class TestDatasetsThatAreThere:
         bad = frames(40, SHAPE, "int64") % 1000
         bad[38, 3, 4] = 1 << 20
         words = r"Frame 38, pixel \(3, 4\)"
-        with store.transaction(), pytest.raises(CastError, match=words):
+        with pytest.raises(CastError, match=words):
             store.save_attribute("data", bad)
         np.testing.assert_array_equal(stored(name)[1], before)
         store.save_attribute("data", bad, casting="unsafe")
@@ -306,12 +307,12 @@ class TestFaults:
     def test_a_chunk_that_cannot_be_written(self, tmp_path, monkeypatch, threads):
         asked = []
 
-        def full(dataset, extra):
+        def full(transaction, extra):
             asked.append(extra)
-            if len(asked) == 3:
+            if len(asked) == 4:
                 raise OSError(28, "No space left on device")
 
-        monkeypatch.setattr(chunks, "_make_room", full)
+        monkeypatch.setattr(Transaction, "reserve", full)
         monkeypatch.setattr(chunks, "_RESERVED", 1)
         store = CXIStore(tmp_path / "a.cxi", mode="w")
         with pytest.raises(StorageError, match="No space left"):

@@ -116,6 +116,13 @@ class Files:
         handle.users -= 1
         return handle.stamp
 
+    def now(self, path: str) -> Stamp | None:
+        """Return what the file at `path` is now, or None: there is none."""
+        try:
+            return _stamp(path)
+        except FileNotFoundError:
+            return None
+
     def recall(self, key: tuple[str, int]) -> Any:
         """Return what was noted of an object in file ``key[0]``, or None: nothing that holds."""
         stamp, note = self._known.get(key, (None, None))

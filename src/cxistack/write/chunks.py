@@ -6,7 +6,7 @@ What fills no whole chunk, and what we cannot encode, goes through h5py.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,7 @@ from ..kernels._encode import EncodePipeline
 from ..kernels.threads import count_threads, run
 from ._chunks import EncodeJob
 from .encode import PIXELS, Encoder
-from .replace import METADATA, reserve
+from .replace import METADATA
 
 __all__ = ["Run", "is_encoded_here", "write_rows"]
 
@@ -47,6 +47,7 @@ def write_rows(
     runs: Iterable[Run],
     encoder: Encoder | None,
     *,
+    reserve: Callable[[int], None],
     num_threads: int | None = None,
     is_new: bool = False,
 ) -> None:
@@ -62,6 +63,9 @@ def write_rows(
         Which of them go where.
     encoder : Encoder or None
         Casts them to the stored type, after its `check`; None when they are of that type.
+    reserve : callable
+        Told how many bytes more may be written: raises when the disk is full, which HDF5 does not
+        survive when it writes.
     num_threads : int, optional
         How many threads encode; None is all cores.
     is_new : bool
@@ -80,19 +84,14 @@ def write_rows(
         if filters_edges or not _has_edges(dataset):
             whole, runs = _divide(runs, dataset.chunks[0], len(dataset), filters_edges)
     if whole and pipeline is not None:
-        _write_chunks(dataset, data, whole, pipeline, count_threads(num_threads))
+        _write_chunks(dataset, data, whole, pipeline, count_threads(num_threads), reserve)
     for one in _in_blocks(runs, dataset, encoder):
         part = data[one.first : one.first + one.count]
         if encoder is not None:
             part = encoder.over(part, dataset.dtype, None)
         if pipeline is not None:
-            _make_room(dataset, part.nbytes + part.nbytes // 16 + _chunk_bytes(dataset))
+            reserve(part.nbytes + part.nbytes // 16 + _chunk_bytes(dataset) + METADATA)
         dataset[one.row : one.row + one.count] = part
-
-
-def _make_room(dataset: Any, extra: int) -> None:
-    """Raise :class:`OSError` when the disk is full: HDF5 does not survive that when it writes."""
-    reserve(dataset.file.id.get_vfd_handle(), extra + METADATA)
 
 
 def _in_blocks(runs: list[Run], dataset: Any, encoder: Encoder | None) -> Iterator[Run]:
@@ -117,6 +116,7 @@ def _write_chunks(
     runs: list[Run],
     pipeline: EncodePipeline,
     threads: int,
+    reserve: Callable[[int], None],
 ) -> None:
     depth = dataset.chunks[0]
     begins = [np.arange(0, one.count, depth) for one in runs]
@@ -147,7 +147,7 @@ def _write_chunks(
         room -= len(chunk)
         if room < 0:
             room = max(_RESERVED, len(chunk))
-            _make_room(dataset, room)
+            reserve(room + METADATA)
             room -= len(chunk)
         dataset.id.write_direct_chunk((starts[row], *cells[cell]), chunk)
 

@@ -21,7 +21,7 @@ from ..view import FrameView, Pick
 from .compression import Storage
 from .encode import Encoder
 from .replace import METADATA
-from .writer import Growth, SaveMode, _refuse_strange
+from .writer import Growth, SaveMode, refuse_strange
 
 __all__ = ["Region", "Save", "put_back"]
 
@@ -132,7 +132,7 @@ def put_back(h5: h5py.File, save: Save, growth: Growth) -> None:
     """
     old = h5.get(save.place.path)
     if old is not None:
-        _refuse_strange(old, save.place)
+        refuse_strange(old, save.place)
     try:
         if growth in ("rows", "frames"):
             _put_frames(h5, old, save, growth)

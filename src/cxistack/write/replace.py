@@ -9,22 +9,54 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import shutil
-import tempfile
+import re
+import secrets
+import stat
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import TypeVar
 
-from ..errors import FileChangedError, StorageError
+from ..errors import CXIError, FileChangedError, StorageError
+from ..hdf5.files import Stamp
+from ._disk import Disk
+from .lock import Hold, Locking, held, held_in_place
 
-__all__ = ["METADATA", "reserve", "rewritten"]
+__all__ = ["METADATA", "Commit", "changed_in_place", "in_words", "reserve", "rewritten"]
+
+_Lent = TypeVar("_Lent")
 
 METADATA = 1 << 20  # bytes: more than HDF5 needs beside the values of one save
 _FICLONE = 0x40049409  # ioctl_ficlone(2): the copy shares the original's blocks
+_BLOCK = 1 << 20
+_CANNOT = (errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.ENOTTY, errno.EXDEV)
+
+
+class Commit:
+    """What is known of a file that is being rewritten.
+
+    Attributes
+    ----------
+    disk : Disk
+        What HDF5 writes to.
+    done : bool
+        Whether the file is no longer what it was.
+    """
+
+    def __init__(self, disk: Disk) -> None:
+        self.disk = disk
+        self.done = False
 
 
 @contextmanager
-def rewritten(path: str, *, fresh: bool) -> Iterator[str]:
+def rewritten(
+    path: str,
+    *,
+    fresh: bool,
+    new: bool = False,
+    seen: Stamp | None = None,
+    locking: Locking = True,
+) -> Iterator[Commit]:
     """Give a file to write to, beside `path`, which takes the name `path` when the block ends.
 
     Parameters
@@ -33,13 +65,24 @@ def rewritten(path: str, *, fresh: bool) -> Iterator[str]:
         The file to be changed; of a symbolic link the target is.
     fresh : bool
         Start from nothing instead of from a copy of `path`.
+    new : bool
+        There must be no such file yet.
+    seen : Stamp, optional
+        What the file must be, for what was decided by its contents to hold.
+    locking : {True, "best-effort"}
+        Whether to save where the file system keeps no locks.
 
     Raises
     ------
-    StorageError
-        The file has further hard links, which would go on naming the old contents.
+    FileInUseError
+        Somebody else writes to the file.
     FileChangedError
-        Somebody else saved to the file meanwhile; theirs stays.
+        It is not as it was `seen`, or was changed meanwhile; what it is now stays.
+    FileExistsError
+        It is there and must not be.
+    StorageError
+        It has further hard links, which would go on naming the old contents; its owner cannot be
+        kept; or the system refused: a full disk, a folder that may not be written.
 
     Notes
     -----
@@ -48,95 +91,228 @@ def rewritten(path: str, *, fresh: bool) -> Iterator[str]:
     that is up to them.
     """
     target = Path(os.path.realpath(path))
-    old = target.stat() if target.exists() else None
-    if old is not None and old.st_nlink > 1:
-        raise StorageError(
-            f"{target} has {old.st_nlink} hard links: a save would leave the others with the old "
-            "contents. Copy the file first"
-        )
-    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".saving", dir=target.parent)
-    os.close(handle)
-    try:
-        if old is not None and not fresh:
-            _copy(target, Path(name))
-        yield name
-        if old is not None:
-            _keep_attributes(target, name, old)
-        else:
-            Path(name).chmod(0o666 & ~_umask())
-        _sync(name)
-        if old is not None and _identity(target.stat()) != _identity(old):
-            raise FileChangedError(
-                f"{target} was changed by somebody else during this save, which is given up: save "
-                "again"
-            )
-        os.replace(name, target)  # noqa: PTH105 (the atomic call, by its own name)
-        _sync(target.parent)
-    except BaseException:
-        with suppress(FileNotFoundError):
-            Path(name).unlink()
-        raise
+    pid = os.getpid()
+    with _explained(target, held(target, locking)) as hold:
+        with in_words(target):
+            old = None if hold.descriptor is None else os.fstat(hold.descriptor)
+            _check(target, old, hold, new, seen)
+            name = target.with_name(f".{target.name}.{secrets.token_hex(4)}.saving")
+            flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+            copy = os.open(name, flags, 0o666 if old is None else 0o600)
+        commit = None
+        try:
+            try:
+                with in_words(target):
+                    if old is not None:
+                        _keep_owner(target, copy, old)
+                    if hold.descriptor is not None and not fresh:
+                        _copy(hold.descriptor, copy)
+                    commit = Commit(Disk(copy, str(name)))
+                yield commit
+                if os.getpid() != pid:
+                    raise StorageError(f"a forked process cannot save {target} for its parent")
+                with in_words(target):
+                    if old is not None:
+                        _keep_attributes(hold, copy, old)
+                    os.fsync(copy)
+            except BaseException:
+                with suppress(OSError):
+                    os.close(copy)
+                raise
+            with in_words(target):
+                os.close(copy)  # a network file system may say only now that its disk is full
+                folder = os.open(target.parent, os.O_RDONLY | os.O_CLOEXEC)
+                try:
+                    _refuse_changed(target, old)
+                    commit.done = True  # said first: an interrupt may come just after the call
+                    try:
+                        os.replace(name, target)  # noqa: PTH105 (the atomic call, by its own name)
+                    except Exception:
+                        commit.done = False
+                        raise
+                    _sync_renamed(target, folder)
+                finally:
+                    with suppress(OSError):
+                        os.close(folder)
+        except BaseException:
+            if os.getpid() == pid:
+                with suppress(OSError):
+                    name.unlink()
+            raise
+
+
+@contextmanager
+def changed_in_place(path: str, *, seen: Stamp | None, locking: Locking) -> Iterator[Commit]:
+    """Give the file itself to write to; it is synchronised to disk when the block ends.
+
+    Raises
+    ------
+    FileInUseError
+        Somebody else has it open.
+    FileChangedError
+        It is not as it was `seen`.
+    """
+    target = Path(os.path.realpath(path))
+    with _explained(target, held_in_place(target, locking)) as descriptor:
+        _refuse_unseen(target, os.fstat(descriptor), seen)
+        commit = Commit(Disk(descriptor, str(target)))
+        commit.done = True  # from here on it is no longer what it was
+        yield commit
+        with in_words(target, "was changed in place, and may be damaged"):
+            os.fsync(descriptor)
 
 
 def reserve(descriptor: int, extra: int) -> None:
     """Raise :class:`OSError` unless there is disk space for `extra` bytes more in a file.
 
-    HDF5 does not survive a disk that is full when it writes.
+    So a disk that is too full is known of before anything is written.
     """
-    if hasattr(os, "posix_fallocate"):
-        size = os.fstat(descriptor).st_size
-        try:
-            os.posix_fallocate(descriptor, size, extra)
-        finally:
-            # HDF5 would leave what it does not use at the end of the file.
-            os.ftruncate(descriptor, size)
-
-
-def _copy(source: Path, target: Path) -> None:
-    with source.open("rb") as old, target.open("wb") as new:
-        try:
-            fcntl.ioctl(new.fileno(), _FICLONE, old.fileno())
-        except OSError as error:
-            if error.errno not in (
-                errno.EOPNOTSUPP,
-                errno.EXDEV,
-                errno.EINVAL,
-                errno.ENOTTY,
-                errno.ENOSYS,
-            ):
-                raise
-            shutil.copyfileobj(old, new, 1 << 20)
-
-
-def _identity(status: os.stat_result) -> tuple[int, int, int, int]:
-    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
-
-
-def _keep_attributes(target: Path, name: str, old: os.stat_result) -> None:
-    """Keep permissions, extended attributes and owner (a plain user owns what they write anyway).
-
-    Not the times: that the file was changed must show.
-    """
-    shutil.copymode(target, name)
-    if hasattr(os, "listxattr"):
-        for attribute in os.listxattr(target):
-            with suppress(OSError):  # some belong to the system
-                os.setxattr(name, attribute, os.getxattr(target, attribute))
-    mine = Path(name).stat()
-    if (mine.st_uid, mine.st_gid) != (old.st_uid, old.st_gid):
-        with suppress(PermissionError):
-            os.chown(name, old.st_uid, old.st_gid)
-
-
-def _sync(path: str | Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
+    if not hasattr(os, "posix_fallocate"):
+        return
+    size = os.fstat(descriptor).st_size
     try:
-        os.fsync(descriptor)
+        os.posix_fallocate(descriptor, size, extra)
+    except OSError as cause:
+        if cause.errno not in _CANNOT:
+            raise
     finally:
-        os.close(descriptor)
+        # HDF5 would leave what it does not use at the end of the file.
+        os.ftruncate(descriptor, size)
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+@contextmanager
+def in_words(target: str | Path, so: str = "was not saved") -> Iterator[None]:
+    """Say of a failure of the system which file it befell, and what has become of it."""
+    try:
+        yield
+    except (CXIError, FileExistsError):
+        raise
+    except PermissionError as cause:
+        raise _with_errno(
+            StorageError(
+                f"{target} {so}: {cause.strerror}. A save makes a new file in {Path(target).parent}"
+                ", for which one must be allowed to write there; safe=False changes a file in place"
+            ),
+            cause,
+        ) from cause
+    except OSError as cause:
+        why = cause.strerror or str(cause)
+        raise _with_errno(StorageError(f"{target} {so}: {why}"), cause) from cause
+
+
+def _with_errno(error: StorageError, cause: OSError) -> StorageError:
+    error.errno = cause.errno
+    return error
+
+
+@contextmanager
+def _explained(target: Path, manager: AbstractContextManager[_Lent]) -> Iterator[_Lent]:
+    """Enter a context with its failures explained; what fails in the block is not its own."""
+    with ExitStack() as stack:
+        with in_words(target):
+            lent = stack.enter_context(manager)
+        yield lent
+
+
+def _check(
+    target: Path, old: os.stat_result | None, hold: Hold, new: bool, seen: Stamp | None
+) -> None:
+    """Refuse what must not be replaced; sweep up what saves left behind that were killed."""
+    if hold.alone:
+        # Only who saves makes copies, and that is us alone.
+        ours = re.compile(rf"\.{re.escape(target.name)}\.[0-9a-f]{{8}}\.saving")
+        for entry in os.scandir(target.parent):
+            if ours.fullmatch(entry.name):
+                with suppress(OSError):
+                    os.unlink(entry.path)  # noqa: PTH108
+    if new and old is not None:
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
+    _refuse_unseen(target, old, seen)
+    if old is not None and old.st_nlink > 1:
+        raise StorageError(
+            f"{target} has {old.st_nlink} hard links: a save would leave the others with the old "
+            "contents. Copy the file first, or open the store with safe=False, which changes it in "
+            "place"
+        )
+
+
+def _copy(source: int, target: int) -> None:
+    try:
+        fcntl.ioctl(target, _FICLONE, source)
+    except OSError as error:
+        if error.errno not in _CANNOT:
+            raise
+    else:
+        return
+    disk = os.fstatvfs(target)
+    if disk.f_bavail * disk.f_frsize < os.fstat(source).st_size:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # known before minutes are spent
+    at = 0
+    while block := os.pread(source, _BLOCK, at):
+        rest = memoryview(block)
+        while rest:
+            done = os.pwrite(target, rest, at)
+            rest, at = rest[done:], at + done
+
+
+def _stamp(status: os.stat_result) -> Stamp:
+    return Stamp(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+
+
+def _refuse_unseen(target: Path, old: os.stat_result | None, seen: Stamp | None) -> None:
+    if seen is not None and (old is None or _stamp(old) != seen):
+        raise FileChangedError(f"{target} was changed since it was looked at: save again")
+
+
+def _refuse_changed(target: Path, old: os.stat_result | None) -> None:
+    try:
+        now = _stamp(target.stat())
+    except FileNotFoundError:
+        now = None
+    if now != (None if old is None else _stamp(old)):
+        raise FileChangedError(
+            f"{target} was changed by somebody else during this save, which is given up: save again"
+        )
+
+
+def _keep_owner(target: Path, copy: int, old: os.stat_result) -> None:
+    """Give the copy the old file's owner and group, first of all: not everybody may."""
+    mine = os.fstat(copy)
+    uid = old.st_uid if old.st_uid != mine.st_uid else -1
+    gid = old.st_gid if old.st_gid != mine.st_gid else -1
+    if (uid, gid) == (-1, -1):
+        return
+    try:
+        os.chown(copy, uid, gid)
+    except PermissionError as cause:
+        raise StorageError(
+            f"{target} belongs to user {old.st_uid} and group {old.st_gid}, which what you save "
+            "would not: ask its owner to save, or open the store with safe=False, which changes "
+            "the file in place"
+        ) from cause
+
+
+def _keep_attributes(hold: Hold, copy: int, old: os.stat_result) -> None:
+    """Keep permissions and extended attributes. Not the times: that it was changed must show."""
+    assert hold.descriptor is not None
+    if hasattr(os, "listxattr"):
+        for attribute in os.listxattr(hold.descriptor):
+            try:
+                os.setxattr(copy, attribute, os.getxattr(hold.descriptor, attribute))
+            except OSError:
+                if attribute.startswith(("user.", "system.posix_acl")):
+                    raise  # others belong to the system, which may see to them
+    os.fchmod(copy, stat.S_IMODE(old.st_mode))
+
+
+def _sync_renamed(target: Path, folder: int) -> None:
+    try:
+        os.fsync(folder)
+    except OSError as cause:
+        raise _with_errno(
+            StorageError(
+                f"{target} is saved, but its folder could not be synchronised to disk "
+                f"({cause.strerror}): should the power fail now, the old contents may be back"
+            ),
+            cause,
+        ) from cause

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
-from pathlib import Path
+import atexit
+import os
+import weakref
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from types import TracebackType
 from typing import Any
 
 import h5py
 
 from ..errors import StorageError
-from ..hdf5.files import forget
-from .replace import METADATA, reserve, rewritten
+from ..hdf5.files import Stamp, forget
+from .lock import Locking
+from .replace import METADATA, Commit, changed_in_place, in_words, reserve, rewritten
 
 __all__ = ["Transaction"]
 
+_open: weakref.WeakSet[Any] = weakref.WeakSet()
+
 
 class Transaction:
-    """The saves of one commit; nothing is copied or written before the first of them.
+    """The saves of one commit; nothing is locked, copied or written before the first of them.
 
     Parameters
     ----------
@@ -25,31 +31,112 @@ class Transaction:
         The file.
     fresh : bool
         Replace it instead of changing it.
+    new : bool
+        It must not be there.
+    safe : bool
+        Change a copy. If not, each save is made and ended in the file itself (but for a fresh one).
+    locking : {True, "best-effort"}
+        Whether to save where the file system keeps no locks.
     """
 
-    def __init__(self, path: str, *, fresh: bool) -> None:
+    def __init__(
+        self,
+        path: str,
+        *,
+        fresh: bool,
+        new: bool = False,
+        safe: bool = True,
+        locking: Locking = True,
+    ) -> None:
         self._path = path
         self._fresh = fresh
+        self._new = new
+        self._safe = safe or fresh
+        self._locking = locking
         self._stack = ExitStack()
+        self._commit: Commit | None = None
         self._h5: Any = None
+        self._failed: BaseException | None = None
+        self._pid = os.getpid()
 
     @property
-    def has_begun(self) -> bool:
-        """Whether there is anything to commit."""
-        return self._h5 is not None
+    def done(self) -> bool:
+        """Whether the file has become another."""
+        return self._commit is not None and self._commit.done
 
-    def h5(self) -> Any:
-        """Return the copy, open for writing."""
-        if self._h5 is None:
-            name = self._stack.enter_context(rewritten(self._path, fresh=self._fresh))
+    def begin(self, seen: Stamp | None = None) -> None:
+        """Lock the file, and open what is to be written; nothing if that is done.
+
+        Parameters
+        ----------
+        seen : Stamp, optional
+            What the file must be.
+
+        Raises
+        ------
+        FileChangedError, FileInUseError, StorageError
+            Nothing has begun.
+        """
+        if self._h5 is not None:
+            return
+        if not self._safe:
+            forget(self._path)
+        with ExitStack() as stack:
+            stack.callback(self._forget)
+            if self._safe:
+                manager = rewritten(
+                    self._path,
+                    fresh=self._fresh,
+                    new=self._new,
+                    seen=None if self._fresh else seen,
+                    locking=self._locking,
+                )
+            else:
+                manager = changed_in_place(self._path, seen=seen, locking=self._locking)
+            commit = stack.enter_context(manager)
+            stack.callback(self._check, commit)
             if self._fresh:
-                _try_room(name)
+                with in_words(self._path):
+                    reserve(commit.disk.descriptor, METADATA)
             try:
-                h5 = h5py.File(name, "w" if self._fresh else "r+")
+                h5 = h5py.File(commit.disk, "w" if self._fresh else "r+")
             except OSError as cause:
+                self._check(commit)
                 raise StorageError(f"{self._path} cannot be opened for writing: {cause}") from cause
-            self._h5 = self._stack.enter_context(h5)
-        return self._h5
+            self._h5 = stack.enter_context(h5)
+            _open.add(h5)
+            self._commit = commit
+            self._stack = stack.pop_all()
+
+    def reserve(self, extra: int) -> None:
+        """Raise :class:`OSError` unless the disk has room for so many bytes more."""
+        assert self._commit is not None
+        with in_words(self._path):
+            reserve(self._commit.disk.descriptor, extra)
+
+    @contextmanager
+    def writing(self) -> Iterator[Any]:
+        """Lend what is to be written, an :class:`h5py.File`, for one save.
+
+        Raises
+        ------
+        StorageError
+            The system failed to write; HDF5 does not know of it.
+        """
+        self.begin()
+        assert self._commit is not None
+        commit = self._commit
+        try:
+            yield self._h5
+            self._check(commit)
+        except BaseException as error:
+            self._failed = error
+            if not self._safe:
+                self.__exit__(type(error), error, error.__traceback__)
+            self._check(commit)  # HDF5's words are of no use when the disk is the cause
+            raise
+        if not self._safe:
+            self.__exit__(None, None, None)
 
     def __enter__(self) -> Transaction:
         return self
@@ -60,13 +147,38 @@ class Transaction:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        begun = self.has_begun
+        if self._h5 is None:
+            return
+        if os.getpid() != self._pid:
+            _inherited.append(self._stack.pop_all())
+            raise StorageError(f"a forked process cannot save {self._path} for its parent")
+        self._h5 = None
+        if kind is None and self._safe and self._failed is not None:
+            error = StorageError(
+                f"nothing is saved to {self._path}: one of the saves of this transaction failed "
+                f"({self._failed})"
+            )
+            self._stack.__exit__(StorageError, error, None)
+            raise error from self._failed
         self._stack.__exit__(kind, error, trace)
-        if begun and kind is None:
+
+    def _forget(self) -> None:
+        if self.done:
             forget(self._path)
 
+    def _check(self, commit: Commit) -> None:
+        so = "was not saved" if self._safe else "was changed in place, and may be damaged"
+        with in_words(self._path, so):
+            commit.disk.check()
 
-def _try_room(name: str) -> None:
-    """Raise :class:`OSError` where not even the beginnings of an HDF5 file can be written."""
-    with Path(name).open("r+b") as file:
-        reserve(file.fileno(), METADATA)
+
+# Saves of a parent that were inherited through a fork: to be closed would be to write.
+_inherited: list[Any] = []
+
+
+@atexit.register
+def _close_all() -> None:
+    """Close what an unfinished transaction has open: HDF5, which does so last, needs Python."""
+    for h5 in list(_open):
+        if h5:
+            h5.close()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -21,13 +21,13 @@ from ..hdf5.links import Place
 from .chunks import Run, is_encoded_here, write_rows
 from .compression import BITSHUFFLE, Storage, frame_chunks
 from .encode import Encoder
-from .replace import METADATA, reserve
+from .references import copy_attributes, refuse_references
+from .replace import METADATA
 
-__all__ = ["Growth", "SaveMode", "write"]
+__all__ = ["Growth", "SaveMode", "refuse_strange", "write"]
 
 SaveMode = Literal["overwrite", "append", "insert"]
 Growth = Literal["rows", "frames", "static", "none"]
-_REFERRED = frozenset(("REFERENCE_LIST", "DIMENSION_LIST", "CLASS"))
 _AS_IT_IS = Storage()
 
 
@@ -40,6 +40,7 @@ def write(
     encoder: Encoder,
     *,
     growth: Growth,
+    reserve: Callable[[int], None],
     storage: Storage = _AS_IT_IS,
     num_threads: int | None = None,
 ) -> None:
@@ -62,6 +63,8 @@ def write(
     growth : {"rows", "frames", "static", "none"}
         Whether the first axis counts frames. A dataset of one axis less is one of "rows", but of
         "frames" it stands for all, as a new one does that is "static".
+    reserve : callable
+        Told how many bytes may be written, before any is.
     storage : Storage
         How a dataset is stored that is new or overwritten.
     num_threads : int, optional
@@ -77,17 +80,16 @@ def write(
     CastError
         A value does not fit the stored type.
     """
-    path = place.path
-    old = h5.get(path)
+    old = h5.get(place.path)
     if old is not None:
-        _refuse_strange(old, place)
+        refuse_strange(old, place)
     by_frame = growth in ("rows", "frames")
-    how = _How(encoder, by_frame, storage, num_threads)
-    reserve(h5.id.get_vfd_handle(), _bytes_to_write(old, data, mode, how))
+    how = _How(encoder, by_frame, storage, num_threads, reserve)
+    reserve(_bytes_to_write(old, data, mode, how))
     if old is None and not by_frame:
         mode = "overwrite"
     if mode == "overwrite" or growth == "none":
-        _overwrite(h5, path, old, data, how)
+        _overwrite(h5, place, old, data, how)
         return
     if old is not None:
         storage.check_kept(old, place)
@@ -115,6 +117,7 @@ class _How:
     by_frame: bool
     storage: Storage
     num_threads: int | None
+    reserve: Callable[[int], None]
 
     def values(
         self, data: NDArray[Any], dtype: np.dtype[Any], stored: NDArray[Any] | None = None
@@ -146,14 +149,15 @@ class _How:
             values,
             runs,
             self.encoder if is_cast and values.dtype != dataset.dtype else None,
+            reserve=self.reserve,
             num_threads=self.num_threads,
             is_new=is_new,
         )
 
 
-def _overwrite(h5: h5py.File, path: str, old: Any, data: NDArray[Any], how: _How) -> None:
+def _overwrite(h5: h5py.File, place: Place, old: Any, data: NDArray[Any], how: _How) -> None:
     if old is None:
-        _create(h5, path, data, how)
+        _create(h5, place.path, data, how)
         return
     stored = None
     if how.encoder.looks_at_stored and old.shape in (data.shape, data.shape[1:]):
@@ -163,7 +167,7 @@ def _overwrite(h5: h5py.File, path: str, old: Any, data: NDArray[Any], how: _How
     if is_kept and (old.shape == values.shape or _resize(old, values.shape)):
         how.put(old, values, _all(values))
     else:
-        _replace(h5, path, old, values, how)
+        _replace(h5, place, old, values, how)
 
 
 def _keep_static(place: Place, old: Any, data: NDArray[Any], encoder: Encoder) -> None:
@@ -213,7 +217,7 @@ def _insert(
     whole = np.empty((length, *data.shape[1:]), values.dtype)
     whole[:there] = old[()]
     whole[rows] = values
-    _replace(h5, place.path, old, whole, how)
+    _replace(h5, place, old, whole, how)
 
 
 def _all(values: NDArray[Any]) -> list[Run]:
@@ -232,7 +236,8 @@ def _runs(rows: NDArray[np.int64]) -> Iterator[Run]:
             yield Run(int(rows[first]), first, last - first)
 
 
-def _refuse_strange(old: Any, place: Place) -> None:
+def refuse_strange(old: Any, place: Place) -> None:
+    """Raise :class:`LayoutError` for what is no dataset, or one that cannot be changed here."""
     if not isinstance(old, h5py.Dataset):
         raise LayoutError(f"{place} is a group; a save needs a dataset or a free name")
     if old.is_virtual:
@@ -293,24 +298,17 @@ def _create(h5: h5py.File, path: str, data: NDArray[Any], how: _How) -> None:
         dataset.attrs["units"] = how.encoder.new_unit
 
 
-def _replace(h5: h5py.File, path: str, old: Any, values: NDArray[Any], how: _How) -> None:
+def _replace(h5: h5py.File, place: Place, old: Any, values: NDArray[Any], how: _How) -> None:
     """Put an object of another shape or storage in the place of `old`, under all of its names."""
-    if _REFERRED.intersection(old.attrs):
-        raise LayoutError(
-            f"{old.file.filename}:{path} must be made anew to change its shape, and other objects "
-            "refer to it (it has or is a dimension scale): delete it first"
-        )
+    refuse_references(h5, place, old.id)
     if how.storage.filters is None or values.ndim == 0:
         new = _like(h5, old, values, how)
     else:
         new = _stored_anew(h5, old, values, how)
     if not is_encoded_here(new):
-        reserve(h5.id.get_vfd_handle(), values.nbytes + values.nbytes // 16 + METADATA)
+        how.reserve(values.nbytes + values.nbytes // 16 + METADATA)
     how.put(new, values, _all(values), is_new=how.storage.filters is not None)
-    for name in old.attrs:
-        value = old.attrs[name]
-        typed = {} if isinstance(value, h5py.Empty) else {"dtype": old.attrs.get_id(name).dtype}
-        new.attrs.create(name, value, **typed)
+    copy_attributes(old.id, new.id)
     for group, name in _names_of(h5, h5py.h5o.get_info(old.id).addr):
         del group[name]
         group[name] = new
@@ -323,7 +321,8 @@ def _like(h5: h5py.File, old: Any, values: NDArray[Any], how: _How) -> Any:
     maxshape = (h5py.h5s.UNLIMITED, *values.shape[1:]) if by_frame else values.shape
     chunks = old.chunks if how.storage.chunks is None else how.storage.chunks
     if values.ndim == 0 or not (by_frame or chunks):
-        plist = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        plist.remove_filter(h5py.h5z.FILTER_ALL)
+        plist.set_layout(h5py.h5d.CONTIGUOUS)
     elif chunks and len(chunks) == values.ndim and not by_frame:
         _set_chunks(plist, chunks, values.shape)
     elif chunks and (how.storage.chunks or chunks[1:] == values.shape[1:]):
@@ -377,7 +376,8 @@ def _names_of(h5: h5py.File, address: int) -> list[tuple[Any, str]]:
     while todo:
         group = todo.pop()
         for name in group:
-            if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+            link = group.id.links.get_info(name.encode(errors="surrogateescape"))
+            if link.type != h5py.h5l.TYPE_HARD:
                 continue
             child = group[name]
             where = h5py.h5o.get_info(child.id).addr
