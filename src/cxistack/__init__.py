@@ -10,8 +10,10 @@ from importlib.metadata import version
 from . import kernels
 from .build import build_info
 from .catalogue import Problem
+from .checking import Finding
 from .converting import Conversion, convert
 from .data import STData
+from .discovery import Discovery, discover
 from .errors import (
     AttributeMissingError,
     CastError,
@@ -44,8 +46,10 @@ __all__ = [
     "ComposeTransforms",
     "Conversion",
     "Crop",
+    "Discovery",
     "Downscale",
     "FileChangedError",
+    "Finding",
     "FrameIndexError",
     "FrameWriter",
     "LayoutError",
@@ -62,5 +66,6 @@ __all__ = [
     "__version__",
     "build_info",
     "convert",
+    "discover",
     "kernels",
 ]
