@@ -10,8 +10,10 @@ from importlib.metadata import version
 from . import kernels
 from .build import build_info
 from .catalogue import Problem
+from .checking import Finding
 from .converting import Conversion, convert
 from .data import STData
+from .discovery import Discovery, discover
 from .errors import (
     AttributeMissingError,
     CastError,
@@ -45,9 +47,11 @@ __all__ = [
     "ComposeTransforms",
     "Conversion",
     "Crop",
+    "Discovery",
     "Downscale",
     "FileChangedError",
     "FileInUseError",
+    "Finding",
     "FrameIndexError",
     "FrameWriter",
     "LayoutError",
@@ -64,5 +68,6 @@ __all__ = [
     "__version__",
     "build_info",
     "convert",
+    "discover",
     "kernels",
 ]

@@ -69,7 +69,7 @@ class Catalogue:
         self._opened: dict[int, OSError | None] = {}
         self._trains = Trains(files, policy)
 
-    def _opens(self, number: int) -> bool:
+    def opens(self, number: int) -> bool:
         """Open a file, or remember why it cannot be opened."""
         if number not in self._opened:
             self._opened[number] = None
@@ -109,7 +109,7 @@ class Catalogue:
     def _look_for(self, attrs: Sequence[str]) -> None:
         found: dict[str, dict[int, Found]] = {attr: {} for attr in attrs}
         for number in self.numbers:
-            if attrs and self._opens(number):
+            if attrs and self.opens(number):
                 for attr in attrs:
                     paths = self.protocol.load_paths[attr]
                     has_units = attr in self.protocol.units
@@ -231,7 +231,7 @@ class Catalogue:
         problems = [
             Problem("", names[number], str(self._opened[number]))
             for number in self.numbers
-            if not self._opens(number)
+            if not self.opens(number)
         ]
         for attr, found in self.found_all().items():
             faulty = {n: one.error for n, one in found.items() if one.error is not None}

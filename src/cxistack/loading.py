@@ -29,7 +29,15 @@ from .transform import Transform
 from .units import Conversion, apply_by_row
 from .view import Bin, Step, fold, view_of_indices
 
-__all__ = ["Load", "look", "look_at_limits", "prepare", "prepare_single", "run", "steps_of"]
+__all__ = [
+    "Load",
+    "look",
+    "look_at_limits",
+    "prepare",
+    "prepare_single",
+    "run",
+    "steps_of",
+]
 
 _SUMMED = ("data", "whitefield", "whitefields")
 

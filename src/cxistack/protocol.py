@@ -15,10 +15,12 @@ import numpy as np
 import numpy.typing as npt
 
 from . import kernels
-from .errors import AttributeMissingError, CastError, LayoutError, ProtocolError
-from .hdf5.shapes import dataset_shapes, has_path
+from .errors import AttributeMissingError, CastError, ProtocolError
+from .hdf5.links import LinkPolicy
+from .hdf5.names import Names
+from .hdf5.shapes import dataset_shapes, frame_rows, has_path
 from .limits import Limit, parse_limit
-from .protocol_fields import BY_PATH, DEFAULTS, FAMILIES, NDIMS, OPTIONAL, RANKS, fault, strings
+from .protocol_fields import BY_PATH, DEFAULTS, FAMILIES, NDIMS, OPTIONAL, fault, strings
 from .protocol_fields import check as check_fields
 from .protocol_ini import (
     builtin_file,
@@ -204,6 +206,26 @@ class CXIProtocol:
             return cls(sections["datatypes"], kinds=sections["kinds"], **lists)
         except ProtocolError as error:
             raise ProtocolError(f"{os.fspath(file)}: {error}") from None
+
+    @classmethod
+    def discover(cls, files: Names, *, links: LinkPolicy = "follow") -> Self:
+        """Propose a protocol for files of an unknown layout; reads no pixel.
+
+        :func:`cxistack.discover` does the same and tells the reason for each choice; what `files`
+        and `links` may be, and what is raised, is said there.
+
+        Examples
+        --------
+        >>> protocol = CXIProtocol.discover(example_run)
+        >>> "/entry_1/instrument_1/detector_1/data" in protocol.load_paths["data"]
+        True
+        """
+        from .discovery import discover  # which needs this module
+
+        found = discover(files, links=links).protocol
+        if cls is CXIProtocol:
+            return found  # type: ignore[return-value]
+        return cls(*(getattr(found, field.name) for field in dataclasses.fields(found)))
 
     def to_ini(self, file: str | os.PathLike[str]) -> None:
         """Write the protocol to an INI file that :meth:`import_ini` reads back exactly.
@@ -514,7 +536,7 @@ class CXIProtocol:
         """
         shapes = [(one.filename, self.read_attribute_shapes(attr, one)) for one in h5files]
         kind = self.get_kind(attr)
-        rows = [row for name, found in shapes for row in _rows(attr, kind, name, found)]
+        rows = [row for name, found in shapes for row in frame_rows(attr, kind, name, found)]
         table = np.empty((len(rows), 3), dtype=object)
         for number, row in enumerate(rows):
             table[number, 0], table[number, 1], table[number, 2] = row
@@ -567,19 +589,6 @@ class CXIProtocol:
 def _builtin(name: str) -> CXIProtocol:
     with builtin_file(name) as file:
         return CXIProtocol.import_ini(file)
-
-
-def _rows(
-    attr: str, kind: str, filename: str, shapes: Mapping[str, tuple[int, ...]]
-) -> Iterator[tuple[str, str, Any]]:
-    for path, shape in shapes.items():
-        ndim, (least, most) = len(shape), RANKS[kind]
-        if ndim < least or (most is not None and ndim > most):
-            raise LayoutError(
-                f"{filename}: {path} has shape {shape}, which cannot be the {kind} that {attr} is"
-            )
-        whole = kind in ("scalar", "frame") or (kind == "stack" and ndim == 2)
-        yield from ((filename, path, index) for index in ([()] if whole else range(shape[0])))
 
 
 def _parsed(section: str, attr: str, text: str) -> tuple[str, ...]:

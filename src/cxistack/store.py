@@ -11,8 +11,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from . import loading, report, saving
+from . import checking, loading, report, saving
 from .catalogue import Catalogue, Problem
+from .checking import Finding
 from .errors import AttributeMissingError, ClosedStoreError, FileChangedError
 from .hdf5.files import Files
 from .hdf5.links import LinkPolicy
@@ -285,6 +286,28 @@ class CXIStore(Mapping[str, LazyArray]):
         problems = self._catalogue.problems()
         told = set(problems)
         return problems + [one for one in report.differences(self._catalogue) if one not in told]
+
+    def check(
+        self,
+        attributes: Sequence[str] | None = None,
+        *,
+        num_threads: int | None = None,
+        verbose: bool = True,
+    ) -> list[Finding]:
+        """Check that the run is whole, and return all that is wrong with it.
+
+        Every file opens, every link and virtual source is there, shapes, types, numbers of frames
+        and scalars agree, and every chunk of `attributes` (all that are found when None) decodes:
+        once, in bounded memory. After a failure the check goes on; see :class:`Finding`. Raises
+        AttributeMissingError where the protocol does not know one of `attributes`.
+
+        Examples
+        --------
+        >>> CXIStore(example_run).check(verbose=False)
+        []
+        """
+        self._check_open()
+        return checking.check(self._catalogue, attributes, num_threads=num_threads, verbose=verbose)
 
     def __repr__(self) -> str:
         if not self:

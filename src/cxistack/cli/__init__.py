@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from .. import __version__
+from .check import check
 from .convert import convert
 from .demo import demo
 from .explain import explain
@@ -28,6 +29,7 @@ app.command()(info)
 app.command()(view)
 app.command()(explain)
 app.command()(convert)
+app.command()(check)
 app.command()(demo)
 app.add_typer(protocol_app, name="protocol")
 

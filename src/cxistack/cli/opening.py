@@ -11,7 +11,7 @@ from ..errors import ProtocolError, StorageError
 from ..protocol import CXIProtocol
 from ..store import CXIStore
 
-__all__ = ["FileNames", "ProtocolFile", "frame_choice", "open_run", "protocol_of"]
+__all__ = ["FileNames", "ProtocolFile", "frame_choice", "open_run", "open_store", "protocol_of"]
 
 FileNames = Annotated[
     list[str],
@@ -45,6 +45,12 @@ def protocol_of(text: str) -> CXIProtocol:
     return CXIProtocol.import_ini(text)
 
 
+def open_store(names: list[str], protocol: str | None) -> CXIStore:
+    """Open files for reading, whatever is in them."""
+    chosen = protocol_of(protocol) if protocol is not None else None
+    return CXIStore(names, protocol=chosen)
+
+
 def open_run(names: list[str], protocol: str | None) -> CXIStore:
     """Open the files of a run for reading.
 
@@ -55,8 +61,7 @@ def open_run(names: list[str], protocol: str | None) -> CXIStore:
     ProtocolError
         `protocol` is neither a built-in one's name nor an INI file of one.
     """
-    chosen = protocol_of(protocol) if protocol is not None else None
-    store = CXIStore(names, protocol=chosen)
+    store = open_store(names, protocol)
     if not store.found:
         unreadable = [problem for problem in store.problems if not problem.attribute]
         if len(unreadable) == len(store.filenames()):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import typer
 
+from .check import check
+from .discover import discover
 from .list import list_protocols
 from .show import show
 
@@ -14,3 +16,5 @@ protocol_app = typer.Typer(
 )
 protocol_app.command("list")(list_protocols)
 protocol_app.command()(show)
+protocol_app.command()(discover)
+protocol_app.command()(check)

@@ -1,0 +1,248 @@
+"""Decodes every chunk once, in bounded memory, and narrows a failure down to the chunk."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ..catalogue import Catalogue
+from ..errors import CXIError, FileChangedError
+from ..hdf5.leaves import leaves
+from ..hdf5.locate import Found
+from ..hdf5.storage import locate_bytes
+from ..progress import Bar
+from ..read import engine
+from ..read.index import FrameIndex, Part, own_frames
+from ..read.recipe import Recipe
+from ..read.route import routes
+from ..view import Axis, FrameView
+from .findings import Finding, Work
+
+__all__ = ["decodes"]
+
+_BLOCK_BYTES = 64 << 20  # of pixels that are decoded at a time
+_MOST_FINDINGS = 1000  # of one dataset: where all is lost, each chunk need not be tried
+
+Box = tuple[range, ...]  # rows, and pixels along the last two axes; each a range of step 1
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """Rows of a dataset that hold something of an attribute.
+
+    Attributes
+    ----------
+    attr : str
+        The attribute.
+    part : Part
+        The rows.
+    first : int or None
+        Number of the first as a frame of the store; None where rows are not numbered so.
+    """
+
+    attr: str
+    part: Part
+    first: int | None
+
+
+def decodes(catalogue: Catalogue, work: Work) -> Iterator[Finding]:
+    """Find chunks that do not decode, and all else that cannot be read."""
+    pieces = [
+        piece
+        for attr in work.attributes
+        if catalogue.found(attr)
+        for piece in _pieces(catalogue, attr)
+    ]
+    seen = set()
+    chosen = []
+    for piece in pieces:
+        key = (piece.part.stored.address, piece.part.row)
+        if key not in seen:
+            seen.add(key)
+            chosen.append(piece)
+    total = sum(_bytes_of(piece) for piece in chosen)
+    with (
+        Bar(total=total, desc="Checking", unit="B", unit_scale=True)
+        if work.verbose
+        else nullcontext() as bar
+    ):
+        tick: Callable[[int], object] = bar.update if bar is not None else lambda nbytes: None
+        for piece in chosen:
+            yield from _merged(list(_check(catalogue, piece, work.num_threads, tick)), piece)
+
+
+def _pieces(catalogue: Catalogue, attr: str) -> Iterator[_Piece]:
+    """Return what there is of an attribute in all files, as far as it can be used."""
+    found = {n: one for n, one in catalogue.found(attr).items() if one.error is None}
+    if not catalogue.is_indexed(attr):
+        for one in found.values():
+            yield from (_Piece(attr, part, None) for part in _wholes(one))
+        return
+    try:
+        index = catalogue.index(attr)
+        parts, offsets = index.parts, index.offsets.tolist()
+    except (CXIError, OSError):  # something is wrong with one file: the others are read
+        kind = catalogue.protocol.get_kind(attr)
+        parts = tuple(part for one in found.values() for part in own_frames(attr, kind, one))
+        offsets = None
+    for number, part in enumerate(parts):
+        has_number = offsets is not None and part.has_frame_axis
+        yield _Piece(attr, part, offsets[number] if offsets is not None and has_number else None)
+
+
+def _wholes(found: Found) -> Iterator[Part]:
+    for stored in found.datasets:
+        for leaf in leaves(stored):
+            yield Part(found.file, leaf, 1, False)
+
+
+def _bytes_of(piece: _Piece) -> int:
+    return 0 if piece.part.stored.is_text else _nbytes(_whole(piece.part), piece.part)
+
+
+def _whole(part: Part) -> Box:
+    """Return all rows of a part, and all pixels of each."""
+    ss, fs = _grid(part)
+    rows = range(part.row, part.row + part.count) if part.has_frame_axis else range(1)
+    return rows, range(ss), range(fs)
+
+
+def _grid(part: Part) -> tuple[int, int]:
+    shape = part.frame_shape
+    return (shape[-2], shape[-1]) if len(shape) > 1 else (1, math.prod(shape))
+
+
+def _nbytes(box: Box, part: Part) -> int:
+    others = math.prod(part.frame_shape[:-2]) if len(part.frame_shape) > 1 else 1
+    return math.prod(map(len, box)) * others * part.stored.dtype.itemsize
+
+
+def _units(part: Part) -> tuple[int, int, int]:
+    """Return the rows and the pixels along two axes that a chunk has: they are read together."""
+    chunks, (ss, fs) = part.stored.chunks, _grid(part)
+    if chunks is None:
+        return 1, max(1, ss), max(1, fs)
+    rows = chunks[0] if part.has_frame_axis else 1
+    return (rows, chunks[-2], chunks[-1]) if len(part.frame_shape) > 1 else (rows, 1, max(1, fs))
+
+
+def _halves(box: Box, part: Part) -> tuple[Box, Box] | None:
+    """Cut a box in two where chunks end, its rows first; None where it is one chunk."""
+    for axis, unit in enumerate(_units(part)):
+        span = box[axis]
+        middle = -(-(span.start + span.stop) // 2 // unit) * unit
+        for cut in (middle, middle - unit):
+            if span.start < cut < span.stop:
+                parts = (range(span.start, cut), range(cut, span.stop))
+                one, other = ((*box[:axis], half, *box[axis + 1 :]) for half in parts)
+                return one, other
+    return None
+
+
+def _check(
+    catalogue: Catalogue, piece: _Piece, num_threads: int | None, tick: Callable[[int], object]
+) -> Iterator[Finding]:
+    part = piece.part
+    if not part.stored.is_text and not part.stored.nbytes:
+        return
+    count = 0
+    todo = [_whole(part)]
+    while todo:
+        box = todo.pop()
+        size = 0 if part.stored.is_text else _nbytes(box, part)
+        halves = None if part.stored.is_text else _halves(box, part)
+        if size > _BLOCK_BYTES and halves is not None:
+            todo += reversed(halves)
+            continue
+        try:
+            _read(catalogue, part, box, num_threads)
+        except FileChangedError as error:
+            yield _finding(piece, None, str(error))
+            return
+        except (CXIError, OSError, MemoryError) as error:
+            if halves is not None:
+                todo += reversed(halves)
+                continue
+            yield _finding(piece, box, str(error))
+            count += 1
+            if count == _MOST_FINDINGS and todo:
+                yield _finding(piece, None, f"{count} chunks fail; the rest of it was not tried")
+                return
+        tick(size)
+
+
+def _read(catalogue: Catalogue, part: Part, box: Box, num_threads: int | None) -> None:
+    """Read and decode all of a box, as it is stored."""
+    files, stored = catalogue.files, part.stored
+    if stored.is_text:
+        engine.read_text(files, stored)
+        return
+    rows, ss, fs = box
+    is_image = len(part.frame_shape) > 1
+    some = replace(part, row=rows.start if part.has_frame_axis else part.row, count=len(rows))
+    view = FrameView(Axis(ss.start, 1, len(ss)), Axis(fs.start, 1, len(fs)))
+    dtype = stored.dtype.newbyteorder("=")
+    recipe = Recipe(None, None, (view,) if is_image else (), dtype, "unsafe")
+    index, numbers = FrameIndex.of([some]), np.arange(len(rows))
+    if is_image:
+        locate_bytes(files, stored)  # its chunks are all wanted, though not in this block
+    ways = routes(files, index, numbers, "stack" if is_image else "sequence", dtype)
+    frame = (*part.frame_shape[:-2], len(ss), len(fs)) if is_image else part.frame_shape
+    out = np.empty((len(rows), *frame), dtype)
+    engine.read_frames(files, index, [recipe], ways, numbers, out, num_threads, lambda _: None)
+
+
+def _finding(piece: _Piece, box: Box | None, why: str) -> Finding:
+    part, place = piece.part, piece.part.stored.place
+    prefix = f"{place}, "
+    finding = Finding(
+        check="decodes",
+        attribute=piece.attr,
+        filename=place.filename,
+        dataset=place.path,
+        cause=why.removeprefix(prefix),
+    )
+    if box is None or not part.has_frame_axis:
+        return finding
+    rows = box[0]
+    shift = None if piece.first is None else piece.first - part.row
+    return replace(
+        finding,
+        rows=(rows.start, rows.stop - 1),
+        frames=None if shift is None else (rows.start + shift, rows.stop - 1 + shift),
+        chunk=_corner(part, box),
+    )
+
+
+def _corner(part: Part, box: Box) -> tuple[int, ...] | None:
+    chunks = part.stored.chunks
+    if chunks is None:
+        return None
+    rows, ss, fs = box
+    start = [0] * len(chunks)
+    start[0] = rows.start // chunks[0] * chunks[0]
+    if len(part.frame_shape) > 1:
+        start[-2], start[-1] = ss.start, fs.start
+    return tuple(start)
+
+
+def _merged(findings: list[Finding], piece: _Piece) -> Iterator[Finding]:
+    """Put neighbouring rows of what has no chunks together: one cause, as the end of a file."""
+    if piece.part.stored.chunks is not None:
+        yield from findings
+        return
+    last: Finding | None = None
+    for one in findings:
+        if last is not None and last.rows and one.rows and last.rows[1] + 1 == one.rows[0]:
+            frames = (last.frames[0], one.frames[1]) if last.frames and one.frames else None
+            last = replace(last, rows=(last.rows[0], one.rows[1]), frames=frames)
+            continue
+        if last is not None:
+            yield last
+        last = one
+    if last is not None:
+        yield last

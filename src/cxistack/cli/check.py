@@ -1,0 +1,63 @@
+"""``cxistack check``: whether a run is whole, before the beamtime ends."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Annotated
+
+import typer
+
+from .failure import failures_told
+from .opening import FileNames, ProtocolFile, open_store
+
+__all__ = ["check"]
+
+
+def check(
+    files: FileNames,
+    protocol: ProtocolFile = None,
+    attributes: Annotated[
+        str | None,
+        typer.Option(metavar="A,B", help="Attributes that must be there; all found if none."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Write JSON, for programs.")] = False,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Threads that decode; every core if none.")
+    ] = None,
+) -> None:
+    """Check that FILES are whole: all opens, agrees and decodes; list all that is wrong.
+
+    Every file opens, every link and source of a virtual dataset is there, shapes, types and numbers
+    of frames go together, scalars agree, and every chunk decodes. Each problem is one line: file,
+    dataset, frames and chunk, attribute, cause.
+
+    With --json: "ok", "files", "attributes" (those checked) and "findings", each with "check"
+    (there, agrees or decodes), "attribute", "filename", "dataset", "frames", "rows" (first and
+    last), "chunk" (its first element) and "cause"; what does not apply is null or empty.
+
+    The exit status is 0 when all is well, 1 when there are problems, and 2 when the command cannot
+    be carried out (no such file, no such attribute).
+    """
+    wanted = None
+    if attributes is not None:
+        wanted = [one.strip() for one in attributes.split(",") if one.strip()]
+    with failures_told(), open_store(files, protocol) as store:
+        found = store.check(wanted, num_threads=threads, verbose=sys.stderr.isatty())
+        checked = wanted if wanted is not None else store.found
+        if as_json:
+            facts = {
+                "ok": not found,
+                "files": store.filenames(),
+                "attributes": checked,
+                "findings": [one.as_dict() for one in found],
+            }
+            typer.echo(json.dumps(facts, indent=2))
+        else:
+            for one in found:
+                typer.echo(str(one))
+            count = len(store.filenames())
+            told = f"{count} file{'s' * (count != 1)} checked: {', '.join(checked) or 'nothing'}; "
+            told += f"{len(found) or 'no'} problem{'s' * (len(found) != 1)}"
+            typer.echo(told, err=True)
+    raise typer.Exit(1 if found else 0)

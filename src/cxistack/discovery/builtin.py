@@ -1,0 +1,74 @@
+"""Which built-in protocol fits a file: it finds the frames that speak for themselves, and most."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+
+from ..errors import CastError
+from ..hdf5.tour import Seen, Tour
+from ..protocol import CXIProtocol
+from .frames import Candidate
+
+__all__ = ["Fit", "best_fit", "keeps_type", "leads_to", "path_in"]
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A built-in protocol that finds the frames of a file.
+
+    Attributes
+    ----------
+    name : str
+        Its name.
+    protocol : CXIProtocol
+        The protocol.
+    """
+
+    name: str
+    protocol: CXIProtocol
+
+
+def best_fit(tour: Tour, frames: Candidate | None) -> Fit | None:
+    """Return the built-in protocol that finds `frames` and most other attributes, or None."""
+    fits = [fit for fit in _builtin() if _finds(fit.protocol, tour, frames)]
+    return max(fits, key=lambda fit: _worth(fit.protocol, tour, frames), default=None)
+
+
+def leads_to(tour: Tour, path: str) -> Seen | None:
+    """Return what a load path means in a file."""
+    return tour.at(path)
+
+
+def path_in(tour: Tour, protocol: CXIProtocol, attr: str) -> str | None:
+    """Return the first load path that a file has, if only as a link that leads nowhere."""
+    for path in protocol.load_paths.get(attr, ()):
+        if leads_to(tour, path) is not None or path in tour.troubles:
+            return path
+    return None
+
+
+def _finds(protocol: CXIProtocol, tour: Tour, frames: Candidate | None) -> bool:
+    if frames is None:
+        return any(path_in(tour, protocol, attr) for attr in protocol)
+    path = path_in(tour, protocol, "data")
+    return path is not None and leads_to(tour, path) is frames.seen
+
+
+def keeps_type(protocol: CXIProtocol, kind: str) -> bool:
+    """Tell whether frames of a type ("i", "u" or "f") come in that type."""
+    try:
+        return bool(protocol.get_dtype("data", f"{kind}8").kind == kind)
+    except CastError:
+        return False
+
+
+def _worth(protocol: CXIProtocol, tour: Tour, frames: Candidate | None) -> tuple[int, bool, bool]:
+    found = sum(path_in(tour, protocol, attr) is not None for attr in protocol)
+    keeps = frames is None or keeps_type(protocol, frames.dtype.kind)
+    return found, keeps, protocol == CXIProtocol.import_default()
+
+
+@functools.cache
+def _builtin() -> tuple[Fit, ...]:
+    return tuple(Fit(name, CXIProtocol.import_named(name)) for name in CXIProtocol.names())

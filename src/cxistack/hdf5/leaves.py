@@ -1,0 +1,18 @@
+"""Which datasets hold the values of one: itself, or those that it is put together of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from .layout import Stored
+
+__all__ = ["leaves"]
+
+
+def leaves(stored: Stored) -> Iterator[Stored]:
+    """Return the datasets that hold the values of `stored`, some perhaps again."""
+    if not stored.sources:
+        yield stored
+        return
+    for source in stored.sources:
+        yield from leaves(source.stored)

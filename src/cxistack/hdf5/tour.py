@@ -1,0 +1,306 @@
+"""What is in a file: every object once, under all its names, with what tells what it is.
+
+No pixel is read. What cannot be followed or made sense of is noted, and the tour goes on.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import h5py
+import numpy as np
+
+from ..errors import CXIError
+from .files import Files
+from .links import LinkPolicy, Place, resolve
+from .names import natural_key
+
+__all__ = ["Seen", "Tour", "children", "tour"]
+
+MOST_OBJECTS = 1_000_000
+
+# What h5py raises where a file's metadata is damaged.
+_DAMAGE = (KeyError, OSError, OverflowError, RuntimeError, TypeError, ValueError)
+_TELLING = frozenset(
+    ("NX_class", "axes", "default", "definition", "interpretation", "signal", "units")
+)
+_READ = frozenset(("definition", "cxi_version"))
+_LONGEST = 4096  # bytes of an attribute or a value that is read
+
+
+@dataclass
+class Seen:
+    """A group or a dataset.
+
+    Attributes
+    ----------
+    path : str
+        Its name in the file that the tour began with; through links where there is no other.
+    place : Place
+        Where it lies.
+    shape : tuple of int or None
+        The dataset's shape; None of a group.
+    dtype : numpy.dtype or None
+        The dataset's type, as h5py gives it; None of a group.
+    storage : str
+        "contiguous", "chunked", "compact", "virtual", or "external" (raw files); empty of a group.
+    chunks : tuple of int or None
+        Shape of a chunk.
+    attributes : Mapping of str to str or list of str
+        Those HDF5 attributes that tell what it is (`NX_class`, `signal`, `axes`, `units`, ...).
+    value : object
+        The value of `definition` and `cxi_version`; None of all else.
+    aliases : list of str
+        Other names.
+    """
+
+    path: str
+    place: Place
+    shape: tuple[int, ...] | None = None
+    dtype: np.dtype[Any] | None = None
+    storage: str = ""
+    chunks: tuple[int, ...] | None = None
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    value: Any = None
+    aliases: list[str] = field(default_factory=list)
+
+    @property
+    def is_group(self) -> bool:
+        """Whether it is a group."""
+        return self.shape is None
+
+    @property
+    def name(self) -> str:
+        """The last piece of its path."""
+        return self.path.rpartition("/")[2]
+
+    @property
+    def parent(self) -> str:
+        """Path of the group that it is in."""
+        return self.path.rpartition("/")[0] or "/"
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """All its names."""
+        return (self.path, *self.aliases)
+
+
+@dataclass(frozen=True)
+class Tour:
+    """What was seen in a file.
+
+    Attributes
+    ----------
+    filename : str
+        The file.
+    seen : Mapping of str to Seen
+        Groups and datasets by their paths.
+    troubles : Mapping of str to str
+        By their paths, what cannot be followed or read, and why.
+    """
+
+    filename: str
+    seen: Mapping[str, Seen]
+    troubles: Mapping[str, str]
+
+    @property
+    def datasets(self) -> list[Seen]:
+        """The datasets, in the order in which they were seen."""
+        return [one for one in self.seen.values() if not one.is_group]
+
+    @property
+    def groups(self) -> list[Seen]:
+        """The groups, in the order in which they were seen."""
+        return [one for one in self.seen.values() if one.is_group]
+
+    @cached_property
+    def _by_name(self) -> Mapping[str, Seen]:
+        return {path: one for one in self.seen.values() for path in one.paths}
+
+    def at(self, path: str) -> Seen | None:
+        """Return what a path leads to, by whatever names of it and of the groups on the way."""
+        here = self._by_name.get(path)
+        if here is not None or path in ("/", ""):
+            return here
+        group, _, name = path.rpartition("/")
+        parent = self.at(group or "/")
+        if parent is None or parent.path == (group or "/"):
+            return None
+        return self.at(f"{parent.path.rstrip('/')}/{name}")
+
+
+def tour(files: Files, filename: str, policy: LinkPolicy = "follow") -> Tour:
+    """Walk through a file: hard links first, then what only other links lead to.
+
+    An object is seen once, whatever leads to it, so a circle of links is no trouble.
+
+    Raises
+    ------
+    OSError
+        The file cannot be opened.
+    """
+    return _Walk(files, filename, policy).run()
+
+
+def children(files: Files, group: Place) -> list[str]:
+    """Return the names in a group, in natural order."""
+    with files.reading(group.filename) as h5:
+        return sorted(h5[group.path], key=natural_key)
+
+
+class _Walk:
+    """A tour that is being made."""
+
+    def __init__(self, files: Files, filename: str, policy: LinkPolicy) -> None:
+        self._files, self._filename, self._policy = files, filename, policy
+        self._seen: dict[str, Seen] = {}
+        self._known: dict[tuple[str, int], Seen] = {}
+        self._troubles: dict[str, str] = {}
+        self._groups: deque[tuple[str, Place]] = deque()
+        self._links: deque[str] = deque()
+
+    def run(self) -> Tour:
+        """Walk until there is nothing new."""
+        self._meet("/", Place(self._filename, "/", (), False))
+        while self._groups or self._links:
+            if len(self._seen) >= MOST_OBJECTS:
+                self._troubles["/"] = f"only the first {MOST_OBJECTS:,} objects were looked at"
+                break
+            if self._groups:
+                self._enter(*self._groups.popleft())
+            else:
+                self._follow(self._links.popleft())
+        return Tour(self._filename, self._seen, self._troubles)
+
+    def _enter(self, path: str, place: Place) -> None:
+        try:
+            with self._files.reading(place.filename) as h5:
+                group = h5py.h5g.open(h5.id, place.path.encode())
+                names = sorted(group, key=lambda name: natural_key(_text(name)))
+                for name in names:
+                    self._look(group, name, path, place)
+        except _DAMAGE as cause:
+            self._troubles[path] = f"cannot be read as a group: {cause}"
+
+    def _look(self, group: Any, name: bytes, path: str, place: Place) -> None:
+        text = _text(name)
+        child = f"{path.rstrip('/')}/{text}"
+        try:
+            if group.links.get_info(name).type != h5py.h5l.TYPE_HARD:
+                self._links.append(child)
+                return
+            inner = f"{place.path.rstrip('/')}/{text}"
+            node = h5py.h5o.open(group, name)
+        except _DAMAGE as cause:
+            self._troubles[child] = f"cannot be opened: {cause}"
+            return
+        self._note(child, Place(place.filename, inner, place.hops, False), node)
+
+    def _follow(self, path: str) -> None:
+        try:
+            place = resolve(self._files, self._filename, path, self._policy)
+        except (CXIError, OSError) as error:
+            self._troubles[path] = str(error)
+            return
+        except _DAMAGE as cause:
+            self._troubles[path] = f"cannot be followed: {cause}"
+            return
+        if place is not None:
+            self._meet(path, place)
+
+    def _meet(self, path: str, place: Place) -> None:
+        try:
+            with self._files.reading(place.filename) as h5:
+                self._note(path, place, h5py.h5o.open(h5.id, place.path.encode()))
+        except _DAMAGE as cause:
+            if path == "/":
+                raise
+            self._troubles[path] = f"cannot be opened: {cause}"
+
+    def _note(self, path: str, place: Place, node: Any) -> None:
+        """Note an object and remember to go into it, unless it was met by another name."""
+        try:
+            info = h5py.h5o.get_info(node)
+            key = (place.filename, info.addr)
+            known = self._known.get(key)
+            if known is not None:
+                known.aliases.append(path)
+                return
+            if isinstance(node, h5py.h5d.DatasetID):
+                seen = _dataset(path, place, node)
+            elif isinstance(node, h5py.h5g.GroupID):
+                seen = Seen(path, place)
+                self._groups.append((path, place))
+            else:
+                return  # a named type
+            seen.attributes = _attributes(node) if info.num_attrs else {}
+        except _DAMAGE as cause:
+            self._troubles[path] = f"cannot be made sense of: {cause}"
+            return
+        self._known[key] = self._seen[path] = seen
+
+
+def _dataset(path: str, place: Place, node: Any) -> Seen:
+    plist = node.get_create_plist()
+    layout = plist.get_layout()
+    is_raw = layout == h5py.h5d.CONTIGUOUS and plist.get_external_count() > 0
+    storage = {
+        h5py.h5d.CONTIGUOUS: "contiguous",
+        h5py.h5d.CHUNKED: "chunked",
+        h5py.h5d.COMPACT: "compact",
+    }.get(layout, "virtual")
+    space = node.get_space()
+    is_null = space.get_simple_extent_type() == h5py.h5s.NULL
+    seen = Seen(
+        path=path,
+        place=Place(place.filename, place.path, place.hops, True),
+        shape=() if is_null else space.shape,
+        dtype=np.dtype("V0") if is_null else node.dtype,
+        storage="external" if is_raw else storage,
+        chunks=plist.get_chunk() if layout == h5py.h5d.CHUNKED else None,
+    )
+    is_small = not is_null and space.get_simple_extent_npoints() == 1 and not is_raw
+    if seen.name in _READ and is_small and layout != h5py.h5d.VIRTUAL:
+        seen.value = _said(h5py.Dataset(node)[()])
+    return seen
+
+
+def _attributes(node: Any) -> dict[str, Any]:
+    found = {}
+    names = [h5py.h5a.open(node, index=k).name for k in range(h5py.h5a.get_num_attrs(node))]
+    for name in names:
+        text = _text(name)
+        if text not in _TELLING:
+            continue
+        try:
+            attribute = h5py.h5a.open(node, name)
+            if attribute.get_storage_size() <= _LONGEST:
+                found[text] = _said(h5py.AttributeManager(_Holder(node))[text])
+        except _DAMAGE:
+            continue  # what it would have told is not told
+    return found
+
+
+class _Holder:
+    """What h5py's mapping of attributes needs of an object."""
+
+    def __init__(self, node: Any) -> None:
+        self.id = node
+
+
+def _said(value: Any) -> Any:
+    """Return a value as text, as a number, or as a list of these."""
+    if isinstance(value, bytes):
+        return _text(value)
+    if isinstance(value, np.ndarray):
+        items = [_said(item) for item in value.ravel().tolist()]
+        return items[0] if len(items) == 1 else items
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _text(name: bytes | str) -> str:
+    return name.decode("utf-8", "surrogateescape") if isinstance(name, bytes) else name
