@@ -91,7 +91,14 @@ def _pieces(catalogue: Catalogue, attr: str) -> Iterator[_Piece]:
         offsets = None
     for number, part in enumerate(parts):
         has_number = offsets is not None and part.has_frame_axis
-        yield _Piece(attr, part, offsets[number] if offsets is not None and has_number else None)
+        if part.stored.assembly is None:
+            first = offsets[number] if offsets is not None and has_number else None
+            yield _Piece(attr, part, first)
+            continue
+        for leaf in leaves(part.stored):
+            has_rows = leaf.ndim > (2 if len(part.frame_shape) > 1 else 0)
+            rows = leaf.shape[0] if has_rows else 1
+            yield _Piece(attr, Part(part.file, leaf, rows, has_rows), None)
 
 
 def _wholes(found: Found) -> Iterator[Part]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import functools
+import re
 from dataclasses import dataclass
 
 from ..errors import CastError
+from ..hdf5.modules import is_pattern
 from ..hdf5.tour import Seen, Tour
 from ..protocol import CXIProtocol
 from .frames import Candidate
@@ -36,8 +38,20 @@ def best_fit(tour: Tour, frames: Candidate | None) -> Fit | None:
 
 
 def leads_to(tour: Tour, path: str) -> Seen | None:
-    """Return what a load path means in a file."""
-    return tour.at(path)
+    """Return what a load path means in a file; of a pattern over modules, the first of them."""
+    if not is_pattern(path):
+        return tour.at(path)
+    pieces = re.split(r"(\*|\{module[^}]*\})", path)
+    wanted = re.compile(
+        "".join(
+            "[^/]*" if piece == "*" else "[0-9]+" if is_pattern(piece) else re.escape(piece)
+            for piece in pieces
+        )
+    )
+    for seen in tour.datasets:
+        if any(wanted.fullmatch(name) for name in seen.paths):
+            return seen
+    return None
 
 
 def path_in(tour: Tour, protocol: CXIProtocol, attr: str) -> str | None:

@@ -12,6 +12,7 @@ from ..errors import CXIError
 from ..hdf5.files import Files
 from ..hdf5.links import LinkPolicy, Place, resolve
 from ..hdf5.locate import Found, locate
+from ..hdf5.modules import is_pattern
 from ..hdf5.names import Names, expand
 from ..hdf5.tour import Tour, children, tour
 from ..protocol import CXIProtocol
@@ -149,6 +150,8 @@ def _place(found: Found) -> str:
 
 def _miss(files: Files, filename: str, path: str, links: LinkPolicy) -> Miss:
     """Follow a path as far as it leads."""
+    if is_pattern(path):
+        return Miss(path, "no dataset of the file is a module of it", ())
     here = Place(filename, "/", (), False)
     pieces = [piece for piece in path.split("/") if piece]
     for number, piece in enumerate(pieces):

@@ -11,8 +11,8 @@ __all__ = ["leaves"]
 
 def leaves(stored: Stored) -> Iterator[Stored]:
     """Return the datasets that hold the values of `stored`, some perhaps again."""
-    if not stored.sources:
+    if stored.assembly is None:
         yield stored
         return
-    for source in stored.sources:
-        yield from leaves(source.stored)
+    for piece in stored.assembly.pieces:
+        yield from leaves(piece.stored)
