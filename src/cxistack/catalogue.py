@@ -86,7 +86,7 @@ class Catalogue:
             self._opened.clear()
             self._found.clear()
             self._index.clear()
-        if number in self.numbers and not self._opens(number):
+        if number in self.numbers and not self.opens(number):
             error = self._opened[number]
             assert error is not None
             raise error
