@@ -217,7 +217,11 @@ def _beside(seen: PartSurvey, stored: Stored) -> list[str]:
     most = "at most " if "bitshuffle" in stored.filters else ""
     told = [
         f"read beside libhdf5: {seen.chunks:,} of {seen.chunks_stored:,} {what}, "
-        f"{most}{seen.bytes_read:,} of {seen.bytes_stored:,} stored bytes{decoder}"
+        + (
+            f"{most}{seen.bytes_read:,} of {seen.bytes_stored:,} stored bytes{decoder}"
+            if seen.is_listed
+            else f"each found by HDF5, for so few take less time than a list of all{decoder}"
+        )
     ]
     if seen.detour is not None:
         told.append(f"block by block: {seen.detour}")

@@ -9,7 +9,7 @@ import math
 from array import array
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import h5py
 import numpy as np
@@ -21,9 +21,27 @@ from .files import Files, Stamp
 from .layout import Stored
 from .partial import are_raw, doubtful
 
-__all__ = ["Assembled", "Bytes", "Chunked", "Contiguous", "Single", "ThroughH5py", "locate_bytes"]
+__all__ = [
+    "Assembled",
+    "Bytes",
+    "Chunked",
+    "Column",
+    "Contiguous",
+    "Single",
+    "ThroughH5py",
+    "Unlisted",
+    "locate_bytes",
+    "locate_few",
+]
 
 _BITSHUFFLE = 32008
+
+
+class Column(Protocol):
+    """What a column of a chunk table is asked: the values for chunks of some numbers."""
+
+    def __getitem__(self, where: Any, /) -> Any:
+        """Return the values."""
 
 
 @dataclass(frozen=True)
@@ -59,9 +77,9 @@ class Chunked:
         How many chunks there are along each axis.
     pipeline : Pipeline or None
         What decodes a chunk; None where chunks are stored as they are.
-    address, size : ndarray of int64, flat over the grid
+    address, size : ndarray of int64, flat over the grid, or what is indexed like one
         Where each stored chunk is, and its bytes; address -1: not stored, all is the fill value.
-    mask : ndarray of uint32, flat over the grid
+    mask : the same of uint32
         Filters that were skipped for this chunk, by position.
     fill : numpy.ndarray, 0-D
         The fill value.
@@ -71,10 +89,37 @@ class Chunked:
     chunk: tuple[int, ...]
     grid: tuple[int, ...]
     pipeline: Pipeline | None
-    address: NDArray[np.int64]
-    size: NDArray[np.int64]
-    mask: NDArray[np.uint32]
+    address: Column
+    size: Column
+    mask: Column
     fill: NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Unlisted(Chunked):
+    """Bytes in chunks that HDF5 is to find one by one; its addresses are but the chunks' numbers.
+
+    Attributes
+    ----------
+    chunks : int
+        How many there are.
+    """
+
+    chunks: int = 0
+
+
+class _Numbers:
+    """A column in which each chunk has its own number."""
+
+    def __getitem__(self, where: NDArray[np.int64]) -> NDArray[Any]:
+        return where
+
+
+class _Zeros:
+    """A column that says nothing yet."""
+
+    def __getitem__(self, where: NDArray[np.int64]) -> NDArray[Any]:
+        return np.zeros_like(where)
 
 
 @dataclass(frozen=True)
@@ -118,7 +163,25 @@ def locate_bytes(files: Files, stored: Stored) -> Single:
     return known
 
 
-def _find_bytes(files: Files, stored: Stored) -> Single:
+def locate_few(files: Files, stored: Stored, reason: str) -> Single:
+    """Do the same where few chunks of a long table are wanted, which is then not listed.
+
+    Where parts of its chunks lie beyond its edge, which HDF5 may keep otherwise, libhdf5 is to read
+    them, for `reason`.
+    """
+    known: Single | None = files.recall(stored.address)
+    if known is not None:
+        return known
+    assert stored.chunks is not None
+    if any(n % c for n, c in zip(stored.shape, stored.chunks, strict=True)):
+        return ThroughH5py(reason)
+    try:
+        return _find_bytes(files, stored, few=True)
+    except (KeyError, OverflowError, RuntimeError, TypeError) as cause:
+        return ThroughH5py(f"HDF5 cannot say how it is stored ({cause})")
+
+
+def _find_bytes(files: Files, stored: Stored, *, few: bool = False) -> Single:
     place = stored.place
     with files.reading(place.filename) as h5:
         dataset = h5[place.path]
@@ -145,6 +208,11 @@ def _find_bytes(files: Files, stored: Stored) -> Single:
             pipeline = _pipeline(plist, nbytes)
         except ValueError as error:
             return ThroughH5py(f"{error}".rstrip("."))
+        if few:
+            chunk = dataset.chunks
+            grid = tuple(n // c for n, c in zip(stored.shape, chunk, strict=True))
+            columns = _Numbers(), _Zeros(), _Zeros()
+            return Unlisted(stamp, chunk, grid, pipeline, *columns, fill, math.prod(grid))
         return _chunk_table(dataset, stored, pipeline, stamp, fill)
 
 

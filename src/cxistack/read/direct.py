@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import StorageError
+from ..hdf5.fetch import fetched
 from ..hdf5.files import Files, Stamp, most_open
 from ..hdf5.layout import Stored
-from ..hdf5.storage import Chunked, Contiguous
+from ..hdf5.storage import Chunked, Contiguous, Unlisted
 from ..kernels import threads
 from ._chunks import ChunkJob
 from .tasks import PIECE_BYTES, TASK, Cell, Geometry, Window, cells, tasks
@@ -22,6 +23,7 @@ from .tasks import PIECE_BYTES, TASK, Cell, Geometry, Window, cells, tasks
 __all__ = ["Wanted", "plan", "read"]
 
 _MOST_TASKS = 1 << 18  # of one job: their table takes some MiB
+_FETCHED = 64 << 20  # bytes of frames whose chunks are in memory, still encoded, at a time
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,8 @@ class Wanted:
         What is taken of each row, and where it goes in the result's frame.
     has_frame_axis : bool
         False where the dataset is one frame, and every row 0.
+    descriptor : int or None
+        On what holds its chunks where that is not its file.
     """
 
     stored: Stored
@@ -48,6 +52,7 @@ class Wanted:
     places: NDArray[np.int64]
     windows: tuple[Window, ...]
     has_frame_axis: bool = True
+    descriptor: int | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -90,10 +95,12 @@ def read(
         geometry = _geometry(group[0])
         pieces = _Cells(geometry, out.strides[1:])
         for batch in _batches(group, geometry, pieces):
-            entries = _entries(batch, geometry, pieces)
             with ExitStack() as stack:
+                batch = [_fetched(files, one, stack) for one in batch]
+                entries = _entries(batch, geometry, pieces)
                 descriptors = [
-                    stack.enter_context(files.descriptor(*file)) for file in entries.files
+                    file if isinstance(file, int) else stack.enter_context(files.descriptor(*file))
+                    for file in entries.files
                 ]
                 job = _job(batch[0], entries, np.array(descriptors, np.int32), out, checked)
                 count.begin(job, sum(len(one.rows) for one in batch))
@@ -104,6 +111,17 @@ def read(
                 return False
             count.look()
     return True
+
+
+def _fetched(files: Files, one: Wanted, stack: ExitStack) -> Wanted:
+    """Return what is wanted with its chunks at hand, where HDF5 has to find them one by one."""
+    if not isinstance(one.where, Unlisted):
+        return one
+    found = plan(one)
+    numbers = np.sort(found["address"] - found["shift"])
+    numbers = numbers[np.diff(numbers, prepend=-1) != 0]
+    table, descriptor = stack.enter_context(fetched(files, one.stored, one.where, numbers))
+    return replace(one, where=table, descriptor=descriptor)
 
 
 class _Count:
@@ -163,7 +181,7 @@ class _Entries:
     tasks: NDArray[np.void]
     sources: NDArray[np.int64]
     places: NDArray[np.int64]
-    files: list[tuple[str, Stamp]]
+    files: list[tuple[str, Stamp] | int]
 
 
 def _alike(wanted: Sequence[Wanted]) -> Iterable[list[Wanted]]:
@@ -182,6 +200,9 @@ def _batches(group: Sequence[Wanted], geometry: Geometry, pieces: _Cells) -> Ite
     room = _MOST_TASKS
     for one in group:
         per_row = max(1, len(pieces.of(one.windows)[1]))
+        if isinstance(one.where, Unlisted):
+            share = math.prod(one.shape[1:]) * one.stored.dtype.itemsize / _FETCHED
+            per_row = max(per_row, int(_MOST_TASKS * min(1.0, share)))
         begin = 0
         while begin < len(one.rows):
             files.add(one.stored.place.filename)
@@ -225,12 +246,16 @@ def _geometry(one: Wanted) -> Geometry:
 
 def _entries(batch: Sequence[Wanted], geometry: Geometry, pieces: _Cells) -> _Entries:
     tables = []
-    files: dict[tuple[str, Stamp], int] = {}
+    files: dict[tuple[str, Stamp] | int, int] = {}
     place = 0
     for one in batch:
         first, mine = pieces.of(one.windows)
         table = tasks(geometry, mine, one.rows, place, *_chunk_table(one, geometry))
-        file = (one.stored.place.filename, one.where.stamp)
+        file = (
+            (one.stored.place.filename, one.where.stamp)
+            if one.descriptor is None
+            else one.descriptor
+        )
         table["file"] = files.setdefault(file, len(files))
         table["cell"] += first
         tables.append(table)
@@ -297,6 +322,7 @@ def _failure(batch: Sequence[Wanted], entries: _Entries, number: int, why: str) 
         begin += len(one.rows)
     rows = one.rows[task["place"] - begin :][: task["count"]]
     which = f"row {rows[0]}" if len(rows) == 1 else f"rows {rows[0]} to {rows[-1]}"
+    at = f" at {task['address']}" if one.descriptor is None else ""
     return StorageError(
-        f"{one.stored.place}, {which}: the chunk of {task['size']} bytes at {task['address']} {why}"
+        f"{one.stored.place}, {which}: the chunk of {task['size']} bytes{at} {why}"
     )

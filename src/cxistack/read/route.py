@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..hdf5.files import Files, written_here
 from ..hdf5.layout import Stored
-from ..hdf5.storage import Assembled, Bytes, Single, ThroughH5py, locate_bytes
+from ..hdf5.storage import Assembled, Bytes, Single, ThroughH5py, locate_bytes, locate_few
 from .index import FrameIndex, Part
 from .pieces import pieces_near
 
@@ -92,6 +92,6 @@ def _route(
         if of_frame > _MOST_CELLS:
             return ThroughH5py(f"each of its frames lies in {of_frame} chunks")
         is_few = chunks > _SMALL_TABLE and chunks > _LISTED_FOR_ONE * frames * of_frame
-        if is_few and files.recall(stored.address) is None:
-            return ThroughH5py(f"few of its {chunks} chunks are wanted")
+        if is_few:
+            return locate_few(files, stored, f"few of its {chunks} chunks are wanted")
     return locate_bytes(files, stored)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..hdf5.layout import Stored
-from ..hdf5.storage import Assembled, Bytes, Chunked, ThroughH5py
+from ..hdf5.storage import Assembled, Bytes, Chunked, ThroughH5py, Unlisted
 from ..view import FrameView
 from . import blockwise, direct, pieces
 from .index import FrameIndex, Part
@@ -34,6 +34,8 @@ class PartSurvey:
         The same in bytes of the file.
     is_one_pass : bool
         Whether pixels go from the chunk to the result in one pass, or block by block.
+    is_listed : bool
+        False where HDF5 finds some of the chunks one by one, and their bytes are not known before.
     detour : str or None
         Why the pieces of an assembled dataset go block by block all the same.
     sources : tuple of (Stored, str or None)
@@ -47,6 +49,7 @@ class PartSurvey:
     bytes_read: int = 0
     bytes_stored: int = 0
     is_one_pass: bool = True
+    is_listed: bool = True
     detour: str | None = None
     sources: tuple[tuple[Stored, str | None], ...] = ()
 
@@ -72,13 +75,17 @@ def _one(part: Part, recipe: Recipe, route: Bytes, rows: NDArray[np.int64]) -> P
     _, wanted = pieces.wanted(part, route, rows, np.arange(len(rows)), view)
     tables: dict[tuple[str, int], list[NDArray[np.int64]]] = {}
     bytes_read = bytes_stored = chunks_stored = 0
+    is_listed = True
     for one in wanted:
         tasks = direct.plan(one)
         there = tasks[tasks["address"] >= 0]
         bytes_read += int(there["size"].sum())
         if one.stored.address not in tables:
             tables[one.stored.address] = []
-            if isinstance(one.where, Chunked):
+            if isinstance(one.where, Unlisted):
+                is_listed = False
+                chunks_stored += one.where.chunks
+            elif isinstance(one.where, Chunked):
                 is_stored = one.where.address >= 0
                 chunks_stored += int(is_stored.sum())
                 bytes_stored += int(one.where.size[is_stored].sum())
@@ -95,6 +102,7 @@ def _one(part: Part, recipe: Recipe, route: Bytes, rows: NDArray[np.int64]) -> P
         bytes_read=bytes_read,
         bytes_stored=bytes_stored,
         is_one_pass=recipe.is_one_pass,
+        is_listed=is_listed,
         sources=_sources(part, route, rows) if isinstance(route, Assembled) else (),
         detour=pieces.why_blockwise(part, route),
     )
