@@ -68,6 +68,8 @@ def test_a_chunk_that_was_never_written_is_the_fill_value(tmp_path):
     found = CXIStore(tmp_path / "a.h5").load_attribute("data", [4, 5])
     assert found[0].min() == found[0].max() == 1
     assert found[1].min() == found[1].max() == 7
+    found = CXIStore(tmp_path / "a.h5").load_attribute("data", range(40))  # so many: it is listed
+    np.testing.assert_array_equal(found[:, 0, 0], [7, 7, 7, 7, 1, *[7] * 35])
 
 
 def test_chunks_that_reach_beyond_the_edge_are_left_to_h5py(tmp_path):

@@ -14,11 +14,16 @@ from contextlib import contextmanager
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import StorageError
+from .causes import blamed
 from .files import Files
 from .layout import Stored
 from .storage import Chunked, Unlisted, locate_bytes
 
 __all__ = ["fetched"]
+
+_MOST_UNWRITTEN = 8  # chunks, until the table is listed after all
+_MOST_LISTED = 1 << 24
 
 
 @contextmanager
@@ -43,7 +48,6 @@ def fetched(
         if table is not None:
             yield table, descriptor
             return
-    # A chunk that was never written, for one, which only the whole table tells from a fault.
     whole = locate_bytes(files, stored)
     assert isinstance(whole, Chunked)
     yield whole, None
@@ -55,15 +59,24 @@ def _fetch(
     address = np.zeros(len(numbers), np.int64)
     size = np.zeros(len(numbers), np.int64)
     mask = np.zeros(len(numbers), np.uint32)
-    end = 0
+    end = unwritten = 0
     corners = np.stack(np.unravel_index(numbers, where.grid), axis=1) * np.array(where.chunk)
     with files.reading(stored.place.filename) as h5:
         dataset = h5[stored.place.path].id
         for k, corner in enumerate(corners.tolist()):
             try:
                 mask[k], chunk = dataset.read_direct_chunk(tuple(corner))
-            except (OSError, RuntimeError, ValueError):
-                return None
+            except (MemoryError, OSError, RuntimeError, ValueError) as cause:
+                # It may never have been written. To be told so, HDF5 walks through all its chunks.
+                if dataset.get_chunk_info_by_coord(tuple(corner)).byte_offset is not None:
+                    raise StorageError(
+                        f"{stored.place}: its chunk at {corner} cannot be read: {blamed(cause)}"
+                    ) from cause
+                unwritten += 1
+                if unwritten > _MOST_UNWRITTEN and where.chunks < _MOST_LISTED:
+                    return None
+                address[k] = -1
+                continue
             address[k], size[k] = end, len(chunk)
             end += _write(descriptor, chunk)
     return Chunked(

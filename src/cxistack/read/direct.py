@@ -323,6 +323,4 @@ def _failure(batch: Sequence[Wanted], entries: _Entries, number: int, why: str) 
     rows = one.rows[task["place"] - begin :][: task["count"]]
     which = f"row {rows[0]}" if len(rows) == 1 else f"rows {rows[0]} to {rows[-1]}"
     at = f" at {task['address']}" if one.descriptor is None else ""
-    return StorageError(
-        f"{one.stored.place}, {which}: the chunk of {task['size']} bytes{at} {why}"
-    )
+    return StorageError(f"{one.stored.place}, {which}: the chunk of {task['size']} bytes{at} {why}")

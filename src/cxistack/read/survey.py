@@ -86,7 +86,7 @@ def _one(part: Part, recipe: Recipe, route: Bytes, rows: NDArray[np.int64]) -> P
                 is_listed = False
                 chunks_stored += one.where.chunks
             elif isinstance(one.where, Chunked):
-                is_stored = one.where.address >= 0
+                is_stored = np.asarray(one.where.address) >= 0
                 chunks_stored += int(is_stored.sum())
                 bytes_stored += int(one.where.size[is_stored].sum())
             else:
