@@ -175,6 +175,7 @@ class Run(Mapping[str, LazyArray]):
         self,
         attributes: Sequence[str] | None = None,
         *,
+        conformance: bool = False,
         num_threads: int | None = None,
         verbose: bool = True,
     ) -> list[Finding]:
@@ -183,7 +184,9 @@ class Run(Mapping[str, LazyArray]):
         Every file opens, every link and virtual source is there, shapes, types, numbers of frames
         and scalars agree, and every chunk of `attributes` (all that are found when None) decodes:
         once, in bounded memory. After a failure the check goes on; see :class:`Finding`. Raises
-        AttributeMissingError where the protocol does not know one of `attributes`.
+        AttributeMissingError where the protocol does not know one of `attributes`. With
+        `conformance`, files that say they are CXI are held against CXI 1.6: version, entries,
+        links, axes, units, processes.
 
         Examples
         --------
@@ -191,7 +194,13 @@ class Run(Mapping[str, LazyArray]):
         []
         """
         self._check_open()
-        return checking.check(self._catalogue, attributes, num_threads=num_threads, verbose=verbose)
+        return checking.check(
+            self._catalogue,
+            attributes,
+            conformance=conformance,
+            num_threads=num_threads,
+            verbose=verbose,
+        )
 
     def __repr__(self) -> str:
         if not self:

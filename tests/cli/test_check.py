@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from cxistack import CXIProtocol
+from cxistack import CXIProtocol, CXIStore
 from cxistack.cli import app
 from factory import DATA, absent_source, frames, not_hdf5, put
 
@@ -58,7 +58,8 @@ def test_json_says_the_same_to_programs(damaged):
     assert facts["attributes"] == ["data", "distance"]
     assert [one["frames"] for one in facts["findings"]] == [[1, 1], [3, 3]]
     assert set(facts["findings"][0]) == {
-        *("check", "attribute", "filename", "dataset", "frames", "rows", "chunk", "cause")
+        *("check", "attribute", "filename", "dataset", "frames", "rows", "chunk", "cause"),
+        "is_warning",
     }
 
 
@@ -135,3 +136,23 @@ def test_the_dataset_is_named_where_it_lies(tmp_path):
     with h5py.File(tmp_path / "master.cxi", "w") as h5:
         h5[DATA] = h5py.ExternalLink("raw.h5", "/frames")
     assert check(tmp_path / "master.cxi").stdout.startswith(f"{tmp_path}/raw.h5:/frames, frame 1,")
+
+
+def test_conformance_is_checked_when_asked_for(tmp_path):
+    name = put(tmp_path / "a.cxi", {DATA: frames(3)})  # no cxi_version, no axes
+    assert check(name).exit_code == 0
+    shown = check(name, "--conformance")
+    assert shown.exit_code == 1
+    assert "cxi_version" in shown.stdout
+    assert "warning: " in shown.stdout
+    told = json.loads(check(name, "--conformance", "--json").stdout)
+    assert not told["ok"]
+    assert {one["is_warning"] for one in told["findings"]} == {True, False}
+    assert {one["check"] for one in told["findings"]} == {"conforms"}
+
+
+def test_a_file_of_ours_conforms(tmp_path):
+    with CXIStore(tmp_path / "a.cxi", "w") as store:
+        store.save_attribute("data", frames(3))
+    shown = check(tmp_path / "a.cxi", "--conformance")
+    assert (shown.exit_code, shown.stdout) == (0, "")

@@ -14,9 +14,9 @@ class Finding:
 
     Attributes
     ----------
-    check : {"there", "agrees", "decodes"}
+    check : {"there", "agrees", "decodes", "conforms"}
         What was checked: that all is there and fits the protocol, that files agree, that chunks
-        decode.
+        decode, that files are CXI 1.6.
     attribute : str
         The attribute; empty where a whole file is concerned.
     filename : str
@@ -31,6 +31,8 @@ class Finding:
         Index of the chunk's first element in the dataset.
     cause : str
         What is wrong, as a sentence.
+    is_warning : bool
+        Whether it is against a format's advice only.
     """
 
     check: str
@@ -41,6 +43,7 @@ class Finding:
     frames: tuple[int, int] | None = None
     rows: tuple[int, int] | None = None
     chunk: tuple[int, ...] | None = None
+    is_warning: bool = False
 
     def __str__(self) -> str:
         where = [f"{self.filename}:{self.dataset}" if self.dataset else self.filename]
@@ -50,7 +53,7 @@ class Finding:
             where.append(_span("row", self.rows))
         if self.chunk is not None:
             where.append(f"chunk at {self.chunk}")
-        about = f"{self.attribute}: " if self.attribute else ""
+        about = f"{self.attribute}: " if self.attribute else "warning: " * self.is_warning
         return " ".join(f"{', '.join(where)}: {about}{self.cause}".split("\n"))
 
     def as_dict(self) -> dict[str, Any]:
@@ -80,9 +83,12 @@ class Work:
         How many threads decode.
     verbose : bool
         Whether a progress bar is shown.
+    conformance : bool
+        Whether files that say they are CXI are held against CXI 1.6.
     """
 
     attributes: tuple[str, ...]
     are_required: bool
     num_threads: int | None
     verbose: bool
+    conformance: bool = False
