@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import itertools
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -66,7 +65,8 @@ def run(frames: int, threads: int, rounds: int, folder: Path | None = None) -> R
             Timing(_STORED, _CASE, name, s, rounds, nbytes / s / 1e9) for name, s in spent.items()
         ]
         report.ratios.append(Ratio(_STORED, _CASE, _H5PY, spent[_H5PY] / spent[OURS], 4.0))
-        report.ratios += [_memory(source, times, threads, work) for times in (1, 4)]
+        if Path("/proc/self/status").exists():
+            report.ratios += [_memory(source, times, threads, work) for times in (1, 4)]
     return report
 
 
@@ -143,7 +143,10 @@ def _child(source: str, times: str, threads: str, folder: str) -> None:
         idxs = np.tile(run.indices(), int(times))
         cxi.convert(run, new, idxs=idxs, transform=crop, num_threads=int(threads), verbose=False)
     path.unlink()
-    print(len(idxs), 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+    lines = Path("/proc/self/status").read_text().splitlines()
+    print(
+        len(idxs), 1024 * int(next(line for line in lines if line.startswith("VmHWM")).split()[1])
+    )
 
 
 def main() -> None:

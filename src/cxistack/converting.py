@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from .kernels.threads import count_threads
 from .loading import steps_of
 from .progress import progress_bar
 from .read.frames import FrameSelection, frame_numbers
@@ -22,7 +23,7 @@ from .write.compression import frame_chunks
 
 __all__ = ["Conversion", "convert"]
 
-_BATCH_BYTES = 64 << 20  # of one batch; two are in memory, as read and as cast
+_BATCH_BYTES = 96 << 20  # of one batch; two are in memory
 _PITCHES = {"y_pixel_size": 0, "x_pixel_size": 1}  # of the slow and the fast axis
 
 
@@ -65,8 +66,8 @@ def convert(
     """Write the attributes of a run to another store's file, all in one commit.
 
     Frames go batch by batch; the next batch is read while one is encoded and written. Beside the
-    arrays that are no stacks, memory holds two batches of 64 MiB, or of one frame where that is
-    larger.
+    arrays that are no stacks, memory holds two batches of 96 MiB, or of a frame for each thread
+    where that is larger.
 
     Parameters
     ----------
@@ -174,30 +175,36 @@ class _Job:
 
     def stream(self, attr: str, given: dict[str, Any], reader: ThreadPoolExecutor) -> Iterator[int]:
         """Write a stack batch by batch; yield how many frames each of them is."""
-        batches = list(self._batches(attr, given))
-        coming = None
+        shape, dtype = self._source.describe(attr, transform=self._transform, **given)
+        count = min(self._batch(shape, dtype), max(1, len(self._frames)))
+        # One is read into while the other is written from.
+        buffers = [np.empty((count, *shape[1:]), dtype) for _ in range(2)]
+
+        def read(first: int) -> NDArray[Any]:
+            frames = self._frames[first : first + count]
+            out = buffers[first // count % 2][: len(frames)]
+            return np.asarray(self._load(attr, frames, {**given, "out": out}))
+
+        coming = reader.submit(read, 0)
         with self._target.writer(attr, **self._storage) as writer:
-            for number in range(len(batches)):
-                coming = coming or reader.submit(self._load, attr, batches[number], given)
+            for first in range(count, len(self._frames) + count, count):
                 loaded = coming.result()
-                more = number + 1 < len(batches)
-                coming = (
-                    reader.submit(self._load, attr, batches[number + 1], given) if more else None
-                )
+                if first < len(self._frames):
+                    coming = reader.submit(read, first)
                 writer.append(loaded)
                 yield len(loaded)
+            if not len(self._frames):
+                writer.append(coming.result())
 
-    def _batches(self, attr: str, given: dict[str, Any]) -> Iterator[NDArray[np.int64]]:
-        """Cut the frames into batches that fill whole chunks."""
-        shape, dtype = self._source.describe(attr, transform=self._transform, **given)
-        stored, raw = self._source.describe(attr)
-        frame = max(_frame_bytes(shape, dtype), _frame_bytes(stored, raw))
+    def _batch(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:
+        """Return of how many frames a batch is, which fill whole chunks."""
+        frame = int(np.prod(shape[1:], dtype=np.int64)) * dtype.itemsize
         count = max(1, _BATCH_BYTES // max(1, frame))
         chunks = self._storage["chunks"]
-        depth = chunks[0] if chunks else frame_chunks(shape, dtype)[0]
-        count = max(depth, count // depth * depth)
-        for first in range(0, max(1, len(self._frames)), count):
-            yield self._frames[first : first + count]
+        depth: int = chunks[0] if chunks else frame_chunks(shape, dtype)[0]
+        # And the same number of chunks for each thread, or some would wait for others.
+        depth *= count_threads(self._threads)
+        return max(depth, count // depth * depth)
 
     def copy(self, attr: str, given: dict[str, Any]) -> None:
         """Write an attribute that is in memory at once."""
@@ -255,7 +262,3 @@ class _Job:
             verbose=False,
             **given,
         )
-
-
-def _frame_bytes(shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:
-    return int(np.prod(shape[1:], dtype=np.int64)) * dtype.itemsize
