@@ -22,7 +22,24 @@ cdef extern from "<unistd.h>" nogil:
     int getpid()
     int SEEK_END
 
+cdef extern from *:
+    """
+    #include <fcntl.h>
+
+    /* What was written goes to the disk from now on; whether it arrives, fsync tells. */
+    static void begin_writeback(int fd)
+    {
+    #if defined(__linux__)
+        (void)!sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE);
+    #else
+        (void)fd;
+    #endif
+    }
+    """
+    void begin_writeback(int fd) noexcept nogil
+
 cdef enum:
+    WRITEBACK = 1 << 24  # bytes: the disk works while more is made, and the last fsync is short
     MOST_KEPT = 1 << 26  # bytes kept after a failure: metadata, which HDF5 may want to see again
     READ_TRIES = 4       # HDF5 cannot close a file whose metadata it cannot read
 
@@ -45,6 +62,7 @@ cdef class Disk:
     cdef int64_t _at
     cdef int64_t _end
     cdef int64_t _kept_bytes
+    cdef int64_t _waiting    # bytes written since the disk was last told to begin
     cdef list _kept  # (address, bytes) written after the failure, in order
 
     def __init__(self, int descriptor, str name):
@@ -130,6 +148,10 @@ cdef class Disk:
                     self.error = EIO
                 else:
                     done += put
+            self._waiting += done
+            if self._waiting >= WRITEBACK:
+                begin_writeback(self.descriptor)
+                self._waiting = 0
         if done < size:
             self._keep(self._at, data)
         self._at += size
