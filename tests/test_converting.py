@@ -15,7 +15,7 @@ from cxistack import (
     convert,
     converting,
 )
-from factory import DATA, frames, put
+from factory import DATA, DETECTOR, frames, put
 
 NEW = "/entry/data/data"  # the default protocol's first path
 PIXELS = "/entry/instrument/detector"
@@ -55,7 +55,7 @@ def test_all_that_is_there_is_written_as_it_is_loaded(run, tmp_path):
     done = convert(run, into(tmp_path), verbose=False)
     new = CXIStore(tmp_path / "new.cxi")
     assert set(done.written) == set(run.found) == set(new.found)
-    assert (done.frames, done.changed, done.left_out) == (14, {}, {})
+    assert (done.frames, list(done.changed), done.left_out) == (14, ["mask"], {})
     for attr in run.found:
         np.testing.assert_array_equal(new.load_attribute(attr), run.load_attribute(attr))
         assert new.describe(attr) == run.describe(attr)
@@ -77,7 +77,7 @@ def test_frames_and_pixels_that_are_chosen(run, tmp_path):
     np.testing.assert_array_equal(new.load_attribute("mask"), mask)
     assert new.load_attribute("x_pixel_size") == 4e-4
     assert new.load_attribute("y_pixel_size") == 2e-4
-    assert set(done.changed) == {"x_pixel_size", "y_pixel_size"}
+    assert set(done.changed) == {"mask", "x_pixel_size", "y_pixel_size"}
 
 
 def test_bins_sum_counts_and_make_pixels_larger(run, tmp_path):
@@ -128,3 +128,39 @@ def test_a_run_without_frames(tmp_path):
     run = CXIStore(put(tmp_path / "a.cxi", {DATA: frames(0)}))
     convert(run, into(tmp_path), verbose=False)
     assert CXIStore(tmp_path / "new.cxi")["data"].shape == run["data"].shape
+
+
+@pytest.mark.parametrize("protocol", ["default", "cxi"])
+def test_values_come_in_the_units_of_the_new_file(tmp_path, protocol):
+    name = put(tmp_path / "a.cxi", {DATA: frames(2), f"{PIXELS}/distance": 100.0})
+    with h5py.File(name, "a") as h5:
+        h5[f"{PIXELS}/distance"].attrs["units"] = "mm"
+    convert(CXIStore(name), into(tmp_path, protocol=protocol), verbose=False)
+    assert CXIStore(tmp_path / "new.cxi", protocol="cxi").load_attribute("distance") == 0.1
+
+
+def test_a_run_of_results_without_data(tmp_path):
+    values = {
+        "/speckle_tracking/translations": np.arange(18.0).reshape(6, 3),
+        "/speckle_tracking/whitefields": np.arange(60.0).reshape(3, 4, 5),
+        "/speckle_tracking/good_frames": np.array([0, 2]),
+        "/speckle_tracking/mask": np.eye(4, 5) == 0,
+    }
+    run = CXIStore(put(tmp_path / "a.cxi", values))
+    done = convert(run, into(tmp_path), verbose=False)
+    assert done.frames == 0
+    new = CXIStore(tmp_path / "new.cxi")
+    for attr in run.found:
+        np.testing.assert_array_equal(new.load_attribute(attr), run.load_attribute(attr))
+    with pytest.raises(ValueError, match="the run has none"):
+        convert(run, into(tmp_path), idxs=[0], verbose=False)
+
+
+def test_places_among_the_old_pixels_are_left_out(tmp_path):
+    values = {DATA: frames(2), f"{DETECTOR}/corner_position": np.arange(3.0)}
+    run = CXIStore(put(tmp_path / "a.cxi", values), protocol="cxi")
+    target = into(tmp_path, protocol="cxi")
+    assert "corner_position" in convert(run, target, verbose=False).written
+    done = convert(run, into(tmp_path, protocol="cxi"), transform=Crop([0, 2, 0, 2]), verbose=False)
+    assert list(done.left_out) == ["corner_position"]
+    assert "corner_position" not in CXIStore(tmp_path / "new.cxi", protocol="cxi")

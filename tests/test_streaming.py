@@ -1,12 +1,14 @@
 """Writing frames batch by batch: what h5py reads is what was appended, or what was there before."""
 
+from contextlib import suppress
+
 import h5py
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cxistack import CastError, CXIStore, FrameWriter, LayoutError
+from cxistack import CastError, CXIStore, FrameWriter, LayoutError, StorageError
 from factory import DATA, frames, put
 
 NEW = "/entry/data/data"  # the default protocol's first path
@@ -113,3 +115,34 @@ def test_what_does_not_fit_is_refused(tmp_path):
     with pytest.raises(ValueError, match="mode must be"), store.writer("data", mode="insert"):
         pass
     assert isinstance(writer, FrameWriter)
+
+
+def test_a_single_frame_first_tells_the_shape(tmp_path):
+    store = CXIStore(tmp_path / "a.cxi", "w")
+    with store.writer("data") as writer:
+        for frame in frames(3):
+            writer.append(frame)
+    assert writer.count == 3
+    np.testing.assert_array_equal(stored(tmp_path / "a.cxi"), frames(3))
+
+
+def test_a_failure_that_is_caught_within_commits_nothing(tmp_path):
+    name = put(tmp_path / "a.cxi", {DATA: frames(5)})
+    before = (tmp_path / "a.cxi").read_bytes()
+    store = CXIStore(name, "r+")
+
+    def fails_within():
+        with store.writer("data") as writer:
+            writer.append(frames(1))
+            with pytest.raises(LayoutError):
+                writer.append(np.zeros((1, 2, 2), np.uint16))
+
+    def fails_in_a_transaction():
+        with store.transaction(), suppress(KeyError), store.writer("data") as writer:
+            writer.append(frames(1))
+            raise KeyError
+
+    for fails in (fails_within, fails_in_a_transaction):
+        with pytest.raises(StorageError, match="nothing"):
+            fails()
+        assert (tmp_path / "a.cxi").read_bytes() == before

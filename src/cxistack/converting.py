@@ -13,7 +13,9 @@ from numpy.typing import DTypeLike, NDArray
 
 from .kernels.threads import count_threads
 from .loading import steps_of
+from .masks import FLAGS
 from .progress import progress_bar
+from .protocol import CXIProtocol
 from .read.frames import FrameSelection, frame_numbers
 from .read.recipe import Casting
 from .store import CXIStore
@@ -24,6 +26,7 @@ from .write.compression import frame_chunks
 __all__ = ["Conversion", "convert"]
 
 _BATCH_BYTES = 96 << 20  # of one batch; two are in memory
+_PLACES = ("beam_center_x", "beam_center_y", "corner_position")
 _PITCHES = {"y_pixel_size": 0, "x_pixel_size": 1}  # of the slow and the fast axis
 
 
@@ -106,13 +109,19 @@ def convert(
     (6, (6, 4, 4))
     """
     names = _names(source, target, attributes)
-    frames = frame_numbers(idxs if source.frame_count else None, source.frame_count, "data")
+    source = _in_units_of(source, target)
+    frames: NDArray[np.int64] | None = None
+    if "data" in source:
+        frames = frame_numbers(idxs, source.frame_count, "data")
+    elif idxs is not None:
+        raise ValueError("idxs number the frames of data, and the run has none")
     job = _Job(source, target, frames, transform, compression, chunks, num_threads)
-    total = sum(len(frames) for attr in names if job.is_streamed(attr))
+    total = sum(len(job.frames(attr)) for attr in names if job.is_streamed(attr))
     bar = progress_bar(total, "Converting") if verbose else nullcontext()
     with target.transaction(), bar as shown, ThreadPoolExecutor(1) as reader:
         for attr in names:
             given: dict[str, Any] = {"dtype": dtype, "casting": casting} if attr == "data" else {}
+            job.tell_of_flags(attr)
             if not job.is_streamed(attr):
                 job.copy(attr, given)
                 continue
@@ -120,7 +129,8 @@ def convert(
                 if shown is not None:
                     shown.update(count)
     written = tuple(name for name in names if name not in job.left_out)
-    return Conversion(len(frames), written, job.changed, job.left_out | _unknown(source, target))
+    left_out = job.left_out | _unknown(source, target)
+    return Conversion(0 if frames is None else len(frames), written, job.changed, left_out)
 
 
 def _names(source: CXIStore, target: CXIStore, attributes: Iterable[str] | None) -> list[str]:
@@ -132,6 +142,24 @@ def _names(source: CXIStore, target: CXIStore, attributes: Iterable[str] | None)
         if attr not in target.protocol:
             raise ValueError(f"the target's protocol has no place for {attr!r}")
     return names
+
+
+def _in_units_of(source: CXIStore, target: CXIStore) -> CXIStore:
+    """Return the run with its values in the target's units; CXI's own where it says none."""
+    known, protocol = CXIProtocol.import_named("cxi"), source.protocol
+    units = dict(protocol.units)
+    for attr, paths in protocol.load_paths.items():
+        unit = target.protocol.get_unit(attr) or known.get_unit(attr)
+        if unit is None or protocol.datatypes[attr] in ("bool", "str"):
+            continue
+        if units.setdefault(attr, (unit,) * len(paths))[0] != unit:
+            raise ValueError(
+                f"{attr!r} comes in {units[attr][0]!r} by the run's protocol, and is written in "
+                f"{unit!r}: give both the same unit"
+            )
+    if units == protocol.units:
+        return source
+    return CXIStore(source.paths(), protocol=protocol.replace(units=units), links=source.links)
 
 
 def _unknown(source: CXIStore, target: CXIStore) -> dict[str, str]:
@@ -146,7 +174,7 @@ class _Job:
         self,
         source: CXIStore,
         target: CXIStore,
-        frames: NDArray[np.int64],
+        frames: NDArray[np.int64] | None,
         transform: Transform | None,
         compression: str | Mapping[str, Any] | None,
         chunks: Sequence[int] | None,
@@ -165,6 +193,12 @@ class _Job:
         self.changed: dict[str, str] = {}
         self.left_out: dict[str, str] = {}
 
+    def frames(self, attr: str) -> NDArray[np.int64]:
+        """Return which frames of an attribute are written: its own all where there is no data."""
+        if self._frames is not None:
+            return self._frames
+        return np.arange(self._source.describe(attr)[0][0])
+
     def is_streamed(self, attr: str) -> bool:
         """Tell whether an attribute is a stack of as many frames as there are in the files."""
         return (
@@ -173,27 +207,34 @@ class _Job:
             and not self._source.is_static(attr)
         )
 
+    def tell_of_flags(self, attr: str) -> None:
+        """Say of a mask of flags that only which pixels are good comes through."""
+        path = self._source.find_dataset(attr)
+        if self._source.protocol.get_convention(attr, path) in FLAGS:
+            self.changed[attr] = "where it is good; reasons for bad pixels, if any, are not copied"
+
     def stream(self, attr: str, given: dict[str, Any], reader: ThreadPoolExecutor) -> Iterator[int]:
         """Write a stack batch by batch; yield how many frames each of them is."""
         shape, dtype = self._source.describe(attr, transform=self._transform, **given)
-        count = min(self._batch(shape, dtype), max(1, len(self._frames)))
+        wanted = self.frames(attr)
+        count = min(self._batch(shape, dtype), max(1, len(wanted)))
         # One is read into while the other is written from.
         buffers = [np.empty((count, *shape[1:]), dtype) for _ in range(2)]
 
         def read(first: int) -> NDArray[Any]:
-            frames = self._frames[first : first + count]
+            frames = wanted[first : first + count]
             out = buffers[first // count % 2][: len(frames)]
             return np.asarray(self._load(attr, frames, {**given, "out": out}))
 
         coming = reader.submit(read, 0)
         with self._target.writer(attr, **self._storage) as writer:
-            for first in range(count, len(self._frames) + count, count):
+            for first in range(count, len(wanted) + count, count):
                 loaded = coming.result()
-                if first < len(self._frames):
+                if first < len(wanted):
                     coming = reader.submit(read, first)
                 writer.append(loaded)
                 yield len(loaded)
-            if not len(self._frames):
+            if not len(wanted):
                 writer.append(coming.result())
 
     def _batch(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:
@@ -208,13 +249,20 @@ class _Job:
 
     def copy(self, attr: str, given: dict[str, Any]) -> None:
         """Write an attribute that is in memory at once."""
-        value = self._load(attr, self._frames if self._source.is_indexed(attr) else None, given)
         kind = self._source.protocol.get_kind(attr)
-        if kind == "stack" and value.ndim > 2:
+        by_frame = self._source.is_indexed(attr) and kind != "stack"
+        value = self._load(attr, self._frames if by_frame else None, given)
+        if kind == "stack":
+            if not len(value):
+                self.left_out[attr] = "there are no frames that it could stand for"
+                return
             value = value[0]  # one frame stands for all
-        if attr == "good_frames":
+        if attr == "good_frames" and self._frames is not None:
             value = np.flatnonzero(np.isin(self._frames, value))
             self.changed[attr] = "numbers of the frames in the new file"
+        if attr in _PLACES and self._transform is not None:
+            self.left_out[attr] = "it is a place among the old pixels"
+            return
         if attr in _PITCHES or attr == "basis_vectors":
             value = self._pixels(attr, value)
             if value is None:

@@ -50,6 +50,10 @@ class Run(Mapping[str, LazyArray]):
         """Return the files' names, as given or as the glob found them."""
         return list(self._files.names)
 
+    def paths(self) -> list[str]:
+        """Return the files' absolute paths."""
+        return list(self._files.paths)
+
     def files(self) -> list[Any]:
         """Return a read-only :class:`h5py.File` for each file; all are opened."""
         return list(self.file_dict.values())

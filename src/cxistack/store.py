@@ -109,7 +109,7 @@ class CXIStore(Run):
             protocol = CXIProtocol.import_named(name)
         self.protocol = protocol
         self.mode: FileMode = mode
-        self._links: LinkPolicy = links
+        self.links: LinkPolicy = links
         self._files = Files(expand(names, may_be_new=mode not in ("r", "r+")))
         self._transaction: Transaction | None = None
         # Whether the first file is still to come (or to be replaced) by a commit of this store.
@@ -148,7 +148,7 @@ class CXIStore(Run):
         self._seen = None if self._to_come else self._files.now(self._files.paths[0])
         self._files.refresh()
         numbers = range(1 if self._to_come else 0, len(self._files.names))
-        self._catalogue = Catalogue(self._files, numbers, self.protocol, self._links)
+        self._catalogue = Catalogue(self._files, numbers, self.protocol, self.links)
 
     # ---------------------------------------------------------------- saving
 
@@ -323,7 +323,11 @@ class CXIStore(Run):
         self._check_open()
         with self._files.saving:  # one thread at a time
             if self._transaction is not None:
-                yield self._transaction
+                try:
+                    yield self._transaction
+                except BaseException as error:
+                    self._transaction.fail(error)
+                    raise
                 return
             made = Transaction(
                 self._files.paths[0],

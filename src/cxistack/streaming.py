@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from . import kernels
-from .errors import LayoutError
+from .errors import LayoutError, StorageError
 from .read.recipe import Casting
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ class FrameWriter:
         self._begun = mode == "append"
         self._options = options
         self._is_open = True
+        self._failed: BaseException | None = None
 
     def append(self, frames: ArrayLike) -> None:
         """Write frames after those that were appended before.
@@ -55,7 +56,7 @@ class FrameWriter:
         ----------
         frames : array_like, shape (frames, ...), or that of one frame
             Of the writer's shape, and cast to its dtype; of those of the first frames where the
-            writer was told none.
+            writer was told none (then a first array of two axes is one frame of a stack).
 
         Raises
         ------
@@ -66,11 +67,19 @@ class FrameWriter:
         StorageError
             They cannot be written. Nothing of the block is in the file then.
         """
+        try:
+            self._append(frames)
+        except BaseException as error:
+            self._failed = error
+            raise
+
+    def _append(self, frames: ArrayLike) -> None:
         if not self._is_open:
             raise ValueError(f"the block that {self._attr!r} was written in has ended")
         array = np.asarray(frames)
         if self._shape is None:
-            self._shape = array.shape[1:]
+            is_one = array.ndim == 2 and self._store.protocol.get_kind(self._attr) == "stack"
+            self._shape = array.shape if is_one else array.shape[1:]
         if array.shape == self._shape:
             array = array[None]
         if array.shape[1:] != self._shape or not array.ndim:
@@ -92,6 +101,14 @@ class FrameWriter:
         self.count += len(array)
 
     def _end(self) -> None:
+        if self._failed is not None:
+            raise StorageError(
+                f"nothing of this block is saved: frames of {self._attr!r} could not be appended "
+                f"({self._failed})"
+            ) from self._failed
+        self._leave_empty()
+
+    def _leave_empty(self) -> None:
         """Leave an empty stack where nothing was appended to a new one."""
         if not self._begun and self._shape is not None and self._dtype is not None:
             self._save(np.empty((0, *self._shape), self._dtype))

@@ -63,6 +63,8 @@ def convert(
                 errno.EEXIST, "is there already; --force replaces it", str(output)
             )
         names = [name.strip() for name in attributes.split(",")] if attributes else source.found
+        for name in names:
+            source.describe(name)  # says what is not known
         if not names:
             raise AttributeMissingError("none of the protocol's attributes is in the files")
         target = CXIStore(output, "w" if force else "x", protocol=_target(source, names))

@@ -147,6 +147,11 @@ def put_back(h5: h5py.File, save: Save, growth: Growth) -> None:
 def _put_one(h5: h5py.File, old: Any, save: Save, growth: Growth) -> None:
     """Save a frame of its own, or one that stands for all."""
     shape = (*save.data.shape[:-2], *save.region.frame_shape)
+    if old is not None and old.ndim > len(shape):
+        raise LayoutError(
+            f"{save.place} has shape {old.shape}, a frame for each of data's, and the region of "
+            "one frame is to be put into it: save as many frames"
+        )
     if old is None or old.shape != shape:
         save.whole(save.region.whole(save.data), save.mode, save.rows)
         return

@@ -114,6 +114,10 @@ class Transaction:
         with in_words(self._path):
             reserve(self._commit.disk.descriptor, extra)
 
+    def fail(self, error: BaseException) -> None:
+        """Let nothing of this be committed: a part of it has failed."""
+        self._failed = error
+
     @contextmanager
     def writing(self) -> Iterator[Any]:
         """Lend what is to be written, an :class:`h5py.File`, for one save.
