@@ -124,8 +124,13 @@ def prepare(
     chunks: Sequence[int] | None = None,
     num_threads: int | None = None,
     whole: WholeFrames | None = None,
+    *,
+    is_changed: bool = False,
 ) -> Change:
-    """Check a save and decide how it is done; nothing is touched."""
+    """Check a save and decide how it is done; nothing is touched.
+
+    The files may be told by the catalogue as they were before: the attribute `is_changed` since.
+    """
     if mode == "r":
         raise ReadOnlyStoreError(
             f"{catalogue.files.names[0]} is open in read-only mode: open the store with "
@@ -150,7 +155,7 @@ def prepare(
         array = array[None]
     rows = None
     if save_mode == "insert" and by_frame:
-        rows = _rows(idxs, len(array), _length(catalogue, attr))
+        rows = _rows(idxs, len(array), None if is_changed else _length(catalogue, attr))
     convention = protocol.get_convention(attr, path)
     return Change(
         attr=attr,
@@ -311,11 +316,20 @@ def _length(catalogue: Catalogue, attr: str) -> int:
     return found.datasets[0].shape[0]
 
 
-def _rows(idxs: FrameSelection, count: int, length: int) -> NDArray[np.int64]:
-    """Return where the frames of an insertion go; numbers past the end make it longer."""
+def _rows(idxs: FrameSelection, count: int, length: int | None) -> NDArray[np.int64]:
+    """Return where the frames of an insertion go; numbers past the end make it longer.
+
+    Where it is not known how many frames there are (`length` is None), none can count from the end.
+    """
     if idxs is None:
         raise FrameIndexError('mode="insert" needs idxs: where each frame of the data goes')
+    if length is None and (isinstance(idxs, slice) or (np.asarray(idxs) < 0).any()):
+        raise FrameIndexError(
+            "this transaction has changed how many frames there are: idxs that count from the end "
+            f"({idxs!r}) are not clear; number the frames from the start"
+        )
     if isinstance(idxs, slice):
+        assert length is not None
         array = np.arange(*idxs.indices(max(length, idxs.stop or 0)))
     else:
         array = np.atleast_1d(np.asarray(idxs))
@@ -326,7 +340,7 @@ def _rows(idxs: FrameSelection, count: int, length: int) -> NDArray[np.int64]:
     if len(array) != count:
         raise FrameIndexError(f"{len(array)} idxs are given for {count} frames")
     rows = array.astype(np.int64)
-    rows[rows < 0] += length
+    rows[rows < 0] += length or 0
     if (rows < 0).any():
         raise FrameIndexError(f"frame {array[rows < 0][0]} is out of bounds: {length} are there")
     if len(np.unique(rows)) != len(rows):

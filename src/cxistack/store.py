@@ -245,6 +245,7 @@ class CXIStore(Run):
                 chunks,
                 num_threads,
                 whole,
+                is_changed=self._transaction is not None and attr in self._transaction.changed,
             )
 
         change = prepare()
@@ -256,6 +257,7 @@ class CXIStore(Run):
                 change = prepare()
                 transaction.begin(self._seen)
             saving.run(transaction, change)
+            transaction.changed.add(attr)
             if not self._safe:
                 self.update_indices()
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cxistack import CXIProtocol, CXIStore
+from cxistack import CXIProtocol, CXIStore, FrameIndexError
 from factory import DATA, DISTANCE, MASK, WHITEFIELD, frames, good_mask, put
 
 SHAPES = {"same shape": 4, "fewer frames": 2, "more frames": 7}
@@ -268,3 +268,21 @@ def test_any_order_of_saves_does_what_it_does_to_an_array(tmp_path_factory, oper
             store.save_attribute(attr, new, mode, idxs)
             np.testing.assert_array_equal(store.load_attribute(attr), model, strict=True)
     assert [path.name for path in Path(name).parent.iterdir()] == ["run.cxi"]
+
+
+def test_frames_are_not_counted_from_an_end_that_a_transaction_has_moved(tmp_path):
+    name = put(tmp_path / "a.cxi", {DATA: frames(3)})
+    store = CXIStore(name, "r+")
+    for idxs in ([-1], slice(3, None)):
+        with pytest.raises(FrameIndexError, match="number the frames from the start"):
+            _append_and_insert(store, idxs)
+        assert store.frame_count == 3
+    _append_and_insert(store, [4])
+    expected = [*frames(3), *frames(1, start=800), *frames(1, start=900)]
+    np.testing.assert_array_equal(store.load_attribute("data"), expected)
+
+
+def _append_and_insert(store, idxs):
+    with store.transaction():
+        store.save_attribute("data", np.concatenate([frames(1, start=800)] * 2), mode="append")
+        store.save_attribute("data", frames(1, start=900), mode="insert", idxs=idxs)

@@ -57,6 +57,7 @@ class Transaction:
         self._commit: Commit | None = None
         self._h5: Any = None
         self._failed: BaseException | None = None
+        self.changed: set[str] = set()  # the attributes that were saved, by whoever saves them
         self._pid = os.getpid()
 
     @property
