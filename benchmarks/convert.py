@@ -28,6 +28,7 @@ import cxistack as cxi
 from .compare import Report, ratio_table, timing_table
 from .data import PATH, detector_frames, workspace
 from .machine import machine
+from .memory import memory_status
 from .timing import OURS, Ratio, Timing
 
 __all__ = ["run"]
@@ -143,10 +144,7 @@ def _child(source: str, times: str, threads: str, folder: str) -> None:
         idxs = np.tile(run.indices(), int(times))
         cxi.convert(run, new, idxs=idxs, transform=crop, num_threads=int(threads), verbose=False)
     path.unlink()
-    lines = Path("/proc/self/status").read_text().splitlines()
-    print(
-        len(idxs), 1024 * int(next(line for line in lines if line.startswith("VmHWM")).split()[1])
-    )
+    print(len(idxs), memory_status("VmHWM"))
 
 
 def main() -> None:

@@ -13,7 +13,7 @@ import cxistack as cxi
 from .data import Subject
 from .timing import Ratio
 
-__all__ = ["LOADS", "memory_ratios"]
+__all__ = ["LOADS", "memory_ratios", "memory_status"]
 
 _MIB = 1 << 20
 LOADS: dict[str, dict[str, Any]] = {
@@ -67,12 +67,13 @@ def _main() -> None:
     with cxi.CXIStore(name) as store:
         store.describe("data")
         Path("/proc/self/clear_refs").write_text("5")  # the peak counts from here
-        before = _status("VmRSS")
+        before = memory_status("VmRSS")
         values = store.load_attribute("data", num_threads=int(threads), verbose=False, **arguments)
-        print(_status("VmHWM") - before, values.nbytes)
+        print(memory_status("VmHWM") - before, values.nbytes)
 
 
-def _status(key: str) -> int:
+def memory_status(key: str) -> int:
+    """Return an entry of this process's status in bytes: VmRSS is its memory, VmHWM the peak."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return 1024 * int(next(line for line in lines if line.startswith(key)).split()[1])
 

@@ -32,6 +32,7 @@ from cxistack.kernels import _encode, simd_level
 from .compare import Report, ratio_table, timing_table
 from .data import PATH, detector_frames, workspace
 from .machine import machine
+from .memory import memory_status
 from .timing import OURS, Ratio, Timing
 
 __all__ = ["CODECS", "run"]
@@ -260,15 +261,10 @@ def _child(compression: str, shape: str, threads: str, folder: str) -> None:
     with cxi.CXIStore(Path(folder) / "memory.h5", mode="w") as store:
         store.save_attribute("data", data[:1], compression=compression, num_threads=int(threads))
         Path("/proc/self/clear_refs").write_text("5")  # the peak counts from here
-        before = _status("VmRSS")
+        before = memory_status("VmRSS")
         store.save_attribute("data", data, "append", num_threads=int(threads))
-        print(_status("VmHWM") - before)
+        print(memory_status("VmHWM") - before)
     (Path(folder) / "memory.h5").unlink()
-
-
-def _status(key: str) -> int:
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return 1024 * int(next(line for line in lines if line.startswith(key)).split()[1])
 
 
 def main() -> None:

@@ -1,6 +1,5 @@
 """A check finds all that is wrong with a run, names it, and goes on."""
 
-import importlib.util
 import itertools
 import math
 from pathlib import Path
@@ -30,18 +29,6 @@ from factory.beamlines import FAULTY, LAYOUTS
 
 DISTANCE = "/entry_1/instrument_1/detector_1/distance"
 WAVELENGTH = "/entry_1/instrument_1/source_1/wavelength"
-
-
-needs_modules = pytest.mark.skipif(
-    importlib.util.find_spec("cxistack.hdf5.modules") is None,
-    reason="waits for paths over modules that lie in a file each",
-)
-MODULES = [name for name in (*LAYOUTS, *FAULTY) if name.startswith("agipd")]
-
-
-def marked(names):
-    """Return the names as parameters; those of modules in a file each are skipped for now."""
-    return [pytest.param(name, marks=needs_modules if name in MODULES else ()) for name in names]
 
 
 def check(*files, attributes=None, protocol=None):
@@ -87,7 +74,7 @@ class TestARunThatIsWhole:
     def test_real_files_are_whole(self, shared_data, name):
         assert check(shared_data / name) == []
 
-    @pytest.mark.parametrize("layout", marked(LAYOUTS))
+    @pytest.mark.parametrize("layout", list(LAYOUTS))
     def test_so_are_those_of_beamlines(self, tmp_path, layout):
         run = LAYOUTS[layout](tmp_path)
         protocol = CXIProtocol.discover([str(file) for file in run.files])
@@ -226,7 +213,6 @@ class TestDamagedChunks:
         assert len(found) == 1
 
 
-@needs_modules
 class TestPiecesOfOtherDatasets:
     def test_a_module_is_named_where_it_lies(self, tmp_path):
         run = LAYOUTS["agipd_corrected"](tmp_path)
@@ -256,7 +242,7 @@ class TestPiecesOfOtherDatasets:
 class TestWhatIsNotThere:
     @pytest.mark.parametrize(
         "make",
-        [absent_source, pytest.param(absent_source_printf, marks=needs_modules), external_raw],
+        [absent_source, absent_source_printf, external_raw],
     )
     def test_sources_that_are_gone(self, tmp_path, make):
         (found,) = check(make(tmp_path))
@@ -293,7 +279,7 @@ class TestWhatIsNotThere:
         (found,) = check(files[1])
         assert "discover" in found.cause
 
-    @pytest.mark.parametrize("fault", marked(FAULTY))
+    @pytest.mark.parametrize("fault", list(FAULTY))
     def test_what_is_wrong_with_a_run_is_found_and_named(self, tmp_path, fault):
         run = FAULTY[fault](tmp_path)
         protocol = CXIProtocol.discover([str(file) for file in run.files])

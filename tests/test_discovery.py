@@ -1,7 +1,5 @@
 """A protocol is proposed for files of any layout, with reasons, and it works."""
 
-import importlib.util
-
 import h5py
 import numpy as np
 import pytest
@@ -15,17 +13,6 @@ from factory.beamlines import FAULTY, LAYOUTS
 
 FRAMES = frames(5, (16, 20))
 GRID = (16, 20)
-
-needs_modules = pytest.mark.skipif(
-    importlib.util.find_spec("cxistack.hdf5.modules") is None,
-    reason="waits for paths over modules that lie in a file each",
-)
-MODULES = [name for name in (*LAYOUTS, *FAULTY) if name.startswith("agipd")]
-
-
-def marked(names):
-    """Return the names as parameters; those of modules in a file each are skipped for now."""
-    return [pytest.param(name, marks=needs_modules if name in MODULES else ()) for name in names]
 
 
 def load(files, attr="data", **options):
@@ -51,7 +38,7 @@ def write(tmp_path):
 
 
 class TestEveryLayoutOfABeamline:
-    @pytest.fixture(params=marked(LAYOUTS))
+    @pytest.fixture(params=list(LAYOUTS))
     def run(self, request, tmp_path):
         run = LAYOUTS[request.param](tmp_path)
         return run
@@ -287,7 +274,7 @@ class TestTrouble:
         with pytest.raises((cxistack.LinkError, ProtocolError)):
             load([name])
 
-    @pytest.mark.parametrize("fault", marked(FAULTY))
+    @pytest.mark.parametrize("fault", list(FAULTY))
     def test_what_is_wrong_with_a_run_is_an_error_and_names_it(self, tmp_path, fault):
         run = FAULTY[fault](tmp_path)
         names = [str(file) for file in run.files]

@@ -228,14 +228,12 @@ class _Job:
 
         coming = reader.submit(read, 0)
         with self._target.writer(attr, **self._storage) as writer:
-            for first in range(count, len(wanted) + count, count):
+            for first in range(count, max(1, len(wanted)) + count, count):
                 loaded = coming.result()
                 if first < len(wanted):
                     coming = reader.submit(read, first)
                 writer.append(loaded)
                 yield len(loaded)
-            if not len(wanted):
-                writer.append(coming.result())
 
     def _batch(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:
         """Return of how many frames a batch is, which fill whole chunks."""
@@ -249,6 +247,9 @@ class _Job:
 
     def copy(self, attr: str, given: dict[str, Any]) -> None:
         """Write an attribute that is in memory at once."""
+        if attr in _PLACES and self._transform is not None:
+            self.left_out[attr] = "it is a place among the old pixels"
+            return
         kind = self._source.protocol.get_kind(attr)
         by_frame = self._source.is_indexed(attr) and kind != "stack"
         value = self._load(attr, self._frames if by_frame else None, given)
@@ -260,9 +261,6 @@ class _Job:
         if attr == "good_frames" and self._frames is not None:
             value = np.flatnonzero(np.isin(self._frames, value))
             self.changed[attr] = "numbers of the frames in the new file"
-        if attr in _PLACES and self._transform is not None:
-            self.left_out[attr] = "it is a place among the old pixels"
-            return
         if attr in _PITCHES or attr == "basis_vectors":
             value = self._pixels(attr, value)
             if value is None:

@@ -101,7 +101,6 @@ def test_a_bad_file_among_good_ones_is_a_problem(check, tmp_path):
 
 
 def test_modules_in_a_file_each_are_found_in_all_of_them(tmp_path):
-    pytest.importorskip("cxistack.hdf5.modules", reason="waits for paths over modules")
     run = LAYOUTS["agipd_corrected"](tmp_path)
     ini = tmp_path / "my.ini"
     CXIProtocol.discover([str(file) for file in run.files]).to_ini(ini)

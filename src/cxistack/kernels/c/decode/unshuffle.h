@@ -2,6 +2,7 @@
 #ifndef CXISTACK_UNSHUFFLE_H
 #define CXISTACK_UNSHUFFLE_H
 
+#include "../bit_planes.h"
 #include "lz4_strides.h"
 
 /* n elements, a multiple of 8. Plane p of src, n / 8 bytes long, holds bit p % 8 of byte p / 8 of
@@ -28,7 +29,7 @@ const struct cxi_unshuffle *cxi_unshuffle_for(const char *level);
 static inline void cxi_unshuffle(const struct cxi_unshuffle *table, const char *src, char *dst,
                                  size_t n, size_t element)
 {
-    const int size = element == 1 ? 0 : element == 2 ? 1 : element == 4 ? 2 : element == 8 ? 3 : -1;
+    const int size = cxi_planes_size(element);
     (size < 0 ? table->any : table->size[size])(src, dst, n, element);
 }
 

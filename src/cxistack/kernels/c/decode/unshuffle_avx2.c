@@ -116,16 +116,7 @@ static inline __attribute__((always_inline)) void planes(const char *src, char *
     }
 }
 
-#define PLANES(size)                                                                    \
-    static void planes_##size(const char *src, char *dst, size_t n, size_t element)     \
-    {                                                                                   \
-        (void)element;                                                                  \
-        planes(src, dst, n, size);                                                      \
-    }
-PLANES(1)
-PLANES(2)
-PLANES(4)
-PLANES(8)
+CXI_PLANES_OF_ALL_SIZES
 
 static void planes_any(const char *src, char *dst, size_t n, size_t element)
 {

@@ -4,28 +4,6 @@
 #include <stdint.h>
 #include <string.h>
 
-/* Exchanges, in all bytes, the bits of a under mask << shift with those of b under mask. */
-static inline void exchange(uint64_t *a, uint64_t *b, int shift, uint64_t mask)
-{
-    const uint64_t t = (*a >> shift ^ *b) & mask;
-    *b ^= t;
-    *a ^= t << shift;
-}
-
-/* Byte j of the eight words is an 8x8 matrix of bits: row k is plane k before, and the bits of
- * element 8 j + k after. */
-static inline void transpose(uint64_t word[8])
-{
-    for (int i = 0; i < 4; i++)
-        exchange(&word[i], &word[i + 4], 4, 0x0f0f0f0f0f0f0f0fu);
-    for (int i = 0; i < 8; i += 4) {
-        exchange(&word[i], &word[i + 2], 2, 0x3333333333333333u);
-        exchange(&word[i + 1], &word[i + 3], 2, 0x3333333333333333u);
-    }
-    for (int i = 0; i < 8; i += 2)
-        exchange(&word[i], &word[i + 1], 1, 0x5555555555555555u);
-}
-
 /* Byte `byte` of `groups` (at most 8) groups of 8 elements, from their 8 planes. */
 static inline void group_bytes(const char *src, size_t plane, size_t groups, char *dst,
                                size_t element)
@@ -36,7 +14,7 @@ static inline void group_bytes(const char *src, size_t plane, size_t groups, cha
         word[k] = 0;
         memcpy(&word[k], src + k * plane, groups);
     }
-    transpose(word);
+    cxi_transpose_bits(word);
     memcpy(bytes, word, sizeof bytes);
     for (size_t j = 0; j < groups; j++)
         for (size_t k = 0; k < 8; k++)
@@ -58,16 +36,7 @@ static inline void planes(const char *src, char *dst, size_t n, size_t element)
     }
 }
 
-#define PLANES(size)                                                                    \
-    static void planes_##size(const char *src, char *dst, size_t n, size_t element)     \
-    {                                                                                   \
-        (void)element;                                                                  \
-        planes(src, dst, n, size);                                                      \
-    }
-PLANES(1)
-PLANES(2)
-PLANES(4)
-PLANES(8)
+CXI_PLANES_OF_ALL_SIZES
 
 static void planes_any(const char *src, char *dst, size_t n, size_t element)
 {

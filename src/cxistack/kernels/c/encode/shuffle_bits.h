@@ -2,7 +2,7 @@
 #ifndef CXISTACK_SHUFFLE_BITS_H
 #define CXISTACK_SHUFFLE_BITS_H
 
-#include <stddef.h>
+#include "../bit_planes.h"
 
 /* n elements, a multiple of 8. Plane p of dst, n / 8 bytes long, gets bit p % 8 of byte p / 8 of
  * all elements. */
@@ -24,16 +24,8 @@ const struct cxi_shuffle_bits *cxi_shuffle_bits_for(const char *level);
 static inline void cxi_shuffle_block(const struct cxi_shuffle_bits *table, const char *src,
                                      char *dst, size_t n, size_t element)
 {
-    const int size = element == 1 ? 0 : element == 2 ? 1 : element == 4 ? 2 : element == 8 ? 3 : -1;
+    const int size = cxi_planes_size(element);
     (size < 0 ? table->any : table->size[size])(src, dst, n, element);
 }
-
-/* The five functions of a table, from one `planes` that takes any size. */
-#define CXI_SHUFFLE_SIZE(size)                                                          \
-    static void planes_##size(const char *src, char *dst, size_t n, size_t element)     \
-    {                                                                                   \
-        (void)element;                                                                  \
-        planes(src, dst, n, size);                                                      \
-    }
 
 #endif

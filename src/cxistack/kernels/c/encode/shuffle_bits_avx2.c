@@ -86,10 +86,7 @@ static inline __attribute__((always_inline)) void planes(const char *src, char *
     }
 }
 
-CXI_SHUFFLE_SIZE(1)
-CXI_SHUFFLE_SIZE(2)
-CXI_SHUFFLE_SIZE(4)
-CXI_SHUFFLE_SIZE(8)
+CXI_PLANES_OF_ALL_SIZES
 
 static void planes_any(const char *src, char *dst, size_t n, size_t element)
 {

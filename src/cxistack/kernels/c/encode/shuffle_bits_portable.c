@@ -4,28 +4,6 @@
 #include <stdint.h>
 #include <string.h>
 
-/* Exchanges, in all bytes, the bits of a under mask << shift with those of b under mask. */
-static inline void exchange(uint64_t *a, uint64_t *b, int shift, uint64_t mask)
-{
-    const uint64_t t = (*a >> shift ^ *b) & mask;
-    *b ^= t;
-    *a ^= t << shift;
-}
-
-/* Byte j of the eight words is an 8x8 matrix of bits: row k is element 8 j + k before, and plane
- * k after. */
-static inline void transpose(uint64_t word[8])
-{
-    for (int i = 0; i < 4; i++)
-        exchange(&word[i], &word[i + 4], 4, 0x0f0f0f0f0f0f0f0fu);
-    for (int i = 0; i < 8; i += 4) {
-        exchange(&word[i], &word[i + 2], 2, 0x3333333333333333u);
-        exchange(&word[i + 1], &word[i + 3], 2, 0x3333333333333333u);
-    }
-    for (int i = 0; i < 8; i += 2)
-        exchange(&word[i], &word[i + 1], 1, 0x5555555555555555u);
-}
-
 /* One byte of `groups` (at most 8) groups of 8 elements, to their 8 planes. */
 static inline void group_bytes(const char *src, size_t element, size_t groups, char *dst,
                                size_t plane)
@@ -36,7 +14,7 @@ static inline void group_bytes(const char *src, size_t element, size_t groups, c
         for (size_t k = 0; k < 8; k++)
             bytes[k][j] = src[(8 * j + k) * element];
     memcpy(word, bytes, sizeof bytes);
-    transpose(word);
+    cxi_transpose_bits(word);
     for (size_t k = 0; k < 8; k++)
         memcpy(dst + k * plane, &word[k], groups);
 }
@@ -57,10 +35,7 @@ static inline void planes(const char *src, char *dst, size_t n, size_t element)
     }
 }
 
-CXI_SHUFFLE_SIZE(1)
-CXI_SHUFFLE_SIZE(2)
-CXI_SHUFFLE_SIZE(4)
-CXI_SHUFFLE_SIZE(8)
+CXI_PLANES_OF_ALL_SIZES
 
 static void planes_any(const char *src, char *dst, size_t n, size_t element)
 {
