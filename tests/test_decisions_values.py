@@ -79,6 +79,12 @@ class TestTypesWithoutADtype:
             loaded = store.load_attribute("x", dtype=">i4")
             np.testing.assert_array_equal(loaded, frames(2).astype(">i4"), strict=True)
 
+    def test_a_swapped_out_takes_the_frames_of_many_files(self, tmp_path):
+        names = [put(tmp_path / f"{n}.h5", {DATA: frames(2, start=n)}) for n in range(3)]
+        out = np.empty((6, 5, 7), ">u2")
+        assert CXIStore(names).load_attribute("data", out=out) is out
+        np.testing.assert_array_equal(out, np.concatenate([frames(2, start=n) for n in range(3)]))
+
     def test_a_lazy_stack_says_the_type_that_comes(self, tmp_path):
         store = CXIStore(put(tmp_path / "a.h5", {DATA: frames(2, dtype="int32")}))
         assert store["data"].dtype == store["data"][0].dtype == np.uint32

@@ -16,7 +16,7 @@ import pytest
 
 import factory
 from cxistack import CastError, Crop, CXIStore, Downscale, progress
-from factory import DATA, frames, put
+from factory import DATA, DISTANCE, frames, put
 
 fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 
@@ -169,6 +169,33 @@ class TestThreads:
 
         with ThreadPoolExecutor(8) as pool:
             assert all(pool.map(loads, range(64)))
+
+    def test_of_which_one_closes_other_files_of_hdf5(self, names, parts, tmp_path):
+        """Which files are open for writing is asked of HDF5 at each load and save."""
+        whole, stop = np.concatenate(parts), threading.Event()
+
+        def opens_and_closes(name):
+            while not stop.is_set():
+                with h5py.File(name, "a"):
+                    pass
+
+        others = [put(tmp_path / f"other_{n}.h5", {DATA: frames(1)}) for n in range(3)]
+        results = put(tmp_path / "results.cxi", {DISTANCE: 0.0})
+        switch = sys.getswitchinterval()
+        sys.setswitchinterval(1e-4)
+        try:
+            with ThreadPoolExecutor(3) as pool, CXIStore(results, mode="r+") as saving:
+                opening = [pool.submit(opens_and_closes, name) for name in others]
+                try:
+                    for number in range(12):
+                        loaded = CXIStore(names).load_attribute("data", verbose=False)
+                        np.testing.assert_array_equal(loaded, whole)
+                        saving.save_attribute("distance", number)
+                finally:
+                    stop.set()
+                assert [one.result() for one in opening] == [None] * 3
+        finally:
+            sys.setswitchinterval(switch)
 
     def test_that_ask_for_an_attribute_for_the_first_time_at_once(self, tmp_path):
         values = {DATA: frames(3), **factory.attributes(3)}

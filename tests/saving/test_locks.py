@@ -7,6 +7,8 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import h5py
@@ -205,28 +207,30 @@ class TestHDF5OpenForWriting:
 
 class TestReaders:
     def test_see_old_or_new_and_never_between(self, run):
-        wrong, seen, stop = [], set(), threading.Event()
+        seen, stop = [], threading.Event()
 
         def read():
             while not stop.is_set():
                 with h5py.File(run) as h5:
-                    values = set(h5[DATA][...].ravel()) | {h5[DISTANCE][()]}
-                seen.update(values)
-                if len(values) != 1:
-                    wrong.append(values)
+                    seen.append(set(h5[DATA][...].ravel()) | {h5[DISTANCE][()]})
 
-        with CXIStore(run, mode="r+") as store:
-            for number in range(40):
-                with store.transaction():
-                    store.save_attribute("data", np.full((number % 5 + 1, 5, 7), number, "uint16"))
-                    store.save_attribute("distance", float(number))
-                if not number:
-                    reader = threading.Thread(target=read)
-                    reader.start()
-            stop.set()
-            reader.join()
-        assert not wrong
-        assert len(seen) > 3
+        def save(number):
+            with store.transaction():
+                store.save_attribute("data", np.full((number % 5 + 1, 5, 7), number, "uint16"))
+                store.save_attribute("distance", float(number))
+
+        with CXIStore(run, mode="r+") as store, ThreadPoolExecutor(1) as pool:
+            save(0)
+            reader = pool.submit(read)
+            try:
+                for number in range(1, 40):
+                    save(number)
+                    while number % 8 == 0 and not (reader.done() or {float(number)} in seen[-1:]):
+                        time.sleep(0.001)
+            finally:
+                stop.set()
+            reader.result()
+        assert all(len(values) == 1 for values in seen)
 
     @pytest.mark.parametrize("locking", ["TRUE", "FALSE"])
     def test_of_another_process_keep_the_old_file(self, run, locking):

@@ -24,7 +24,7 @@ import hdf5plugin  # registers the filters of the field with HDF5
 from ..errors import ClosedStoreError, FileChangedError, StorageError
 from .causes import check_regular, not_opened
 
-__all__ = ["Files", "Stamp", "forget", "hdf5_versions", "most_open", "written_here"]
+__all__ = ["Files", "Stamp", "forget", "hdf5_versions", "most_open"]
 
 # To close a handle, h5py looks through all that are open: few are soon closed, and a file is opened
 # again in 0.06 ms.
@@ -267,19 +267,6 @@ def hdf5_versions() -> dict[str, str]:
         "hdf5": h5py.version.hdf5_version,
         "hdf5plugin": hdf5plugin.version,
     }
-
-
-def written_here() -> frozenset[str]:
-    """Return the real paths of files that this process has open for writing, by whatever handle.
-
-    What was written to them may still be in HDF5's buffers.
-    """
-    opened = h5py.h5f.get_obj_ids(h5py.h5f.OBJ_ALL, h5py.h5f.OBJ_FILE)
-    return frozenset(
-        os.path.realpath(os.fsdecode(h5py.h5f.get_name(one)))
-        for one in opened
-        if one.get_intent() & h5py.h5f.ACC_RDWR
-    )
 
 
 def forget(path: str) -> None:

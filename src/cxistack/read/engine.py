@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..hdf5.files import Files, Stamp, written_here
+from ..hdf5.files import Files, Stamp
 from ..hdf5.storage import Bytes
+from ..hdf5.written import written_here
 from ..view import FrameView
 from . import blockwise, direct, pieces
 from .blockwise import read_text

@@ -187,6 +187,8 @@ def common_dtype(recipes: Sequence[Recipe], stored: Sequence[Stored]) -> np.dtyp
     """
     common = recipes[0].dtype
     for recipe, other in zip(recipes[1:], stored[1:], strict=True):
+        if recipe.dtype == common:
+            continue  # also of a byte order that is not the machine's, which NumPy would turn
         together = np.result_type(common, recipe.dtype)
         if together.kind != common.kind and {together.kind, common.kind} != {"i", "u"}:
             raise CastError(

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..hdf5.files import Files, written_here
+from ..hdf5.files import Files
 from ..hdf5.layout import Stored
 from ..hdf5.storage import Assembled, Bytes, Single, ThroughH5py, locate_bytes, locate_few
+from ..hdf5.written import written_here
 from .index import FrameIndex, Part
 from .pieces import pieces_near
 

@@ -24,6 +24,7 @@ from typing import Literal
 import h5py
 
 from ..errors import FileInUseError, StorageError
+from ..hdf5.written import of_each_written_here
 
 __all__ = ["Hold", "Locking", "held", "held_in_place", "refuse_if_written"]
 
@@ -211,7 +212,7 @@ def _holder(status: os.stat_result) -> str:
 def _refuse_other_writers(target: Path, descriptor: int) -> None:
     """Refuse a file that HDF5 has open for writing although no lock says so."""
     status = os.fstat(descriptor)
-    if any(_is_on(one, target, status) for one in _written_here()):
+    if any(of_each_written_here(lambda one: _is_on(one, target, status))):
         raise FileInUseError(
             f"this process has {target} open for writing by h5py itself: close that file before "
             "saving to it"
@@ -223,11 +224,6 @@ def _refuse_other_writers(target: Path, descriptor: int) -> None:
             "when its writer has closed it. If none is left (a writer that was killed leaves the "
             "mark behind), clear it: h5clear -s FILE"
         )
-
-
-def _written_here() -> list[h5py.h5f.FileID]:
-    opened = h5py.h5f.get_obj_ids(h5py.h5f.OBJ_ALL, h5py.h5f.OBJ_FILE)
-    return [one for one in opened if one.valid and one.get_intent() & h5py.h5f.ACC_RDWR]
 
 
 def _is_on(one: h5py.h5f.FileID, target: Path, status: os.stat_result) -> bool:
