@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import StorageError
+from ._descriptor import Descriptor
 from .causes import blamed
 from .files import Files
 from .layout import Stored
@@ -105,11 +106,11 @@ class _Few:
 def _memory() -> Iterator[int]:
     """Lend a descriptor on a file that lies in memory where the system has such."""
     if hasattr(os, "memfd_create"):
-        descriptor = os.memfd_create("cxistack-chunks", os.MFD_CLOEXEC)
+        descriptor = Descriptor(None, os.MFD_CLOEXEC)
         try:
-            yield descriptor
+            yield descriptor.fileno()
         finally:
-            os.close(descriptor)
+            descriptor.close()
         return
     with tempfile.TemporaryFile() as file:
         yield file.fileno()

@@ -14,7 +14,7 @@ import weakref
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,6 +22,7 @@ import h5py
 import hdf5plugin  # registers the filters of the field with HDF5
 
 from ..errors import ClosedStoreError, FileChangedError, StorageError
+from ._descriptor import Descriptor
 from .causes import check_regular, not_opened
 
 __all__ = ["Files", "Stamp", "forget", "hdf5_versions", "most_open"]
@@ -51,12 +52,34 @@ class Stamp(NamedTuple):
     mtime_ns: int
 
 
+class _Loan:
+    """A use of a handle, until it is ended or nobody has it: an interrupt leaves none behind."""
+
+    __slots__ = ("__weakref__", "handle")
+
+    def __init__(self, handle: _Handle) -> None:
+        self.handle: _Handle | None = handle
+
+
 @dataclass
 class _Handle:
     h5: Any
     stamp: Stamp
-    users: int = 0
     pinned: bool = False
+    loans: list[weakref.ref[_Loan]] = field(default_factory=list)
+
+    def lend(self) -> _Loan:
+        """Return a new use of this."""
+        loan = _Loan(self)
+        self.loans = [*self._open_loans(), weakref.ref(loan)]
+        return loan
+
+    @property
+    def is_lent(self) -> bool:
+        return bool(self._open_loans())
+
+    def _open_loans(self) -> list[weakref.ref[_Loan]]:
+        return [one for one in self.loans if (loan := one()) is not None and loan.handle]
 
 
 def _stamp(path: str) -> Stamp:
@@ -100,25 +123,21 @@ class Files:
     @contextmanager
     def reading(self, path: str) -> Iterator[Any]:
         """Lend the read-only :class:`h5py.File` of the file at the absolute `path`."""
-        handle = self._borrow(path)
+        handle, loan = self._borrow(path)
         try:
             yield handle.h5
         finally:
-            with self._lock:
-                handle.users -= 1
+            loan.handle = None
 
     def handle(self, path: str) -> Any:
         """Return a read-only :class:`h5py.File` that stays open until :meth:`release`."""
-        handle = self._borrow(path)
-        handle.users -= 1
+        handle, _ = self._borrow(path)
         handle.pinned = True
         return handle.h5
 
     def stamp(self, path: str) -> Stamp:
         """Return what the file at `path` was when the handle on it was opened."""
-        handle = self._borrow(path)
-        handle.users -= 1
-        return handle.stamp
+        return self._borrow(path)[0].stamp
 
     def now(self, path: str) -> Stamp | None:
         """Return what the file at `path` is now, or None: there is none."""
@@ -151,23 +170,23 @@ class Files:
             Another file has taken its name.
         """
         try:
-            number = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            descriptor = Descriptor(path, os.O_RDONLY)
         except OSError as cause:
             hint = "; allow more open files (ulimit -n)" if cause.errno == errno.EMFILE else ""
             raise StorageError(f"{path} cannot be opened: {cause.strerror}{hint}") from cause
         try:
-            status = os.fstat(number)
+            status = os.fstat(descriptor.fileno())
             if (status.st_dev, status.st_ino) != (stamp.device, stamp.inode):
                 raise _changed(path)
-            yield number
+            yield descriptor.fileno()
         finally:
-            os.close(number)
+            descriptor.close()
 
     def by_name(self) -> Mapping[str, Any]:
         """Return a mapping from each file's name to its handle, opened when it is looked up."""
         return _Handles(self)
 
-    def _borrow(self, path: str) -> _Handle:
+    def _borrow(self, path: str) -> tuple[_Handle, _Loan]:
         if self.closed:
             raise ClosedStoreError("the store is closed: call open() or use it in a with block")
         if self._pid != os.getpid():
@@ -182,13 +201,12 @@ class Files:
                 self._evict()
                 handle = self._open[path] = _open_for_reading(path)
             self._open.move_to_end(path)
-            handle.users += 1
-            return handle
+            return handle, handle.lend()
 
     def _evict(self) -> None:
         """Close the handles longest unused until one more may be opened; caller holds the lock."""
         while len(self._open) >= self._most_open:
-            idle = (path for path, h in self._open.items() if not h.users and not h.pinned)
+            idle = (path for path, h in self._open.items() if not h.is_lent and not h.pinned)
             path = next(idle, None)
             if path is None:
                 return
@@ -203,7 +221,7 @@ class Files:
                 self._reset()
                 return
             for path, handle in list(self._open.items()):
-                if not handle.users:
+                if not handle.is_lent:
                     del self._open[path]
                     if handle.h5:
                         # Whoever else still has a name of it, an error's traceback for one.
@@ -213,7 +231,7 @@ class Files:
         """Close handles on files that were replaced or changed since they were opened."""
         with self._lock:
             for path, handle in list(self._open.items()):
-                if not handle.users and (not Path(path).exists() or _stamp(path) != handle.stamp):
+                if not handle.is_lent and (not Path(path).exists() or _stamp(path) != handle.stamp):
                     del self._open[path]
                     # With all objects in it: while one lives, HDF5 gives the old file again.
                     handle.h5.close()
@@ -277,6 +295,6 @@ def forget(path: str) -> None:
             if files._pid != os.getpid():
                 continue
             for name, handle in list(files._open.items()):
-                if os.path.realpath(name) == real and not handle.users:
+                if os.path.realpath(name) == real and not handle.is_lent:
                     del files._open[name]
                     handle.h5.close()

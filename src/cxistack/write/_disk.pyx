@@ -14,6 +14,8 @@ from libc.errno cimport EINTR, EIO, errno
 from libc.stdint cimport int64_t, uint8_t
 from libc.string cimport memcpy, memset
 
+from cxistack.hdf5._descriptor cimport Descriptor
+
 cdef extern from "<unistd.h>" nogil:
     ssize_t pread(int fd, void *buf, size_t count, int64_t offset)
     ssize_t pwrite(int fd, const void *buf, size_t count, int64_t offset)
@@ -45,17 +47,17 @@ cdef enum:
 
 
 cdef class Disk:
-    """A file object for h5py, on an open descriptor.
+    """A file object for h5py, on an open file.
 
     Parameters
     ----------
-    descriptor : int
-        Open for reading and writing; it stays the caller's.
+    file : Descriptor
+        Open for reading and writing. Once it is closed every write fails.
     name : str
         What HDF5 is told that the file is called.
     """
 
-    cdef readonly int descriptor
+    cdef readonly Descriptor file
     cdef readonly int error  # the first failure's errno, or 0
     cdef str _name
     cdef int _pid
@@ -65,12 +67,12 @@ cdef class Disk:
     cdef int64_t _waiting    # bytes written since the disk was last told to begin
     cdef list _kept  # (address, bytes) written after the failure, in order
 
-    def __init__(self, int descriptor, str name):
-        self.descriptor = descriptor
+    def __init__(self, Descriptor file not None, str name):
+        self.file = file
         self._name = name
         self._pid = getpid()
         self._kept = []
-        self._end = lseek(descriptor, 0, SEEK_END)
+        self._end = lseek(file.number, 0, SEEK_END)
         if self._end < 0:
             raise OSError(errno, os.strerror(errno), name)
 
@@ -104,12 +106,13 @@ cdef class Disk:
         cdef Py_ssize_t size = into.shape[0]
         cdef Py_ssize_t done = 0
         cdef ssize_t got = 0
+        cdef int number = self.file.number
         cdef int tries = READ_TRIES
         if size == 0:
             return 0
         with nogil:
             while done < size:
-                got = pread(self.descriptor, &into[done], size - done, self._at + done)
+                got = pread(number, &into[done], size - done, self._at + done)
                 if got > 0:
                     done += got
                 elif got == 0:
@@ -132,6 +135,7 @@ cdef class Disk:
         cdef Py_ssize_t size = data.shape[0]
         cdef Py_ssize_t done = 0
         cdef ssize_t put = 0
+        cdef int number = self.file.number
         if size == 0:
             return 0
         with nogil:
@@ -139,7 +143,7 @@ cdef class Disk:
             if not self.error and self._pid != getpid():
                 self.error = EIO
             while not self.error and done < size:
-                put = pwrite(self.descriptor, &data[done], size - done, self._at + done)
+                put = pwrite(number, &data[done], size - done, self._at + done)
                 if put < 0 and errno == EINTR:
                     continue
                 if put < 0:
@@ -150,7 +154,7 @@ cdef class Disk:
                     done += put
             self._waiting += done
             if self._waiting >= WRITEBACK:
-                begin_writeback(self.descriptor)
+                begin_writeback(number)
                 self._waiting = 0
         if done < size:
             self._keep(self._at, data)
@@ -163,7 +167,7 @@ cdef class Disk:
         if size != self._end and self._pid != getpid() and not self.error:
             self.error = EIO
         if size != self._end and not self.error:
-            while ftruncate(self.descriptor, size) < 0:
+            while ftruncate(self.file.number, size) < 0:
                 if errno != EINTR:
                     self.error = errno
                     break

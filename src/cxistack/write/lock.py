@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import gc
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -24,11 +25,13 @@ from typing import Literal
 import h5py
 
 from ..errors import FileInUseError, StorageError
+from ..hdf5._descriptor import Descriptor
 from ..hdf5.written import of_each_written_here
 
 __all__ = ["Hold", "Locking", "held", "held_in_place", "refuse_if_written"]
 
 Locking = Literal[True, "best-effort"]
+_LOCKED = (errno.EAGAIN, errno.EACCES)
 _NO_LOCKS = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK, errno.EINVAL)
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _TRIES = 100  # a name that changes its file more often than this is not ours to follow
@@ -40,13 +43,13 @@ class Hold:
 
     Attributes
     ----------
-    descriptor : int or None
+    file : Descriptor or None
         The data file, open for reading; None where there is none.
     alone : bool
         Whether nobody else saves to it: False where the file system keeps no locks.
     """
 
-    descriptor: int | None
+    file: Descriptor | None
     alone: bool
 
 
@@ -66,8 +69,8 @@ def held(target: Path, locking: Locking = True) -> Iterator[Hold]:
     assert lock is not None
     pid = os.getpid()
     try:
-        os.ftruncate(lock, 0)
-        os.pwrite(lock, f"process {pid} on {os.uname().nodename}\n".encode(), 0)
+        os.ftruncate(lock.fileno(), 0)
+        os.pwrite(lock.fileno(), f"process {pid} on {os.uname().nodename}\n".encode(), 0)
         data, _ = _locked(target, os.O_RDONLY, fcntl.LOCK_SH, target, locking)
         try:
             if data is not None:
@@ -83,7 +86,7 @@ def held(target: Path, locking: Locking = True) -> Iterator[Hold]:
 
 
 @contextmanager
-def held_in_place(target: Path, locking: Locking = True) -> Iterator[int]:
+def held_in_place(target: Path, locking: Locking = True) -> Iterator[Descriptor]:
     """Lend a descriptor for changing `target` in place, which nobody else has open meanwhile.
 
     Raises
@@ -117,32 +120,32 @@ def refuse_if_written(path: str) -> None:
 
 def _locked(
     path: Path, flags: int, how: int, target: Path, locking: Locking
-) -> tuple[int | None, bool]:
+) -> tuple[Descriptor | None, bool]:
     """Open and lock the file that has the name `path` at the end of it; None: there is no file."""
     for _ in range(_TRIES):
         try:
-            descriptor = os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
+            file = Descriptor(path, flags | os.O_NOFOLLOW)
         except FileNotFoundError:
             if flags & os.O_CREAT:
                 raise
             return None, True
         try:
-            is_locked = _flock(descriptor, how, target, locking)
-            if _is_named(descriptor, path):
-                return descriptor, is_locked
+            is_locked = _flock(file, how, target, locking)
+            if _is_named(file, path):
+                return file, is_locked
         except BaseException:
-            os.close(descriptor)
+            file.close()
             raise
-        os.close(descriptor)
+        file.close()
     raise FileInUseError(f"{target} is replaced again and again: save when that has ended")
 
 
-def _flock(descriptor: int, how: int, target: Path, locking: Locking) -> bool:
+def _flock(file: Descriptor, how: int, target: Path, locking: Locking) -> bool:
     try:
-        fcntl.flock(descriptor, how | fcntl.LOCK_NB)
+        _try_to_lock(file, how)
     except OSError as cause:
-        if cause.errno in (errno.EAGAIN, errno.EACCES):
-            raise FileInUseError(_who_keeps_us_out(descriptor, how, target)) from None
+        if cause.errno in _LOCKED:
+            raise FileInUseError(_who_keeps_us_out(file, how, target)) from None
         if cause.errno not in _NO_LOCKS:
             raise
         if locking == "best-effort":
@@ -155,27 +158,38 @@ def _flock(descriptor: int, how: int, target: Path, locking: Locking) -> bool:
     return True
 
 
-def _is_named(descriptor: int, path: Path) -> bool:
+def _try_to_lock(file: Descriptor, how: int) -> None:
+    try:
+        fcntl.flock(file, how | fcntl.LOCK_NB)
+    except OSError as cause:
+        if cause.errno not in _LOCKED:
+            raise
+        # Perhaps by an interrupted save of ours that waits to be collected, with its traceback.
+        gc.collect()
+        fcntl.flock(file, how | fcntl.LOCK_NB)
+
+
+def _is_named(file: Descriptor, path: Path) -> bool:
     try:
         named = path.stat(follow_symlinks=False)
     except FileNotFoundError:
         return False
-    return os.path.samestat(named, os.fstat(descriptor))
+    return os.path.samestat(named, os.fstat(file.fileno()))
 
 
-def _release(descriptor: int | None, pid: int) -> None:
+def _release(file: Descriptor | None, pid: int) -> None:
     """Let go of a lock; a forked child must not, as it is its parent's too."""
-    if descriptor is None:
+    if file is None:
         return
     with suppress(OSError):
         if os.getpid() == pid:
-            fcntl.flock(descriptor, fcntl.LOCK_UN)  # also where a child has the descriptor still
+            fcntl.flock(file, fcntl.LOCK_UN)  # also where a child has the descriptor still
     with suppress(OSError):
-        os.close(descriptor)
+        file.close()
 
 
-def _who_keeps_us_out(descriptor: int, how: int, target: Path) -> str:
-    status = os.fstat(descriptor)
+def _who_keeps_us_out(file: Descriptor, how: int, target: Path) -> str:
+    status = os.fstat(file.fileno())
     if how == fcntl.LOCK_SH:
         return (
             f"{target} is open for writing in {_holder(status) or 'another program'}: save again "
@@ -186,7 +200,7 @@ def _who_keeps_us_out(descriptor: int, how: int, target: Path) -> str:
             f"{target} is open in {_holder(status) or 'another program'}, which a change in place "
             "would disturb: save again when it is closed there, or leave out safe=False"
         )
-    note = os.pread(descriptor, 200, 0).decode(errors="replace").strip()
+    note = os.pread(file.fileno(), 200, 0).decode(errors="replace").strip()
     who = _holder(status) or note or "another program"
     return f"{target} is being saved to by {who}: save again when that has ended"
 
@@ -209,15 +223,15 @@ def _holder(status: os.stat_result) -> str:
     return ""
 
 
-def _refuse_other_writers(target: Path, descriptor: int) -> None:
+def _refuse_other_writers(target: Path, file: Descriptor) -> None:
     """Refuse a file that HDF5 has open for writing although no lock says so."""
-    status = os.fstat(descriptor)
+    status = os.fstat(file.fileno())
     if any(of_each_written_here(lambda one: _is_on(one, target, status))):
         raise FileInUseError(
             f"this process has {target} open for writing by h5py itself: close that file before "
             "saving to it"
         )
-    flags = _consistency_flags(descriptor)
+    flags = _consistency_flags(file.fileno())
     if flags:
         raise FileInUseError(
             f"{target} is marked as open for {'SWMR ' if flags & 4 else ''}writing: save again "

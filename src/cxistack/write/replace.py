@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from ..errors import CXIError, FileChangedError, StorageError
+from ..hdf5._descriptor import Descriptor
 from ..hdf5.files import Stamp
 from ._disk import Disk
 from .lock import Hold, Locking, held, held_in_place
@@ -94,51 +95,53 @@ def rewritten(
     pid = os.getpid()
     with _explained(target, held(target, locking)) as hold:
         with in_words(target):
-            old = None if hold.descriptor is None else os.fstat(hold.descriptor)
+            old = None if hold.file is None else os.fstat(hold.file.fileno())
             _check(target, old, hold, new, seen)
             name = target.with_name(f".{target.name}.{secrets.token_hex(4)}.saving")
-            flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
-            copy = os.open(name, flags, 0o666 if old is None else 0o600)
-        commit = None
+            flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+            copy = Descriptor(name, flags, 0o666 if old is None else 0o600)
         try:
-            try:
-                with in_words(target):
-                    if old is not None:
-                        _keep_owner(target, copy, old)
-                    if hold.descriptor is not None and not fresh:
-                        _copy(hold.descriptor, copy)
-                    commit = Commit(Disk(copy, str(name)))
-                yield commit
-                if os.getpid() != pid:
-                    raise StorageError(f"a forked process cannot save {target} for its parent")
-                with in_words(target):
-                    if old is not None:
-                        _keep_attributes(hold, copy, old)
-                    os.fsync(copy)
-            except BaseException:
-                with suppress(OSError):
-                    os.close(copy)
-                raise
             with in_words(target):
-                os.close(copy)  # a network file system may say only now that its disk is full
-                folder = os.open(target.parent, os.O_RDONLY | os.O_CLOEXEC)
-                try:
-                    _refuse_changed(target, old)
-                    commit.done = True  # said first: an interrupt may come just after the call
-                    try:
-                        os.replace(name, target)  # noqa: PTH105 (the atomic call, by its own name)
-                    except Exception:
-                        commit.done = False
-                        raise
-                    _sync_renamed(target, folder)
-                finally:
-                    with suppress(OSError):
-                        os.close(folder)
-        except BaseException:
+                if old is not None:
+                    _keep_owner(target, copy, old)
+                if hold.file is not None and not fresh:
+                    _copy(hold.file, copy)
+                commit = Commit(Disk(copy, str(name)))
+            yield commit
+            if os.getpid() != pid:
+                raise StorageError(f"a forked process cannot save {target} for its parent")
+            with in_words(target):
+                if old is not None:
+                    _keep_attributes(hold, copy, old)
+                os.fsync(copy)
+                copy.close()  # a network file system may say only now that its disk is full
+                _take_name(commit, name, target, old)
+        except BaseException as error:
+            # Of a commit that nobody has any more, HDF5 may still have the file; it goes with HDF5.
+            if not isinstance(error, GeneratorExit):
+                with suppress(OSError):
+                    copy.close()
             if os.getpid() == pid:
                 with suppress(OSError):
                     name.unlink()
             raise
+
+
+def _take_name(commit: Commit, name: Path, target: Path, old: os.stat_result | None) -> None:
+    """Give the finished copy the file's name, for good."""
+    folder = Descriptor(target.parent, os.O_RDONLY)
+    try:
+        _refuse_changed(target, old)
+        commit.done = True  # said first: an interrupt may come just after the call
+        try:
+            os.replace(name, target)  # noqa: PTH105 (the atomic call, by its own name)
+        except Exception:
+            commit.done = False
+            raise
+        _sync_renamed(target, folder)
+    finally:
+        with suppress(OSError):
+            folder.close()
 
 
 @contextmanager
@@ -153,31 +156,31 @@ def changed_in_place(path: str, *, seen: Stamp | None, locking: Locking) -> Iter
         It is not as it was `seen`.
     """
     target = Path(os.path.realpath(path))
-    with _explained(target, held_in_place(target, locking)) as descriptor:
-        _refuse_unseen(target, os.fstat(descriptor), seen)
-        commit = Commit(Disk(descriptor, str(target)))
+    with _explained(target, held_in_place(target, locking)) as file:
+        _refuse_unseen(target, os.fstat(file.fileno()), seen)
+        commit = Commit(Disk(file, str(target)))
         commit.done = True  # from here on it is no longer what it was
         yield commit
         with in_words(target, "was changed in place, and may be damaged"):
-            os.fsync(descriptor)
+            os.fsync(file)
 
 
-def reserve(descriptor: int, extra: int) -> None:
+def reserve(file: Descriptor, extra: int) -> None:
     """Raise :class:`OSError` unless there is disk space for `extra` bytes more in a file.
 
     So a disk that is too full is known of before anything is written.
     """
     if not hasattr(os, "posix_fallocate"):
         return
-    size = os.fstat(descriptor).st_size
+    size = os.fstat(file.fileno()).st_size
     try:
-        os.posix_fallocate(descriptor, size, extra)
+        os.posix_fallocate(file.fileno(), size, extra)
     except OSError as cause:
         if cause.errno not in _CANNOT:
             raise
     finally:
         # HDF5 would leave what it does not use at the end of the file.
-        os.ftruncate(descriptor, size)
+        os.ftruncate(file.fileno(), size)
 
 
 @contextmanager
@@ -236,22 +239,22 @@ def _check(
         )
 
 
-def _copy(source: int, target: int) -> None:
+def _copy(source: Descriptor, target: Descriptor) -> None:
     try:
-        fcntl.ioctl(target, _FICLONE, source)
+        fcntl.ioctl(target, _FICLONE, source.fileno())
     except OSError as error:
         if error.errno not in _CANNOT:
             raise
     else:
         return
-    disk = os.fstatvfs(target)
-    if disk.f_bavail * disk.f_frsize < os.fstat(source).st_size:
+    disk = os.fstatvfs(target.fileno())
+    if disk.f_bavail * disk.f_frsize < os.fstat(source.fileno()).st_size:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # known before minutes are spent
     at = 0
-    while block := os.pread(source, _BLOCK, at):
+    while block := os.pread(source.fileno(), _BLOCK, at):
         rest = memoryview(block)
         while rest:
-            done = os.pwrite(target, rest, at)
+            done = os.pwrite(target.fileno(), rest, at)
             rest, at = rest[done:], at + done
 
 
@@ -275,15 +278,15 @@ def _refuse_changed(target: Path, old: os.stat_result | None) -> None:
         )
 
 
-def _keep_owner(target: Path, copy: int, old: os.stat_result) -> None:
+def _keep_owner(target: Path, copy: Descriptor, old: os.stat_result) -> None:
     """Give the copy the old file's owner and group, first of all: not everybody may."""
-    mine = os.fstat(copy)
+    mine = os.fstat(copy.fileno())
     uid = old.st_uid if old.st_uid != mine.st_uid else -1
     gid = old.st_gid if old.st_gid != mine.st_gid else -1
     if (uid, gid) == (-1, -1):
         return
     try:
-        os.chown(copy, uid, gid)
+        os.chown(copy.fileno(), uid, gid)
     except PermissionError as cause:
         raise StorageError(
             f"{target} belongs to user {old.st_uid} and group {old.st_gid}, which what you save "
@@ -292,20 +295,21 @@ def _keep_owner(target: Path, copy: int, old: os.stat_result) -> None:
         ) from cause
 
 
-def _keep_attributes(hold: Hold, copy: int, old: os.stat_result) -> None:
+def _keep_attributes(hold: Hold, copy: Descriptor, old: os.stat_result) -> None:
     """Keep permissions and extended attributes. Not the times: that it was changed must show."""
-    assert hold.descriptor is not None
+    assert hold.file is not None
     if hasattr(os, "listxattr"):
-        for attribute in os.listxattr(hold.descriptor):
+        original = hold.file.fileno()
+        for attribute in os.listxattr(original):
             try:
-                os.setxattr(copy, attribute, os.getxattr(hold.descriptor, attribute))
+                os.setxattr(copy.fileno(), attribute, os.getxattr(original, attribute))
             except OSError:
                 if attribute.startswith(("user.", "system.posix_acl")):
                     raise  # others belong to the system, which may see to them
-    os.fchmod(copy, stat.S_IMODE(old.st_mode))
+    os.fchmod(copy.fileno(), stat.S_IMODE(old.st_mode))
 
 
-def _sync_renamed(target: Path, folder: int) -> None:
+def _sync_renamed(target: Path, folder: Descriptor) -> None:
     try:
         os.fsync(folder)
     except OSError as cause:

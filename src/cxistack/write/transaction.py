@@ -98,14 +98,15 @@ class Transaction:
             stack.callback(self._check, commit)
             if self._fresh:
                 with in_words(self._path):
-                    reserve(commit.disk.descriptor, METADATA)
+                    reserve(commit.disk.file, METADATA)
             try:
                 h5 = h5py.File(commit.disk, "w" if self._fresh else "r+")
             except OSError as cause:
                 self._check(commit)
                 raise StorageError(f"{self._path} cannot be opened for writing: {cause}") from cause
-            self._h5 = stack.enter_context(h5)
+            stack.callback(_close, h5)
             _open.add(h5)
+            self._h5 = h5
             self._commit = commit
             self._stack = stack.pop_all()
 
@@ -113,7 +114,7 @@ class Transaction:
         """Raise :class:`OSError` unless the disk has room for so many bytes more."""
         assert self._commit is not None
         with in_words(self._path):
-            reserve(self._commit.disk.descriptor, extra)
+            reserve(self._commit.disk.file, extra)
 
     def fail(self, error: BaseException) -> None:
         """Let nothing of this be committed: a part of it has failed."""
@@ -163,9 +164,22 @@ class Transaction:
                 f"nothing is saved to {self._path}: one of the saves of this transaction failed "
                 f"({self._failed})"
             )
-            self._stack.__exit__(StorageError, error, None)
+            self._end(StorageError, error, None)
             raise error from self._failed
-        self._stack.__exit__(kind, error, trace)
+        self._end(kind, error, trace)
+
+    def _end(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            self._stack.__exit__(kind, error, trace)
+        except BaseException as cause:
+            # What an interrupt between two steps has left is given up; else nothing is.
+            self._stack.__exit__(type(cause), cause, cause.__traceback__)
+            raise
 
     def _forget(self) -> None:
         if self.done:
@@ -175,6 +189,14 @@ class Transaction:
         so = "was not saved" if self._safe else "was changed in place, and may be damaged"
         with in_words(self._path, so):
             commit.disk.check()
+
+
+def _close(h5: Any) -> None:
+    try:
+        h5.close()
+    except BaseException:
+        h5.close()  # interrupted: HDF5 must not have a file whose descriptor is closed
+        raise
 
 
 # Saves of a parent that were inherited through a fork: to be closed would be to write.
