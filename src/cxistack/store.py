@@ -324,11 +324,12 @@ class CXIStore(Run):
         """
         self._check_open()
         with self._files.saving:  # one thread at a time
-            if self._transaction is not None:
+            around = self._transaction
+            if around is not None:
                 try:
-                    yield self._transaction
+                    yield around
                 except BaseException as error:
-                    self._transaction.fail(error)
+                    around.fail(error)
                     raise
                 return
             made = Transaction(

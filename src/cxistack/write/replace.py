@@ -224,10 +224,10 @@ def _check(
     if hold.alone:
         # Only who saves makes copies, and that is us alone.
         ours = re.compile(rf"\.{re.escape(target.name)}\.[0-9a-f]{{8}}\.saving")
-        for entry in os.scandir(target.parent):
-            if ours.fullmatch(entry.name):
+        for name in os.listdir(target.parent):  # noqa: PTH208 (at once: an interrupt leaves nothing open)
+            if ours.fullmatch(name):
                 with suppress(OSError):
-                    os.unlink(entry.path)  # noqa: PTH108
+                    target.with_name(name).unlink()
     if new and old is not None:
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
     _refuse_unseen(target, old, seen)

@@ -56,7 +56,8 @@ class Transaction:
         self._stack = ExitStack()
         self._commit: Commit | None = None
         self._h5: Any = None
-        self._failed: BaseException | None = None
+        # In words: an error has a traceback, which has us, and what is open would stay open.
+        self._failed: str | None = None
         self.changed: set[str] = set()  # the attributes that were saved, by whoever saves them
         self._pid = os.getpid()
 
@@ -118,7 +119,7 @@ class Transaction:
 
     def fail(self, error: BaseException) -> None:
         """Let nothing of this be committed: a part of it has failed."""
-        self._failed = error
+        self._failed = str(error) or type(error).__name__
 
     @contextmanager
     def writing(self) -> Iterator[Any]:
@@ -136,7 +137,7 @@ class Transaction:
             yield self._h5
             self._check(commit)
         except BaseException as error:
-            self._failed = error
+            self.fail(error)
             if not self._safe:
                 self.__exit__(type(error), error, error.__traceback__)
             self._check(commit)  # HDF5's words are of no use when the disk is the cause
@@ -164,22 +165,9 @@ class Transaction:
                 f"nothing is saved to {self._path}: one of the saves of this transaction failed "
                 f"({self._failed})"
             )
-            self._end(StorageError, error, None)
-            raise error from self._failed
-        self._end(kind, error, trace)
-
-    def _end(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        try:
-            self._stack.__exit__(kind, error, trace)
-        except BaseException as cause:
-            # What an interrupt between two steps has left is given up; else nothing is.
-            self._stack.__exit__(type(cause), cause, cause.__traceback__)
-            raise
+            self._stack.__exit__(StorageError, error, None)
+            raise error
+        self._stack.__exit__(kind, error, trace)
 
     def _forget(self) -> None:
         if self.done:
