@@ -17,6 +17,7 @@ from .timing import OURS, Case, Pool, Target
 __all__ = ["layout_case", "whole_frame_cases"]
 
 ONE = f"{OURS}, 1 thread"
+CODEC_ONE = f"one thread of {CODEC}"
 FRESH = f"{OURS}, new array"
 FULL = f"{OURS}, all frames"
 WHOLE_CHUNKS = f"{OURS}, a chunk a frame"
@@ -108,11 +109,20 @@ def _whole(subject: Subject, peers: Peers, pool: Pool, threads: int) -> Case:
             *bslz4(peers, subject, out, threads),
             *(pyrost(peers, subject, request, threads) if with_pyrost else ()),
             *limits.bare_codec(subject, threads),
+            *limits.bare_codec(subject, 1, CODEC_ONE),
             limits.bare_pread(subject, out, threads),
             *limits.fresh_pread(subject, threads),
         ],
-        WHOLE[subject.codec],
+        [*WHOLE[subject.codec], *_library_on_threads(subject.codec)],
     )
+
+
+def _library_on_threads(codec: str) -> list[Target]:
+    """Return what this machine's second core gives to a decoder that does nothing else."""
+    if codec == "none":
+        return []
+    label = "bare library on 1 thread"
+    return [Target((CODEC_ONE,), ours=limits.library(codec), label=label, kind="threads")]
 
 
 def _as_float(subject: Subject, pool: Pool, threads: int) -> Case:

@@ -16,7 +16,16 @@ from .data import Subject, pipeline_of
 from .decoders import Stored, on_threads
 from .timing import Way
 
-__all__ = ["CODEC", "PREAD", "STORES", "bare_codec", "bare_pread", "bare_stores", "fresh_pread"]
+__all__ = [
+    "CODEC",
+    "PREAD",
+    "STORES",
+    "bare_codec",
+    "bare_pread",
+    "bare_stores",
+    "fresh_pread",
+    "library",
+]
 
 CODEC, PREAD, STORES = "bare library", "bare pread", "bare stores"
 _LIBRARY = {
@@ -28,7 +37,12 @@ _LIBRARY = {
 }
 
 
-def bare_codec(subject: Subject, threads: int) -> list[Way]:
+def library(codec: str) -> str:
+    """Return what the way that is the codec's library alone is called."""
+    return f"{CODEC} ({_LIBRARY[codec]})"
+
+
+def bare_codec(subject: Subject, threads: int, name: str | None = None) -> list[Way]:
     """Return the codec's library alone, on the stored chunks in memory; nothing undone after it."""
     if subject.codec not in _LIBRARY:
         return []
@@ -38,7 +52,7 @@ def bare_codec(subject: Subject, threads: int) -> list[Way]:
     except SystemExit as error:  # the library is not here
         print(f"without {CODEC} of {subject.codec}: {error}")
         return []
-    return [Way(f"{CODEC} ({_LIBRARY[subject.codec]})", lambda: _none(on_threads(limit, threads)))]
+    return [Way(name or library(subject.codec), lambda: _none(on_threads(limit, threads)))]
 
 
 def bare_pread(
