@@ -280,12 +280,13 @@ class TestFaults:
             frame = np.random.default_rng(0).integers(0, 9, (900, 1100)).astype("u2")
             data = np.broadcast_to(frame, (4000, 900, 1100))
             for threads in (1, 2, 4):
+                written = moved("wchar")
                 try:
                     print("saving", flush=True)
                     store.save_attribute("data", data, compression="deflate:6", num_threads=threads)
                     print("done", flush=True)
                 except KeyboardInterrupt:
-                    print("interrupted", time.monotonic(), flush=True)
+                    print("interrupted", moved("wchar") - written, flush=True)
                 assert not [t for t in threading.enumerate() if "cxistack" in t.name]
                 assert os.listdir(os.path.dirname({name!r})) == ["a.h5"]
                 assert store.load_attribute("data", verbose=False).shape == (2, 90, 110)
@@ -295,11 +296,10 @@ class TestFaults:
                 line = child.stdout.readline()
                 assert line == "saving\n", child.stderr.read()
                 time.sleep(0.5)
-                sent = time.monotonic()
                 child.send_signal(signal.SIGINT)
                 line = child.stdout.readline()
                 assert line.startswith("interrupted"), line or child.stderr.read()
-                assert float(line.split()[1]) - sent < 2  # a chunk, and the copy's removal
+                assert int(line.split()[1]) < 500 << 20  # bytes: most were not written any more
             assert child.wait() == 0, child.stderr.read()
         np.testing.assert_array_equal(stored(name, "/frames")[1], frames(2, SHAPE))
 

@@ -80,26 +80,23 @@ def test_an_interrupt_cancels_waits_and_is_raised(count: int) -> None:
 
 @pytest.mark.parametrize("count", [1, 2])
 def test_a_real_pass_can_be_interrupted(count: int) -> None:
-    # One source byte a page apart, over and over: seconds of work, no memory.
+    # The same source bytes over and over: an hour's work, no memory.
     script = f"""
-import os, signal, threading, time
+import os, signal, threading
 import numpy as np
 from cxistack import kernels
-source = np.broadcast_to(np.zeros((64, 1), "u1"), (4000, 64, 20000))
+source = np.broadcast_to(np.zeros((64, 1), "u1"), (20_000_000, 64, 20000))
 target = np.lib.stride_tricks.as_strided(np.zeros((1, 1, 20000)), source.shape, (0, 0, 8))
 threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
-begun = time.perf_counter()
 try:
     kernels.cast(source, out=target, num_threads={count})
 except KeyboardInterrupt:
-    print("interrupted", time.perf_counter() - begun)
+    print("interrupted")
 """
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False
     )
-    word, seconds = done.stdout.split()
-    assert word == "interrupted", done.stderr
-    assert float(seconds) < 1.5
+    assert done.stdout == "interrupted\n", done.stderr
 
 
 @pytest.mark.parametrize("count", [1, 2])

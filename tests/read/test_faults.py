@@ -192,12 +192,13 @@ def test_an_interrupted_load_ends_at_once_and_the_next_is_exact(tmp_path):
         store.load_attribute("data", [0], transform=crop, verbose=False)
         before = len(os.listdir("/proc/self/fd"))
         for threads in (1, 2, 4):
+            read = moved("rchar")
             try:
                 print("loading", flush=True)
                 store.load_attribute("data", transform=crop, verbose=False, num_threads=threads)
-                print("done", time.monotonic(), flush=True)
+                print("done", flush=True)
             except KeyboardInterrupt:
-                print("interrupted", time.monotonic(), flush=True)
+                print("interrupted", moved("rchar") - read, flush=True)
             assert not [t for t in threading.enumerate() if "cxistack" in t.name]
             after = len(os.listdir("/proc/self/fd"))
             assert after == before, (before, after)
@@ -208,11 +209,10 @@ def test_an_interrupted_load_ends_at_once_and_the_next_is_exact(tmp_path):
         for _ in range(3):
             assert child.stdout.readline() == "loading\n", child.stderr.read()
             time.sleep(0.4)
-            sent = time.monotonic()
             child.send_signal(signal.SIGINT)
             line = child.stdout.readline()
             assert line.startswith("interrupted"), line or child.stderr.read()
-            assert float(line.split()[1]) - sent < 0.6
+            assert int(line.split()[1]) < 3000 * len(chunk) / 2  # bytes: most were not read
         assert child.wait() == 0, child.stderr.read()
 
 
