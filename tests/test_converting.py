@@ -12,8 +12,8 @@ from cxistack import (
     CXIStore,
     Downscale,
     Mirror,
+    carrying,
     convert,
-    converting,
 )
 from factory import DATA, DETECTOR, frames, put
 
@@ -24,7 +24,7 @@ PIXELS = "/entry/instrument/detector"
 @pytest.fixture(autouse=True)
 def small_batches(monkeypatch):
     """Make batches of few frames, or one batch would be the whole run."""
-    monkeypatch.setattr(converting, "_BATCH_BYTES", 3 * frames(1).nbytes)
+    monkeypatch.setattr(carrying, "_BATCH_BYTES", 3 * frames(1).nbytes)
 
 
 @pytest.fixture
@@ -103,10 +103,12 @@ def test_vectors_that_would_not_describe_the_new_pixels_are_left_out(tmp_path):
 
 
 def test_good_frames_are_numbered_anew(tmp_path):
-    values = {DATA: frames(6), "/speckle_tracking/good_frames": np.array([0, 2, 5])}
+    values = {DATA: frames(6), "/speckle_tracking/good_frames": np.array([0, 2, 5], "u8")}
     run = CXIStore(put(tmp_path / "a.cxi", values))
     convert(run, into(tmp_path), idxs=[5, 1, 2], verbose=False)
     assert CXIStore(tmp_path / "new.cxi").load_attribute("good_frames").tolist() == [0, 2]
+    assert convert(run, into(tmp_path), verbose=False).changed == {}
+    assert CXIStore(tmp_path / "new.cxi").load_attribute("good_frames").tolist() == [0, 2, 5]
 
 
 def test_what_the_new_protocol_does_not_know_is_told(run, tmp_path):
@@ -137,6 +139,67 @@ def test_values_come_in_the_units_of_the_new_file(tmp_path, protocol):
         h5[f"{PIXELS}/distance"].attrs["units"] = "mm"
     convert(CXIStore(name), into(tmp_path, protocol=protocol), verbose=False)
     assert CXIStore(tmp_path / "new.cxi", protocol="cxi").load_attribute("distance") == 0.1
+
+
+@pytest.mark.parametrize("protocol", ["default", "cxi"])
+def test_a_unit_that_only_the_files_know_stays(tmp_path, protocol):
+    names = [
+        put(tmp_path / f"{k}.cxi", {DATA: frames(2), "/speckle_tracking/defocus_x": value})
+        for k, value in enumerate((250.0, 0.25))
+    ]
+    for name, unit in zip(names, ("um", "mm"), strict=True):
+        with h5py.File(name, "a") as h5:
+            h5["/speckle_tracking/defocus_x"].attrs["units"] = unit
+            h5[DATA].attrs["units"] = "counts"
+    done = convert(CXIStore(names), into(tmp_path, protocol=protocol), verbose=False)
+    assert done.changed == {}
+    with h5py.File(tmp_path / "new.cxi") as h5:
+        assert h5["/speckle_tracking/defocus_x"][()] == 250
+        assert h5["/speckle_tracking/defocus_x"].attrs["units"] == "um"
+        assert h5[DATA].attrs["units"] == "counts"
+
+
+def test_values_over_those_in_another_unit(tmp_path):
+    distance = f"{PIXELS}/distance"
+    for name, value, unit in (("a.cxi", 0.1, "m"), ("new.cxi", 900.0, "mm")):
+        put(tmp_path / name, {DATA: frames(2), distance: value})
+        with h5py.File(tmp_path / name, "a") as h5:
+            h5[distance].attrs["units"] = unit
+    convert(CXIStore(tmp_path / "a.cxi"), CXIStore(tmp_path / "new.cxi", "r+"), verbose=False)
+    assert CXIStore(tmp_path / "new.cxi", protocol="cxi").load_attribute("distance") == 0.1
+
+
+def test_other_units_and_types_are_told(tmp_path):
+    values = {DATA: frames(2, dtype="int16"), f"{PIXELS}/x_pixel_size": np.float64(75)}
+    name = put(tmp_path / "a.cxi", {**values, "/speckle_tracking/whitefield": frames(1)[0]})
+    with h5py.File(name, "a") as h5:
+        h5[f"{PIXELS}/x_pixel_size"].attrs["units"] = "um"
+    done = convert(CXIStore(name), into(tmp_path), transform=Downscale(2), verbose=False)
+    assert done.changed == {
+        "data": "as uint16, where the files have int16",
+        "whitefield": "as float64, where the files have uint16",
+        "x_pixel_size": "from um to m; 2 times as large, as the new pixels are",
+    }
+
+
+def test_chunks_of_stacks_are_not_those_of_images(tmp_path):
+    white = np.ones(frames(1).shape[1:])
+    values = {DATA: frames(4), "/speckle_tracking/whitefield": white, f"{PIXELS}/mask": MASK}
+    run = CXIStore(put(tmp_path / "a.cxi", values))
+    convert(run, into(tmp_path), chunks=(2, 3, 4), verbose=False)
+    with h5py.File(tmp_path / "new.cxi") as h5:
+        assert h5[NEW].chunks == (2, 3, 4)
+        np.testing.assert_array_equal(h5["/speckle_tracking/whitefield"][()], white)
+
+
+def test_rows_go_batch_by_batch(tmp_path, monkeypatch):
+    rows = np.arange(30.0).reshape(10, 3)
+    values = {DATA: frames(10), "/speckle_tracking/translations": rows}
+    run = CXIStore(put(tmp_path / "a.cxi", values))
+    monkeypatch.setattr(carrying, "_BATCH_BYTES", 4 * rows[0].nbytes)
+    convert(run, into(tmp_path), idxs=range(9, -1, -1), verbose=False)
+    with h5py.File(tmp_path / "new.cxi") as h5:
+        np.testing.assert_array_equal(h5["/speckle_tracking/translations"][()], rows[::-1])
 
 
 def test_a_run_of_results_without_data(tmp_path):

@@ -2,32 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from .kernels.threads import count_threads
-from .loading import steps_of
-from .masks import FLAGS
+from .agreement import disagreements
+from .carrying import Carrier, HowData
+from .errors import AttributeMissingError, LayoutError
+from .hdf5.layout import describe
 from .progress import progress_bar
 from .protocol import CXIProtocol
 from .read.frames import FrameSelection, frame_numbers
 from .read.recipe import Casting
 from .store import CXIStore
 from .transform import Transform
-from .view import Bin, Pick
-from .write.compression import frame_chunks
 
 __all__ = ["Conversion", "convert"]
 
-_BATCH_BYTES = 96 << 20  # of one batch; two are in memory
-_PLACES = ("beam_center_x", "beam_center_y", "corner_position")
-_PITCHES = {"y_pixel_size": 0, "x_pixel_size": 1}  # of the slow and the fast axis
+_NEVER_BY_FRAME = ("corner_position",)  # three coordinates, also of three frames
+_LEAVE_OUT = "name the attributes that you want without it (attributes=, --attributes)"
 
 
 @dataclass(frozen=True)
@@ -41,15 +39,19 @@ class Conversion:
     written : tuple of str
         The attributes that are in the new file.
     changed : mapping of str to str
-        Those whose values were changed to go with the frames' new pixels, and how.
+        Those whose values are not what the run's protocol gives, as they go with the frames' new
+        pixels or with the new file's units, and how.
     left_out : mapping of str to str
         Those that the run has and the new file does not, and why.
+    whole : mapping of str to str
+        Those that are written whole although their frames do not go with those of `data`, and why.
     """
 
     frames: int
     written: tuple[str, ...]
     changed: Mapping[str, str]
     left_out: Mapping[str, str]
+    whole: Mapping[str, str] = field(default_factory=dict)
 
 
 def convert(
@@ -61,6 +63,8 @@ def convert(
     transform: Transform | None = None,
     dtype: DTypeLike | None = None,
     casting: Casting = "checked",
+    sources: Mapping[str, int | str] | None = None,
+    by_frame: Iterable[str] = (),
     compression: str | Mapping[str, Any] | None = None,
     chunks: Sequence[int] | None = None,
     num_threads: int | None = None,
@@ -86,6 +90,12 @@ def convert(
         Type of `data`; other attributes keep theirs.
     casting : {"checked", "unsafe"}
         Whether a value of `data` that does not fit `dtype` is refused.
+    sources : mapping of str to int or str, optional
+        Of scalars and frames that the files have different values of: the file (number or name)
+        whose value is written.
+    by_frame : iterable of str, optional
+        Scalars of the protocol that are arrays of a value for each frame of their file: they are
+        joined, and go with the frames.
     compression, chunks, num_threads
         Of stacks; as in :meth:`CXIStore.save_attribute`.
     verbose : bool
@@ -100,6 +110,11 @@ def convert(
     ------
     CXIError
         An attribute cannot be read or written; the target is then what it was.
+    LayoutError
+        Files have different values of what has place for one, or the frames of an attribute do not
+        go with those of `data` where frames are chosen; says what to do.
+    ValueError
+        The protocols do not go together, or arguments do not.
 
     Examples
     --------
@@ -109,202 +124,181 @@ def convert(
     (6, (6, 4, 4))
     """
     names = _names(source, target, attributes)
-    source = _in_units_of(source, target)
+    rows, chosen = _listed(by_frame, names, "by_frame="), dict(sources or {})
+    _listed(chosen, names, "sources=")
+    run = _as_written(source, target, names, rows)
     frames: NDArray[np.int64] | None = None
-    if "data" in source:
-        frames = frame_numbers(idxs, source.frame_count, "data")
+    if "data" in run.found:  # looked for with all others: each file is opened once
+        frames = frame_numbers(idxs, run.frame_count, "data")
     elif idxs is not None:
         raise ValueError("idxs number the frames of data, and the run has none")
-    job = _Job(source, target, frames, transform, compression, chunks, num_threads)
-    total = sum(len(job.frames(attr)) for attr in names if job.is_streamed(attr))
+    carrier = Carrier(
+        run,
+        target,
+        frames,
+        idxs is not None,
+        transform,
+        HowData(dtype, casting),
+        compression,
+        chunks,
+        num_threads,
+        chosen,
+        tuple(attr for attr in run.protocol.units if attr not in source.protocol.units),
+    )
+    for attr in names:
+        carrier.check(attr)
+    _check_single(run, [attr for attr in names if attr not in chosen], transform, idxs is not None)
+    total = sum(carrier.count(attr) for attr in names)
     bar = progress_bar(total, "Converting") if verbose else nullcontext()
     with target.transaction(), bar as shown, ThreadPoolExecutor(1) as reader:
         for attr in names:
-            given: dict[str, Any] = {"dtype": dtype, "casting": casting} if attr == "data" else {}
-            job.tell_of_flags(attr)
-            if not job.is_streamed(attr):
-                job.copy(attr, given)
-                continue
-            for count in job.stream(attr, given, reader):
+            for count in carrier.carry(attr, reader):
                 if shown is not None:
                     shown.update(count)
-    written = tuple(name for name in names if name not in job.left_out)
-    left_out = job.left_out | _unknown(source, target)
-    return Conversion(0 if frames is None else len(frames), written, job.changed, left_out)
+    written = tuple(name for name in names if name not in carrier.left_out)
+    left_out = carrier.left_out | _unknown(source, target)
+    whole = {attr: why for attr, why in carrier.whole.items() if attr in written}
+    count = 0 if frames is None else len(frames)
+    return Conversion(count, written, carrier.changed, left_out, whole)
 
 
 def _names(source: CXIStore, target: CXIStore, attributes: Iterable[str] | None) -> list[str]:
+    """Return what is to be written, each of which the run has and the target has a place for."""
     if attributes is None:
-        return [attr for attr in source.found if attr in target.protocol]
-    names = [attributes] if isinstance(attributes, str) else list(attributes)
+        names = [attr for attr in source.found if attr in target.protocol]
+        if not names:
+            raise AttributeMissingError(
+                f"none of the run's attributes ({', '.join(source.found) or 'it has none'}) has a "
+                "place in the target's protocol"
+            )
+    else:
+        names = [attributes] if isinstance(attributes, str) else list(dict.fromkeys(attributes))
     for attr in names:
-        source.describe(attr)  # raises for what the run does not have
+        if attr not in source:
+            source.describe(attr)  # raises, and says where it was looked for
         if attr not in target.protocol:
             raise ValueError(f"the target's protocol has no place for {attr!r}")
+        _check_protocols(attr, source.protocol, target.protocol)
+    places: dict[str, str] = {}
+    for attr in names:
+        path = target.find_dataset(attr)
+        other = places.setdefault(path, attr)
+        if other != attr:
+            raise ValueError(
+                f"the target's protocol puts both {other!r} and {attr!r} at {path}: give one of "
+                "them another first path"
+            )
     return names
 
 
-def _in_units_of(source: CXIStore, target: CXIStore) -> CXIStore:
-    """Return the run with its values in the target's units; CXI's own where it says none."""
+def _check_protocols(attr: str, run: CXIProtocol, target: CXIProtocol) -> None:
+    """Raise where an attribute is not of one kind in both, nor truth or text in both."""
+    kinds = run.get_kind(attr), target.get_kind(attr)
+    if kinds[0] != kinds[1]:
+        raise ValueError(
+            f"{attr!r} is a {kinds[0]} by the run's protocol and a {kinds[1]} by the target's: "
+            "give both the same kind"
+        )
+    types = run.datatypes[attr], target.datatypes[attr]
+    if types[0] != types[1] and not {"bool", "str"}.isdisjoint(types):
+        raise ValueError(
+            f"{attr!r} is of type {types[0]} by the run's protocol and of {types[1]} by the "
+            "target's: give both the same type"
+        )
+
+
+def _listed(given: Iterable[str], names: Collection[str], option: str) -> tuple[str, ...]:
+    listed = (given,) if isinstance(given, str) else tuple(given)
+    for attr in listed:
+        if attr not in names:
+            raise ValueError(f"{option} names {attr!r}, which is not converted")
+    return listed
+
+
+def _as_written(
+    source: CXIStore, target: CXIStore, names: Sequence[str], rows: Collection[str]
+) -> CXIStore:
+    """Return the run with its values in the units in which they are written, row by row if so said.
+
+    The units are the target's; CXI's own where it says none; else that of the first file.
+    """
     known, protocol = CXIProtocol.import_named("cxi"), source.protocol
     units = dict(protocol.units)
-    for attr, paths in protocol.load_paths.items():
-        unit = target.protocol.get_unit(attr) or known.get_unit(attr)
-        if unit is None or protocol.datatypes[attr] in ("bool", "str"):
+    for attr in names:
+        paths = protocol.load_paths[attr]
+        if protocol.datatypes[attr] in ("bool", "str"):
             continue
-        if units.setdefault(attr, (unit,) * len(paths))[0] != unit:
+        unit = target.protocol.get_unit(attr) or known.get_unit(attr)
+        if unit is None and attr not in units:
+            unit = _stated_unit(source, attr)
+        if unit is not None and units.setdefault(attr, (unit,) * len(paths))[0] != unit:
             raise ValueError(
                 f"{attr!r} comes in {units[attr][0]!r} by the run's protocol, and is written in "
                 f"{unit!r}: give both the same unit"
             )
-    if units == protocol.units:
+    for attr in rows:
+        if protocol.get_kind(attr) != "scalar":
+            raise ValueError(
+                f"by_frame= is of scalars; {attr!r} is a {protocol.get_kind(attr)} in the protocol"
+            )
+    kinds = {**protocol.kinds, **dict.fromkeys(rows, "sequence")}
+    if (units, kinds) == (protocol.units, protocol.kinds):
         return source
-    return CXIStore(source.paths(), protocol=protocol.replace(units=units), links=source.links)
+    protocol = protocol.replace(units=units, kinds=kinds)
+    return CXIStore(source.paths(), protocol=protocol, links=source.links)
+
+
+def _stated_unit(source: CXIStore, attr: str) -> str | None:
+    """Return the unit that the first file's dataset of an attribute states."""
+    found = source._catalogue.usable(attr)
+    stored = found[min(found)].datasets[0]
+    if stored.storage == "modules":  # in no file
+        return None
+    return describe(source._catalogue.files, stored.place, True).units
+
+
+def _check_single(
+    run: CXIStore, names: Sequence[str], transform: Transform | None, is_chosen: bool
+) -> None:
+    """Raise where files have different values of what there is one of, or perhaps one a frame."""
+    catalogue = run._catalogue
+    single = [attr for attr in names if catalogue.found(attr) and not run.is_indexed(attr)]
+    places = {attr: catalogue.found(attr) for attr in single}
+    unclear = [
+        attr
+        for attr in single
+        if (is_chosen or len(places[attr]) > 1) and _may_be_by_frame(run, attr)
+    ]
+    if unclear:
+        attr = unclear[0]
+        first = min(places[attr])
+        shape, name = places[attr][first].datasets[0].shape, run.filenames()[first]
+        more = f" (and so have {', '.join(map(repr, unclear[1:]))})" if unclear[1:] else ""
+        raise LayoutError(
+            f"{attr!r} has shape {shape} in {name}, which has {shape[0]} frames{more}. If there is "
+            "a value for each frame, say so (by_frame=, --by-frame); if not, say which file's is "
+            f"written (sources=, --source); or {_LEAVE_OUT}"
+        )
+    differ = disagreements(catalogue, single, transform)
+    if differ:
+        told = "; ".join(one.told(run.filenames()) for one in differ)
+        raise LayoutError(
+            f"there is place for one value in the new file, and {told}. Say which file's is "
+            f"written (sources=, --source), or {_LEAVE_OUT}"
+        )
+
+
+def _may_be_by_frame(run: CXIStore, attr: str) -> bool:
+    """Tell whether a scalar has as many values in each file as that has frames."""
+    if run.protocol.get_kind(attr) != "scalar" or attr in _NEVER_BY_FRAME or not run.frame_count:
+        return False
+    frames: dict[int, int] = {}
+    for part in run._catalogue.index("data").parts:
+        frames[part.file] = frames.get(part.file, 0) + part.count
+    shapes = {n: one.datasets[0].shape for n, one in run._catalogue.usable(attr).items()}
+    return all(shape and frames.get(n) == shape[0] > 1 for n, shape in shapes.items())
 
 
 def _unknown(source: CXIStore, target: CXIStore) -> dict[str, str]:
     why = "the new file's protocol has no place for it"
     return {attr: why for attr in source.found if attr not in target.protocol}
-
-
-class _Job:
-    """One conversion: what its attributes are read with and written with."""
-
-    def __init__(
-        self,
-        source: CXIStore,
-        target: CXIStore,
-        frames: NDArray[np.int64] | None,
-        transform: Transform | None,
-        compression: str | Mapping[str, Any] | None,
-        chunks: Sequence[int] | None,
-        num_threads: int | None,
-    ) -> None:
-        self._source = source
-        self._target = target
-        self._frames = frames
-        self._transform = transform
-        self._storage: dict[str, Any] = {
-            "compression": compression,
-            "chunks": chunks,
-            "num_threads": num_threads,
-        }
-        self._threads = num_threads
-        self.changed: dict[str, str] = {}
-        self.left_out: dict[str, str] = {}
-
-    def frames(self, attr: str) -> NDArray[np.int64]:
-        """Return which frames of an attribute are written: its own all where there is no data."""
-        if self._frames is not None:
-            return self._frames
-        return np.arange(self._source.describe(attr)[0][0])
-
-    def is_streamed(self, attr: str) -> bool:
-        """Tell whether an attribute is a stack of as many frames as there are in the files."""
-        return (
-            self._source.protocol.get_kind(attr) == "stack"
-            and self._source.is_indexed(attr)
-            and not self._source.is_static(attr)
-        )
-
-    def tell_of_flags(self, attr: str) -> None:
-        """Say of a mask of flags that only which pixels are good comes through."""
-        path = self._source.find_dataset(attr)
-        if self._source.protocol.get_convention(attr, path) in FLAGS:
-            self.changed[attr] = "where it is good; reasons for bad pixels, if any, are not copied"
-
-    def stream(self, attr: str, given: dict[str, Any], reader: ThreadPoolExecutor) -> Iterator[int]:
-        """Write a stack batch by batch; yield how many frames each of them is."""
-        shape, dtype = self._source.describe(attr, transform=self._transform, **given)
-        wanted = self.frames(attr)
-        count = min(self._batch(shape, dtype), max(1, len(wanted)))
-        # One is read into while the other is written from.
-        buffers = [np.empty((count, *shape[1:]), dtype) for _ in range(2)]
-
-        def read(first: int) -> NDArray[Any]:
-            frames = wanted[first : first + count]
-            out = buffers[first // count % 2][: len(frames)]
-            return np.asarray(self._load(attr, frames, {**given, "out": out}))
-
-        coming = reader.submit(read, 0)
-        with self._target.writer(attr, **self._storage) as writer:
-            for first in range(count, max(1, len(wanted)) + count, count):
-                loaded = coming.result()
-                if first < len(wanted):
-                    coming = reader.submit(read, first)
-                writer.append(loaded)
-                yield len(loaded)
-
-    def _batch(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:
-        """Return of how many frames a batch is, which fill whole chunks."""
-        frame = int(np.prod(shape[1:], dtype=np.int64)) * dtype.itemsize
-        count = max(1, _BATCH_BYTES // max(1, frame))
-        chunks = self._storage["chunks"]
-        depth: int = chunks[0] if chunks else frame_chunks(shape, dtype)[0]
-        # And the same number of chunks for each thread, or some would wait for others.
-        depth *= count_threads(self._threads)
-        return max(depth, count // depth * depth)
-
-    def copy(self, attr: str, given: dict[str, Any]) -> None:
-        """Write an attribute that is in memory at once."""
-        if attr in _PLACES and self._transform is not None:
-            self.left_out[attr] = "it is a place among the old pixels"
-            return
-        kind = self._source.protocol.get_kind(attr)
-        by_frame = self._source.is_indexed(attr) and kind != "stack"
-        value = self._load(attr, self._frames if by_frame else None, given)
-        if kind == "stack":
-            if not len(value):
-                self.left_out[attr] = "there are no frames that it could stand for"
-                return
-            value = value[0]  # one frame stands for all
-        if attr == "good_frames" and self._frames is not None:
-            value = np.flatnonzero(np.isin(self._frames, value))
-            self.changed[attr] = "numbers of the frames in the new file"
-        if attr in _PITCHES or attr == "basis_vectors":
-            value = self._pixels(attr, value)
-            if value is None:
-                return
-        options: dict[str, Any] = self._storage if kind in ("stack", "frame") else {}
-        self._target.save_attribute(attr, value, "overwrite", **options)
-
-    def _pixels(self, attr: str, value: Any) -> Any:
-        """Return a pixel size that goes with the new frames, or None: it is left out."""
-        pitches = self._pitches()
-        if attr == "basis_vectors":
-            if pitches == (1, 1):
-                return value
-            self.left_out[attr] = "it does not describe the new pixels"
-            return None
-        factor = abs(pitches[_PITCHES[attr]])
-        if factor != 1:
-            self.changed[attr] = f"{factor} times as large, as the new pixels are"
-        return value * factor
-
-    def _pitches(self) -> tuple[int, int]:
-        """Return how many of the old pixels a new one is apart from the next, along both axes."""
-        if self._transform is None:
-            return 1, 1
-        slow = fast = 1
-        for step in steps_of("data", self._transform, self._source.read_shape()):
-            if isinstance(step, Pick):
-                raise ValueError(
-                    "this transform picks pixels that are not evenly apart: the new frames have "
-                    "no pixel size; leave it out with attributes="
-                )
-            if isinstance(step, Bin):
-                slow, fast = slow * step.n, fast * step.n
-            else:
-                slow, fast = slow * step.ss.step, fast * step.fs.step
-        return slow, fast
-
-    def _load(self, attr: str, idxs: NDArray[np.int64] | None, given: dict[str, Any]) -> Any:
-        pixels = self._source.protocol.get_kind(attr) in ("stack", "frame")
-        return self._source.load_attribute(
-            attr,
-            idxs,
-            transform=self._transform if pixels else None,
-            num_threads=self._threads,
-            verbose=False,
-            **given,
-        )

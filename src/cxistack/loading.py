@@ -33,8 +33,10 @@ __all__ = [
     "Load",
     "look",
     "look_at_limits",
+    "portion",
     "prepare",
     "prepare_single",
+    "prepare_singles",
     "run",
     "steps_of",
 ]
@@ -153,9 +155,29 @@ def prepare(
     return _prepared(catalogue, attr, found, index, numbers, pixels, limits, squeeze=False)
 
 
-def prepare_single(catalogue: Catalogue, attr: str, found: Found) -> Load:
+def prepare_single(
+    catalogue: Catalogue, attr: str, found: Found, transform: Transform | None = None
+) -> Load:
     """Decide the load of a scalar, a frame or a never-indexed sequence from one file."""
-    return _prepared_single(catalogue, attr, found, _ALL_PIXELS)
+    return _prepared_single(catalogue, attr, found, replace(_ALL_PIXELS, transform=transform))
+
+
+def prepare_singles(
+    catalogue: Catalogue, attr: str, found: Sequence[Found], transform: Transform | None = None
+) -> Load:
+    """Decide one load of what several files have in one shape: (files, ...).
+
+    To open a load for each of many files takes longer than to read it.
+    """
+    index = FrameIndex.of([Part(one.file, one.datasets[0], 1, False) for one in found])
+    by_file = {one.file: one for one in found}
+    pixels = replace(_ALL_PIXELS, transform=transform)
+    return _prepared(catalogue, attr, by_file, index, None, pixels, squeeze=False)
+
+
+def portion(load: Load, numbers: NDArray[np.int64]) -> Load:
+    """Return a load of all frames as one of some of them, by their numbers in its index."""
+    return replace(load, numbers=numbers, count=len(numbers), shape=(len(numbers), *load.shape[1:]))
 
 
 @dataclass(frozen=True)
@@ -381,11 +403,7 @@ def _reader(catalogue: Catalogue) -> limiting.ReadScalars:
 
     def scalars(attr: str, found: Sequence[Found]) -> Sequence[Any]:
         if len(found) > 1 and len({one.datasets[0].shape for one in found}) == 1:
-            # Together: to open a load for each of many files takes longer than to read it.
-            index = FrameIndex.of([Part(one.file, one.datasets[0], 1, False) for one in found])
-            by_file = {one.file: one for one in found}
-            load = _prepared(catalogue, attr, by_file, index, None, _ALL_PIXELS, squeeze=False)
-            return list(run(catalogue, load))
+            return list(run(catalogue, prepare_singles(catalogue, attr, found)))
         return [run(catalogue, prepare_single(catalogue, attr, one)) for one in found]
 
     return scalars

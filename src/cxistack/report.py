@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from . import loading
+from .agreement import same, shown
 from .catalogue import Catalogue, Problem
 from .errors import CastError, CXIError
 from .hdf5.layout import Stored
@@ -81,14 +82,14 @@ def differences(catalogue: Catalogue) -> list[Problem]:
             first = _value(catalogue, attr, found[numbers[0]])
             for number in numbers[1:]:
                 other = _value(catalogue, attr, found[number])
-                if not _same(first, other):
+                if not same(first, other):
                     names = catalogue.files.names
                     problems.append(
                         Problem(
                             attr,
                             names[number],
-                            f"{names[number]} has {_shown(other)} and {names[numbers[0]]}, which is"
-                            f" loaded, has {_shown(first)}",
+                            f"{names[number]} has {shown(other)} and {names[numbers[0]]}, which is"
+                            f" loaded, has {shown(first)}",
                         )
                     )
         except (CXIError, OSError) as error:
@@ -98,18 +99,6 @@ def differences(catalogue: Catalogue) -> list[Problem]:
 
 def _value(catalogue: Catalogue, attr: str, found: Found) -> object:
     return loading.run(catalogue, loading.prepare_single(catalogue, attr, found))
-
-
-def _same(first: object, other: object) -> bool:
-    a, b = np.asarray(first), np.asarray(other)
-    if a.dtype.kind in "fc" and b.dtype.kind in "fc":
-        return np.array_equal(a, b, equal_nan=True)
-    return np.array_equal(a, b)
-
-
-def _shown(value: object) -> str:
-    array = np.asarray(value)
-    return str(value) if array.size < 4 else f"other values of shape {array.shape}"
 
 
 def explanation(catalogue: Catalogue, load: Load) -> str:

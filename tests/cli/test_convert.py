@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from cxistack import CXIStore
+from cxistack import CXIProtocol, CXIStore
 from cxistack.cli import app
-from factory import DATA, DETECTOR, attributes, frames, put
+from factory import DATA, DETECTOR, DISTANCE, attributes, frames, put
 from factory.beamlines import LAYOUTS
 
 
@@ -66,6 +66,42 @@ def test_a_failure_is_a_sentence_and_leaves_nothing(names, tmp_path):
     assert result.exit_code == 2
     assert "not fit uint8" in result.output
     assert not (tmp_path / "run.cxi").exists()
+
+
+def test_files_that_differ_need_a_word(names, tmp_path):
+    new = tmp_path / "run.cxi"
+    with h5py.File(names[1], "a") as h5:
+        h5[DISTANCE][...] = 0.75
+    result = convert(*names, new)
+    assert result.exit_code == 2
+    for word in ("'distance' is 0.5 in", "and 0.75 in", "--source", "--attributes"):
+        assert word in result.output
+    assert convert(*names, new, "--source", "distance").exit_code == 2
+    assert convert(*names, new, "--source", "distance=1.cxi").exit_code == 0
+    with h5py.File(new) as h5:
+        assert h5[DISTANCE][()] == 0.75
+
+
+def test_a_stack_of_its_own_is_written_whole_and_said_so(names, tmp_path):
+    put(names[0], {"/dark": frames(2)})
+    protocol = CXIProtocol.import_default().add_attribute("dark", "uint", "/dark", "stack")
+    protocol.to_ini(tmp_path / "mine.ini")
+    words = [*names, tmp_path / "run.cxi", "--protocol", tmp_path / "mine.ini"]
+    result = convert(*words)
+    assert result.exit_code == 0, result.output
+    assert "dark is written whole: its frames do not go with those of 'data'" in result.output
+    assert "which does not know dark at /dark" in result.output
+    with h5py.File(tmp_path / "run.cxi") as h5:
+        np.testing.assert_array_equal(h5["/dark"][()], frames(2))
+    result = convert(*words, "--force", "--frames", "0:2")
+    assert result.exit_code == 2
+    assert "--attributes" in result.output
+
+
+def test_what_is_not_known_is_told(names, tmp_path):
+    result = convert(*names, tmp_path / "run.cxi", "--attributes", "data,nonsense")
+    assert result.exit_code == 2
+    assert "'nonsense' is not in the protocol" in result.output
 
 
 @pytest.mark.parametrize("name", ["diamond_odin", "dectris_master", "agipd_corrected"])

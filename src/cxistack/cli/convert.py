@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,7 +13,6 @@ import typer
 
 from ..converting import Conversion
 from ..converting import convert as convert_run
-from ..errors import AttributeMissingError
 from ..protocol import CXIProtocol
 from ..store import CXIStore
 from ..transform import ComposeTransforms, Downscale, Transform
@@ -21,6 +21,8 @@ from .opening import FileNames, ProtocolFile, frame_choice, open_run
 from .view import region
 
 __all__ = ["convert"]
+
+_OTHER_ENTRY = re.compile(r"/entry_(?!1/)\w+/")  # CXI numbers its entries, and this file has one
 
 
 def convert(
@@ -39,6 +41,18 @@ def convert(
         typer.Option(metavar="Y0 Y1 X0 X1", help="The region: rows Y0 to Y1, columns X0 to X1."),
     ] = None,
     downscale: Annotated[int, typer.Option(min=1, help="Take every Nth pixel.")] = 1,
+    source: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="A=FILE", help="The file whose value of A is written, where files differ."
+        ),
+    ] = None,
+    by_frame: Annotated[
+        str | None,
+        typer.Option(
+            metavar="A,B,...", help="Scalars of the protocol that have a value for each frame."
+        ),
+    ] = None,
     binning: Annotated[
         int, typer.Option("--bin", min=1, help="Sum N x N pixels (the mean of what is no count).")
     ] = 1,
@@ -57,47 +71,70 @@ def convert(
 
     The protocol says where the attributes of FILES are. OUTPUT appears when it is complete.
     """
-    with failures_told(), open_run(files, protocol) as source:
+    with failures_told(), open_run(files, protocol) as run:
         if output.exists() and not force:
             raise FileExistsError(
                 errno.EEXIST, "is there already; --force replaces it", str(output)
             )
-        names = [name.strip() for name in attributes.split(",")] if attributes else source.found
-        for name in names:
-            source.describe(name)  # says what is not known
-        if not names:
-            raise AttributeMissingError("none of the protocol's attributes is in the files")
-        target = CXIStore(output, "w" if force else "x", protocol=_target(source, names))
+        names = _listed(attributes) if attributes is not None else run.found
+        target = CXIStore(output, "w" if force else "x", protocol=_target(run.protocol, names))
         done = convert_run(
-            source,
+            run,
             target,
             names,
             frame_choice(frames),
             transform=_pixels(crop, downscale, binning),
             dtype=dtype,
+            sources=_sources(source or []),
+            by_frame=_listed(by_frame or ""),
             compression=compression,
             num_threads=threads,
             verbose=sys.stderr.isatty(),
         )
-    _tell(output, done)
+    _tell(output, done, target)
 
 
-def _target(source: CXIStore, names: Iterable[str]) -> CXIProtocol:
-    """Return the CXI protocol, and what it does not know as the source's has it."""
-    target = CXIProtocol.import_named("cxi")
-    given = source.protocol
+def _listed(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _sources(words: list[str]) -> dict[str, str | int]:
+    """Return the files that ``--source`` names, by attribute."""
+    sources: dict[str, str | int] = {}
+    for word in words:
+        attr, equals, file = word.partition("=")
+        if not (equals and attr and file):
+            raise ValueError(f"--source takes ATTRIBUTE=FILE, such as distance=a.cxi, not {word!r}")
+        sources[attr.strip()] = file
+    return sources
+
+
+def _target(run: CXIProtocol, names: Iterable[str]) -> CXIProtocol:
+    """Return the CXI protocol, with what it does not know, or not so, as the run's has it."""
+    cxi = target = CXIProtocol.import_named("cxi")
+    taken = {path for attr in cxi for path in cxi.load_paths[attr] if attr in names}
     for attr in names:
-        if attr not in target:
-            paths = [path for path in given.load_paths[attr] if "{module}" not in path]
-            target = target.add_attribute(
-                attr,
-                given.datatypes[attr],
-                paths or f"/entry_1/instrument_1/detector_1/{attr}",
-                given.get_kind(attr),
-                "good" if given.datatypes[attr] == "bool" else None,
-                given.get_unit(attr),
-            )
+        if attr not in run or _is_known(cxi, run, attr):
+            continue
+        paths = [path for path in run.load_paths[attr] if "{module}" not in path]
+        paths = [path for path in paths if path not in taken and not _OTHER_ENTRY.match(path)]
+        target = target.add_attribute(
+            attr,
+            run.datatypes[attr],
+            paths or f"/entry_1/instrument_1/detector_1/{attr}",
+            run.get_kind(attr),
+            "good" if run.datatypes[attr] == "bool" else None,
+            run.get_unit(attr),
+        )
     return target
+
+
+def _is_known(cxi: CXIProtocol, run: CXIProtocol, attr: str) -> bool:
+    """Tell whether an attribute is the same in CXI: of one kind, and truth or text in both."""
+    if attr not in cxi or cxi.get_kind(attr) != run.get_kind(attr):
+        return False
+    types = cxi.datatypes[attr], run.datatypes[attr]
+    return types[0] == types[1] or {"bool", "str"}.isdisjoint(types)
 
 
 def _pixels(
@@ -108,9 +145,23 @@ def _pixels(
     return ComposeTransforms(chosen) if len(chosen) == 2 else next(iter(chosen), None)
 
 
-def _tell(output: Path, done: Conversion) -> None:
+def _tell(output: Path, done: Conversion, target: CXIStore) -> None:
     typer.echo(f"{output}: {done.frames} frames; {', '.join(done.written)}")
     for attr, how in done.changed.items():
         typer.echo(f"{attr}: {how}")
+    for attr, why in done.whole.items():
+        typer.echo(f"{attr} is written whole: {why}")
     for attr, why in done.left_out.items():
         typer.echo(f"{attr} is left out: {why}")
+    typer.echo(f'To read it: --protocol cxi, protocol="cxi"{_elsewhere(done, target)}')
+
+
+def _elsewhere(done: Conversion, target: CXIStore) -> str:
+    """Return where that is which the CXI protocol does not look for."""
+    cxi = CXIProtocol.import_named("cxi")
+    places = [
+        f"{attr} at {target.find_dataset(attr)}"
+        for attr in done.written
+        if attr not in cxi or not _is_known(cxi, target.protocol, attr)
+    ]
+    return f", which does not know {', '.join(places)}" if places else ""
