@@ -227,3 +227,68 @@ def test_places_among_the_old_pixels_are_left_out(tmp_path):
     done = convert(run, into(tmp_path, protocol="cxi"), transform=Crop([0, 2, 0, 2]), verbose=False)
     assert list(done.left_out) == ["corner_position"]
     assert "corner_position" not in CXIStore(tmp_path / "new.cxi", protocol="cxi")
+
+
+class TestReasonsOfBadPixels:
+    PATH = f"{DETECTOR}/mask"
+    FLAGS = (np.arange(35).reshape(5, 7) % 6 == 5) * np.uint32(0x1201)  # one that is no fault
+
+    def run(self, tmp_path, *flags, protocol="cxi"):
+        names = [
+            put(tmp_path / f"{k}.cxi", {DATA: frames(4, start=k), self.PATH: values})
+            for k, values in enumerate(flags)
+        ]
+        return CXIStore(names, protocol=protocol)
+
+    def new(self, tmp_path):
+        with h5py.File(tmp_path / "new.cxi") as h5:
+            return h5[self.PATH][()]
+
+    @pytest.mark.parametrize("dtype", ["uint8", "int8", "uint16", ">i4", "uint32"])
+    def test_bits_go_over_as_they_are(self, tmp_path, dtype):
+        bits = (np.random.default_rng(3).integers(0, 2**32, (4, 5, 7))).astype("u4")
+        stored = bits.astype(f"u{np.dtype(dtype).itemsize}").view(np.dtype(dtype).newbyteorder("="))
+        run = self.run(tmp_path, stored.astype(dtype), stored[0].astype(dtype))
+        done = convert(run, into(tmp_path, protocol="cxi"), idxs=[7, 2, 3], verbose=False)
+        assert done.changed == {}
+        expected = np.stack([stored[0], stored[2], stored[3]])
+        expected = expected.view(f"u{stored.itemsize}").astype("u4")
+        np.testing.assert_array_equal(self.new(tmp_path), expected, strict=True)
+        new = CXIStore(tmp_path / "new.cxi", protocol="cxi")
+        np.testing.assert_array_equal(
+            new.load_attribute("mask"), run.load_attribute("mask", [7, 2, 3])
+        )
+
+    def test_under_a_view_and_as_one_frame_for_all(self, tmp_path):
+        run = self.run(tmp_path, self.FLAGS)
+        done = convert(run, into(tmp_path, protocol="cxi"), transform=Downscale(2), verbose=False)
+        assert "mask" not in done.changed
+        np.testing.assert_array_equal(self.new(tmp_path), self.FLAGS[::2, ::2])
+
+    def test_bins_have_no_reasons(self, tmp_path):
+        bins = Downscale(2, mode="mean")
+        run = self.run(tmp_path, self.FLAGS)
+        done = convert(run, into(tmp_path, protocol="cxi"), ["mask"], transform=bins, verbose=False)
+        assert "reasons" in done.changed["mask"]
+        new = CXIStore(tmp_path / "new.cxi", protocol="cxi").load_attribute("mask")
+        np.testing.assert_array_equal(new, run.load_attribute("mask", 0, transform=bins))
+
+    def test_flags_that_are_counted_otherwise_or_limited_have_none(self, tmp_path):
+        cxi = CXIProtocol.import_named("cxi")
+        picked = cxi.replace(flags={"mask": ["invalid"]})
+        limited = cxi.replace(limits={"mask": ["data <= 100"]})
+        convention = cxi.replace(conventions={**cxi.conventions, "mask": ["cheetah"] * 8})
+        for protocol in (picked, limited, convention):
+            run = CXIStore(self.run(tmp_path, self.FLAGS).paths(), protocol=protocol)
+            done = convert(run, into(tmp_path, protocol="cxi"), verbose=False)
+            assert "reasons" in done.changed["mask"]
+            new = CXIStore(tmp_path / "new.cxi", protocol="cxi").load_attribute("mask")
+            np.testing.assert_array_equal(new, run.load_attribute("mask"))
+            (tmp_path / "0.cxi").unlink()
+
+    def test_a_mask_of_truth_in_one_file_makes_all_truth(self, tmp_path):
+        run = self.run(tmp_path, self.FLAGS, self.FLAGS == 0)
+        done = convert(run, into(tmp_path, protocol="cxi"), verbose=False)
+        assert "reasons" in done.changed["mask"]
+        new = CXIStore(tmp_path / "new.cxi", protocol="cxi").load_attribute("mask")
+        np.testing.assert_array_equal(new, run.load_attribute("mask"))

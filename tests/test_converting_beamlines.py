@@ -90,15 +90,17 @@ def test_scalars_and_sequences_state_their_si_units(run, new, place):
 def test_images_and_flags_are_those_of_the_files(run, new, place):
     for attr, expected in run.images.items():
         np.testing.assert_array_equal(new[place(attr)][()], expected, err_msg=attr)
-    if run.mask is not None:
-        good = run.mask
-        if run.protocol == "cxi" and run.flags is not None and run.flags.dtype.kind != "b":
-            good = run.flags & ~np.array(0x1000).astype(run.flags.dtype) == 0  # has signal
-        mask = new[place("mask")][()]
-        np.testing.assert_array_equal(
-            np.broadcast_to(mask & ~np.uint32(0x1000) == 0, run.data.shape),
-            np.broadcast_to(good, run.data.shape),
-        )
+    if run.mask is None:
+        return
+    mask, good = new[place("mask")], run.mask
+    if run.protocol == "cxi" and run.flags is not None and run.flags.dtype.kind in "iu":
+        flags = run.flags.view(f"u{run.flags.itemsize}")  # their reasons, too
+        np.testing.assert_array_equal(*np.broadcast_arrays(mask[()], flags))
+        good = flags & ~np.array(0x1000).astype(flags.dtype) == 0  # has signal
+    is_good = mask[()] & ~np.uint32(0x1000) == 0
+    np.testing.assert_array_equal(
+        *(np.broadcast_to(one, run.data.shape) for one in (is_good, good))
+    )
 
 
 def test_what_is_loaded_is_what_was_loaded_or_it_is_said(store, said):

@@ -13,6 +13,7 @@ from cxistack import (
     CXIProtocol,
     CXIStore,
     Downscale,
+    LayoutError,
     Mirror,
     ProtocolError,
 )
@@ -257,3 +258,45 @@ class TestASave:
         stays = ~good & ~was_good
         np.testing.assert_array_equal(after[stays], bits[stays])
         np.testing.assert_array_equal(after & ~counted, bits & ~counted)
+
+
+class TestASaveOfBits:
+    def store(self, tmp_path, convention="cxi", **values):
+        name = put(tmp_path / "a.h5", values) if values else str(tmp_path / "a.h5")
+        return CXIStore(name, "r+" if values else "w", protocol=flags_protocol(convention))
+
+    @pytest.mark.parametrize("dtype", TYPES)
+    def test_keeps_every_bit_in_a_new_file(self, tmp_path, dtype):
+        store = self.store(tmp_path)
+        bits = np.random.default_rng(1).integers(0, 256, (3, 4, 5 * 8), "u1").view(dtype)
+        store.save_attribute("mask", bits, raw=True)
+        saved = stored(tmp_path / "a.h5")
+        unsigned = bits.astype(bits.dtype.newbyteorder("=")).view(f"u{bits.itemsize}")
+        np.testing.assert_array_equal(saved, unsigned)
+        assert saved.dtype == ("u8" if bits.itemsize == 8 else "u4")
+
+    def test_keeps_them_where_a_sign_is_stored(self, tmp_path):
+        old = np.zeros((2, 3, 4), "i4")
+        bits = np.full((1, 3, 4), 2**31 + 4, "u4")
+        store = self.store(tmp_path, m=old)
+        store.save_attribute("mask", bits, "insert", idxs=[1], raw=True)
+        np.testing.assert_array_equal(stored(tmp_path / "a.h5").view("u4")[1], bits[0])
+        assert not stored(tmp_path / "a.h5")[0].any()
+
+    def test_refuses_what_would_lose_them(self, tmp_path):
+        bits = np.full((2, 3, 4), 2**20, "u4")
+        with pytest.raises(CastError, match="does not fit"):
+            self.store(tmp_path, m=np.zeros((2, 3, 4), "u1")).save_attribute("mask", bits, raw=True)
+
+    def test_refuses_truth_and_places_of_truth(self, tmp_path):
+        bits = np.ones((2, 3, 4), "u4")
+        with pytest.raises(LayoutError, match="which bool does not hold"):
+            self.store(tmp_path).save_attribute("mask", bits > 0, raw=True)
+        with pytest.raises(ValueError, match="is none where it goes"):
+            self.store(tmp_path, "good").save_attribute("mask", bits, raw=True)
+        with pytest.raises(ValueError, match="parts of frames"):
+            self.store(tmp_path).save_attribute(
+                "mask", bits, raw=True, transform=Crop([0, 3, 0, 4])
+            )
+        with pytest.raises(LayoutError, match="which bool does not hold"):
+            self.store(tmp_path, m=np.ones((2, 3, 4), bool)).save_attribute("mask", bits, raw=True)

@@ -147,8 +147,34 @@ class Carrier:
                 dtype=self.data.dtype if attr == "data" else None,
                 casting=self.data.casting if attr == "data" else "checked",
                 source=self.source._source(self.sources.get(attr)),
+                raw=self._keeps_flags(attr),
             )
         return self._loads[attr]
+
+    def _keeps_flags(self, attr: str) -> bool:
+        """Tell whether the bits of a mask mean the same in the new file, and go there as they are.
+
+        Other protocols' flags, limits and bins say more of a pixel than its bits.
+        """
+        catalogue, run, target = self.source._catalogue, self.source.protocol, self.target.protocol
+        found = catalogue.found(attr).values()
+        if run.datatypes[attr] != "bool" or not found or attr in self.target:
+            return False
+        grid = self.source.read_shape()
+        if self.transform is not None and any(
+            isinstance(step, Bin) for step in loading.steps_of(attr, self.transform, grid)
+        ):
+            return False
+        conventions = {run.get_convention(attr, one.path) for one in found}
+        conventions.add(target.get_convention(attr, self.target.find_dataset(attr)))
+        return (
+            len(conventions) == 1
+            and not conventions.isdisjoint(FLAGS)
+            and all(stored.dtype.kind in "iu" for one in found for stored in one.datasets)
+            and run.flags.get(attr) == target.flags.get(attr)
+            and not catalogue.limits(attr)
+            and run.limits.get(attr, ()) == target.limits.get(attr, ())
+        )
 
     def _numbers(self, attr: str) -> NDArray[np.int64]:
         """Return which frames of an attribute are written."""
@@ -184,7 +210,8 @@ class Carrier:
     def _tell_of_flags(self, attr: str) -> None:
         """Say of a mask of flags that only which pixels are good comes through."""
         path = self.source.find_dataset(attr)
-        if self.source.protocol.get_convention(attr, path) in FLAGS:
+        convention = self.source.protocol.get_convention(attr, path)
+        if convention in FLAGS and not self._load(attr).is_raw:
             self._tell(attr, "where it is good; reasons for bad pixels, if any, are not copied")
 
     def _tell_of_types(self, attr: str) -> None:
@@ -244,6 +271,7 @@ class Carrier:
             "compression": self.compression,
             "chunks": self.chunks if fits or attr == "data" else None,
             "num_threads": self.num_threads,
+            "raw": self._load(attr).is_raw,
         }
 
     def _batch(self, load: Load, storage: Mapping[str, Any]) -> int:

@@ -125,6 +125,7 @@ def prepare(
     num_threads: int | None = None,
     whole: WholeFrames | None = None,
     *,
+    raw: bool = False,
     is_changed: bool = False,
 ) -> Change:
     """Check a save and decide how it is done; nothing is touched.
@@ -157,6 +158,8 @@ def prepare(
     if save_mode == "insert" and by_frame:
         rows = _rows(idxs, len(array), None if is_changed else _length(catalogue, attr))
     convention = protocol.get_convention(attr, path)
+    if raw:
+        array = _flags(catalogue, attr, array, convention)
     return Change(
         attr=attr,
         place=_resolved(catalogue, attr, path),
@@ -164,8 +167,8 @@ def prepare(
         mode=save_mode,
         rows=rows,
         encoder=Encoder(
-            _new_dtype(protocol, attr, array, convention),
-            convention,
+            _new_flags(array.dtype) if raw else _new_dtype(protocol, attr, array, convention),
+            None if raw else convention,
             casting,
             protocol.flags.get(attr),
             conversion=_conversion(catalogue, attr),
@@ -346,6 +349,29 @@ def _rows(idxs: FrameSelection, count: int, length: int | None) -> NDArray[np.in
     if len(np.unique(rows)) != len(rows):
         raise FrameIndexError("idxs name a frame twice, and only one could be kept")
     return rows
+
+
+def _flags(
+    catalogue: Catalogue, attr: str, array: NDArray[Any], convention: str | None
+) -> NDArray[Any]:
+    """Return the bits of a mask as numbers of the sign that is stored; of new ones, without any."""
+    if convention not in FLAGS:
+        raise ValueError(
+            f"raw= saves the flags of a mask that is a bit field; {attr!r} is none where it goes"
+        )
+    found = catalogue.found(attr).get(0)
+    stored = [] if found is None else [one.dtype for one in found.datasets]
+    for dtype in (array.dtype, *stored):
+        if dtype.kind not in "iu":
+            raise LayoutError(f"flags of {attr!r} are integers, which {dtype} does not hold")
+    native = np.ascontiguousarray(array, array.dtype.newbyteorder("=")).reshape(array.shape)
+    is_alike = bool(stored) and stored[0].itemsize == array.dtype.itemsize
+    return native.view(f"{stored[0].kind if is_alike else 'u'}{array.dtype.itemsize}")
+
+
+def _new_flags(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """Return the type of a new dataset of flags: 32 bits, unless these are others."""
+    return np.dtype(np.uint32) if np.can_cast(dtype, np.uint32) else dtype.newbyteorder("=")
 
 
 def _new_dtype(

@@ -166,6 +166,7 @@ class CXIStore(Run):
         transform: Transform | None = None,
         frame_shape: tuple[int, int] | None = None,
         fill_value: Any = None,
+        raw: bool = False,
     ) -> None:
         """Save an attribute to the first file, where it was found or at the protocol's first path.
 
@@ -210,6 +211,8 @@ class CXIStore(Run):
         fill_value : scalar, optional
             With `transform`, what is outside where there is nothing yet. When None, 0 for integers,
             `data` and whitefields, NaN for other floats. A mask is bad there in any case.
+        raw : bool
+            Save a mask that is a bit field as its bits are, not where pixels are good.
 
         Raises
         ------
@@ -227,6 +230,8 @@ class CXIStore(Run):
             The system failed or refused: a full disk, for one. The file is as it was.
         """
         self._check_open()
+        if raw and transform is not None:
+            raise ValueError("raw= saves whole frames of flags; transform= parts of frames")
         whole = whole_frames(transform, frame_shape, fill_value)
 
         def prepare() -> saving.Change:
@@ -245,6 +250,7 @@ class CXIStore(Run):
                 chunks,
                 num_threads,
                 whole,
+                raw=raw,
                 is_changed=self._transaction is not None and attr in self._transaction.changed,
             )
 
@@ -272,6 +278,7 @@ class CXIStore(Run):
         compression: str | Mapping[str, Any] | None = None,
         chunks: Sequence[int] | None = None,
         num_threads: int | None = None,
+        raw: bool = False,
     ) -> AbstractContextManager[FrameWriter]:
         """Lend a writer that takes the frames of an attribute batch by batch.
 
@@ -289,7 +296,7 @@ class CXIStore(Run):
             Type to cast the frames to; that of the first ones when None.
         mode : {"overwrite", "append"}
             Whether the frames replace those that are there, or come after them.
-        casting, compression, chunks, num_threads
+        casting, compression, chunks, num_threads, raw
             As in :meth:`save_attribute`.
 
         Examples
@@ -312,6 +319,7 @@ class CXIStore(Run):
             compression=compression,
             chunks=chunks,
             num_threads=num_threads,
+            raw=raw,
         )
 
     @contextmanager
