@@ -46,10 +46,12 @@ class Carrier:
         The run, and where it goes.
     frames : ndarray of int64 or None
         The frames of `data` that are written; None where the run has none.
-    is_chosen : bool
-        Whether a user chose these.
-    transform, data, storage, num_threads
-        What is done to frames; the type of `data`; how stacks are stored; how many threads work.
+    is_chosen, has_data : bool
+        Whether a user chose these, and whether `data` itself is written.
+    transform, data
+        What is done to frames, and the type of `data`.
+    compression, chunks, num_threads
+        How stacks are stored, and how many threads work.
     sources : mapping of str to int or str
         Of scalars and frames, the file that counts, where it is not the first.
     new_units : collection of str
@@ -62,6 +64,7 @@ class Carrier:
     target: CXIStore
     frames: NDArray[np.int64] | None
     is_chosen: bool
+    has_data: bool
     transform: Transform | None
     data: HowData
     compression: str | Mapping[str, Any] | None
@@ -93,7 +96,7 @@ class Carrier:
                 f"{attr!r} has no frames to be chosen with those of 'data': {mismatch}. Convert "
                 f"all frames, or {leave_out}"
             )
-        if load.count == count:
+        if self.has_data and load.count == count:
             raise LayoutError(
                 f"{attr!r} would pass in one file for what goes with 'data' frame by frame: "
                 f"{mismatch}. Convert the files apart, or {leave_out}"

@@ -72,9 +72,9 @@ def convert(
 ) -> Conversion:
     """Write the attributes of a run to another store's file, all in one commit.
 
-    Frames go batch by batch; the next batch is read while one is encoded and written. Beside the
-    arrays that are no stacks, memory holds two batches of 96 MiB, or of a frame for each thread
-    where that is larger.
+    Frames go batch by batch; the next batch is read while one is encoded and written. Beside a
+    single image or two, memory holds two batches of 96 MiB, or of a frame for each thread where
+    that is larger. A mask's bits are kept where they mean the same in the new file.
 
     Parameters
     ----------
@@ -137,6 +137,7 @@ def convert(
         target,
         frames,
         idxs is not None,
+        "data" in names,
         transform,
         HowData(dtype, casting),
         compression,

@@ -36,11 +36,6 @@ def convert(
         str | None,
         typer.Option(metavar="A:B:C", help="Which frames, as a slice or one number; all if none."),
     ] = None,
-    crop: Annotated[
-        tuple[int, int, int, int] | None,
-        typer.Option(metavar="Y0 Y1 X0 X1", help="The region: rows Y0 to Y1, columns X0 to X1."),
-    ] = None,
-    downscale: Annotated[int, typer.Option(min=1, help="Take every Nth pixel.")] = 1,
     source: Annotated[
         list[str] | None,
         typer.Option(
@@ -53,6 +48,11 @@ def convert(
             metavar="A,B,...", help="Scalars of the protocol that have a value for each frame."
         ),
     ] = None,
+    crop: Annotated[
+        tuple[int, int, int, int] | None,
+        typer.Option(metavar="Y0 Y1 X0 X1", help="The region: rows Y0 to Y1, columns X0 to X1."),
+    ] = None,
+    downscale: Annotated[int, typer.Option(min=1, help="Take every Nth pixel.")] = 1,
     binning: Annotated[
         int, typer.Option("--bin", min=1, help="Sum N x N pixels (the mean of what is no count).")
     ] = 1,
