@@ -27,6 +27,7 @@ def test_a_run_becomes_one_cxi_file(names, tmp_path):
     result = convert(*names, tmp_path / "run.cxi")
     assert result.exit_code == 0, result.output
     assert "6 frames" in result.output
+    assert result.output.endswith('Read it by --protocol cxi (protocol="cxi" in Python)\n')
     with h5py.File(tmp_path / "run.cxi") as h5:
         assert h5["cxi_version"][()] == 160
         assert h5["entry_1/data_1/data"] == h5[DATA]

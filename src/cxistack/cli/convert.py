@@ -153,7 +153,7 @@ def _tell(output: Path, done: Conversion, target: CXIStore) -> None:
         typer.echo(f"{attr} is written whole: {why}")
     for attr, why in done.left_out.items():
         typer.echo(f"{attr} is left out: {why}")
-    typer.echo(f'To read it: --protocol cxi, protocol="cxi"{_elsewhere(done, target)}')
+    typer.echo(f'Read it by --protocol cxi (protocol="cxi" in Python){_elsewhere(done, target)}')
 
 
 def _elsewhere(done: Conversion, target: CXIStore) -> str:
