@@ -30,6 +30,7 @@ __all__ = ["Files", "Stamp", "forget", "hdf5_versions", "most_open"]
 # To close a handle, h5py looks through all that are open: few are soon closed, and a file is opened
 # again in 0.06 ms.
 _MOST_HANDLES = 64
+_LOANS = 8  # of a handle, from which on those that are ended are looked for
 
 # Handles inherited through a fork. Closing one in the child would release the parent's file lock,
 # so they are kept, never used and never closed.
@@ -71,7 +72,9 @@ class _Handle:
     def lend(self) -> _Loan:
         """Return a new use of this."""
         loan = _Loan(self)
-        self.loans = [*self._open_loans(), weakref.ref(loan)]
+        if len(self.loans) >= _LOANS:
+            self.loans = self._open_loans()
+        self.loans.append(weakref.ref(loan))
         return loan
 
     @property
