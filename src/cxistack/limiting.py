@@ -1,18 +1,16 @@
 """Doing what limits say: a mask's good pixels are those whose values in another stack fulfil them.
 
-A mask's load has a check for each stack that its limits are about. The stack's frames are read in
-batches, as they are stored; what fulfils the limits comes to the mask's place and shape by the same
-steps as the mask, and both must be good.
+A mask's load has a check for each stack that its limits are about. The stack's pixels are compared
+as they are stored, when they leave the chunk that they lie in; what fulfils the limits comes to the
+mask's place and shape by the same steps as the mask, and both must be good.
 """
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,17 +19,17 @@ from . import kernels
 from .catalogue import Catalogue
 from .errors import LayoutError
 from .hdf5.locate import Found
-from .limits import LARGEST, Limit, fulfilled
+from .limits import LARGEST, Limit, ranges
 from .read import engine, recipe
 from .read.index import FrameIndex
 from .read.recipe import Casting, Recipe
 from .read.route import routes
 from .read.survey import PartSurvey, survey
-from .view import Bin, Step
+from .view import Step
 
 __all__ = ["Check", "ReadScalars", "conditions", "look", "prepare", "run"]
 
-BATCH_BYTES = 64 << 20  # most of what is read at a time; a single frame may be larger
+BATCH_BYTES = 16 << 20  # of truth at a time where the result is of another type
 
 ReadScalars = Callable[[str, Sequence[Found]], Sequence[Any]]
 
@@ -49,16 +47,13 @@ class Check:
     index : FrameIndex
         Where its frames lie, numbered as the mask's.
     recipes : tuple of Recipe
-        How each part is read: as it is stored, in the mask's view.
-    rest : tuple of Step
-        What is then done to what fulfils the limits.
+        How each part becomes a mask, but for the numbers that its pixels are compared with.
     """
 
     attr: str
     limits: tuple[Limit, ...]
     index: FrameIndex
     recipes: tuple[Recipe, ...]
-    rest: tuple[Step, ...]
 
 
 def prepare(
@@ -76,7 +71,6 @@ def prepare(
     LayoutError
         The frames of a stack and those of the mask are not as many, or not of one shape.
     """
-    first = next((n for n, step in enumerate(steps) if isinstance(step, Bin)), len(steps))
     checks = []
     for attr in dict.fromkeys(limit.attr for limit in limits):
         found = catalogue.usable(attr)
@@ -99,12 +93,16 @@ def prepare(
                 limits=tuple(limit for limit in limits if limit.attr == attr),
                 index=own,
                 recipes=tuple(
-                    recipe.as_stored(
-                        catalogue.protocol, attr, part.stored, steps[:first], casting=casting
+                    replace(
+                        recipe.as_stored(
+                            catalogue.protocol, attr, part.stored, (), casting=casting
+                        ),
+                        steps=steps,
+                        dtype=np.dtype(np.bool_),
+                        ranges=(),
                     )
                     for part in own.parts
                 ),
-                rest=steps[first:],
             )
         )
     return tuple(checks)
@@ -164,7 +162,7 @@ def _scalars(
 
 def look(catalogue: Catalogue, check: Check, numbers: NDArray[np.int64]) -> list[PartSurvey]:
     """Tell what will be read of each part of the stack; reads no pixel."""
-    ways = routes(catalogue.files, check.index, numbers, "stack", check.recipes[0].dtype)
+    ways = routes(catalogue.files, check.index, numbers, "stack", np.dtype(np.bool_))
     return survey(check.index, check.recipes, ways, numbers)
 
 
@@ -196,115 +194,78 @@ def run(
     StorageError, FileChangedError
         As where the stack itself is loaded.
     """
-    with ThreadPoolExecutor(num_threads) as pool:
-        for check in checks:
-            combine = _combiner(check.rest, told, out)
-            for batch in _batches(catalogue, check, numbers, read, num_threads):
-                # Whatever a frame raises comes out here.
-                for _ in pool.map(combine, *batch):
-                    pass
-                if check is checks[-1]:
-                    tick(len(batch.places))
-            told = out
+    for check in checks:
+        count = tick if check is checks[-1] else lambda frames: None
+        if out.dtype == np.bool_:
+            if told is not None and told is not out:
+                kernels.cast(told, out=out, num_threads=num_threads)
+            frames = _Frames(catalogue, check, numbers, read, is_narrowing=told is not None)
+            frames.mark(np.arange(len(numbers)), out, num_threads, count)
+        else:
+            frames = _Frames(catalogue, check, numbers, read, is_narrowing=False)
+            order = np.argsort(numbers, kind="stable")
+            size = max(1, BATCH_BYTES // max(1, math.prod(out.shape[1:])))
+            for first in range(0, len(numbers), size):
+                some = order[first : first + size]
+                good = np.empty((len(some), *out.shape[1:]), np.bool_)
+                frames.mark(some, good, num_threads, count)
+                out[some] = good if told is None else np.logical_and(told[some], good)
+        told = out
 
 
-_Rules = Sequence[tuple[Limit, float]]
+class _Frames:
+    """The frames of a stack, and what is asked of the pixels of each."""
 
-
-class _Batch(NamedTuple):
-    """Frames that were read: of each its place, its rules, its values, and room for their truth.
-
-    Frames that have nothing to fulfil have no values.
-    """
-
-    places: list[int]
-    rules: list[_Rules]
-    values: Iterable[NDArray[Any] | None]
-    room: Iterable[NDArray[np.bool] | None]
-
-
-def _batches(
-    catalogue: Catalogue,
-    check: Check,
-    numbers: NDArray[np.int64],
-    read: ReadScalars,
-    num_threads: int,
-) -> Iterator[_Batch]:
-    """Read the stack's frames a batch at a time, in its order; frames of one type together."""
-    index, offsets = check.index, check.index.offsets
-    order = np.argsort(numbers, kind="stable")
-    part_of = np.searchsorted(offsets, numbers[order], side="right") - 1
-    parts = np.flatnonzero(np.bincount(part_of)).tolist()  # see read/blockwise.py: no np.unique
-    rules = {k: count for k, (count, _) in conditions(catalogue, check, parts, read).items()}
-    for (dtype, is_read), alike in itertools.groupby(
-        parts, key=lambda k: (check.recipes[k].dtype, bool(rules[k]))
-    ):
-        some = list(alike)
-        start, stop = np.searchsorted(part_of, (some[0], some[-1] + 1)).tolist()
-        if not is_read:
-            nothing = [None] * (stop - start)
-            yield _Batch(order[start:stop].tolist(), [()] * (stop - start), nothing, nothing)
-            continue
-        there = slice(some[0], some[-1] + 1)
-        ways = routes(
-            catalogue.files,
-            FrameIndex.of(index.parts[there]),
-            numbers[order[start:stop]] - offsets[some[0]],
-            "stack",
-            dtype,
-        )
-        shape = index.frame_shape
-        if check.recipes[0].steps:
-            shape = (*shape[:-2], *check.recipes[0].steps[-1].shape)
-        size = max(1, min(stop - start, BATCH_BYTES // max(1, math.prod(shape) * dtype.itemsize)))
-        buffer, room = np.empty((size, *shape), dtype), np.empty((size, *shape), np.bool_)
-        for first in range(start, stop, size):
-            last = min(first + size, stop)
-            among = slice(part_of[first], part_of[last - 1] + 1)
-            engine.read_frames(
-                catalogue.files,
-                FrameIndex.of(index.parts[among]),
-                check.recipes[among],
-                ways[among.start - some[0] : among.stop - some[0]],
-                numbers[order[first:last]] - offsets[among.start],
-                buffer[: last - first],
-                num_threads,
-                lambda count: None,
-            )
-            yield _Batch(
-                order[first:last].tolist(),
-                [rules[k] for k in part_of[first:last].tolist()],
-                buffer[: last - first],
-                room[: last - first],
-            )
-
-
-def _combiner(
-    rest: Sequence[Step], told: NDArray[Any] | None, out: NDArray[Any]
-) -> Callable[[int, _Rules, NDArray[Any] | None, NDArray[np.bool] | None], None]:
-    """Return what is done with each frame of a batch."""
-
-    def combine(
-        place: int, rules: _Rules, values: NDArray[Any] | None, room: NDArray[np.bool] | None
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        check: Check,
+        numbers: NDArray[np.int64],
+        read: ReadScalars,
+        *,
+        is_narrowing: bool,
     ) -> None:
-        if values is None:
-            out[place] = np.True_ if told is None else told[place]
-            return
-        before = told
-        for limit, bound in rules:
-            good = fulfilled(values, limit.comparison, bound, room)
-            for step in rest:
-                # A square is good where all its pixels are: by each limit, and by the mask.
-                if isinstance(step, Bin):
-                    good = kernels.bin(good[None], step.n, step.mode, num_threads=1)[0]
-                else:
-                    good = step.apply(good)
-            if before is None:
-                out[place] = good
-            elif out.dtype == before.dtype == np.bool_:
-                np.logical_and(before[place], good, out=out[place])
-            else:
-                out[place] = np.logical_and(before[place], good)
-            before = out
+        index = check.index
+        part_of = np.searchsorted(index.offsets, numbers, side="right") - 1
+        parts = np.flatnonzero(np.bincount(part_of)).tolist()  # see read/blockwise.py: no np.unique
+        recipes = [replace(one, is_narrowing=is_narrowing) for one in check.recipes]
+        is_limited = np.zeros(len(recipes), np.bool_)
+        for k, (rules, _) in conditions(catalogue, check, parts, read).items():
+            dtype = index.parts[k].stored.dtype
+            if dtype.str[1:] == "f2":  # which HDF5 widens
+                dtype = np.dtype(np.float32)
+            found = ranges(dtype, [(limit.comparison, bound) for limit, bound in rules])
+            recipes[k] = replace(recipes[k], ranges=found)
+            is_limited[k] = bool(found)
+        self._files, self._index, self._recipes = catalogue.files, index, recipes
+        self._numbers = numbers
+        self._is_limited = is_limited[part_of]
+        self._is_narrowing = is_narrowing
+        self._routes = routes(
+            catalogue.files, index, numbers[self._is_limited], "stack", np.dtype(np.bool_)
+        )
 
-    return combine
+    def mark(
+        self,
+        which: NDArray[np.intp],
+        out: NDArray[np.bool],
+        num_threads: int,
+        tick: Callable[[int], object],
+    ) -> None:
+        """Write where pixels of some of the frames are good, one after the other."""
+        is_limited = self._is_limited[which]
+        free = np.flatnonzero(~is_limited)
+        if not self._is_narrowing:
+            out[free] = True
+        tick(len(free))
+        engine.read_frames(
+            self._files,
+            self._index,
+            self._recipes,
+            self._routes,
+            self._numbers[which[is_limited]],
+            out,
+            num_threads,
+            tick,
+            np.flatnonzero(is_limited),
+        )

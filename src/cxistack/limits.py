@@ -4,25 +4,18 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Any, Literal, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["LARGEST", "Comparison", "Limit", "fulfilled", "parse_limit"]
+__all__ = ["LARGEST", "Comparison", "Limit", "Range", "parse_limit", "ranges", "within"]
 
 Comparison = Literal["<=", "<", ">=", ">", "==", "!="]
 
 LARGEST = "largest"
-_OPERATORS: dict[str, np.ufunc] = {
-    "<=": np.less_equal,
-    "<": np.less,
-    ">=": np.greater_equal,
-    ">": np.greater,
-    "==": np.equal,
-    "!=": np.not_equal,
-}
 _SENTENCE = re.compile(r"\s*(\w+)\s*(<=|<|>=|>|==|!=)\s*(\S+)\s*")
 
 
@@ -79,44 +72,83 @@ def parse_limit(text: str) -> Limit:
         raise ValueError(f"{text!r} compares with {bound!r}, neither a name nor a number") from None
 
 
-def fulfilled(
-    values: NDArray[Any], comparison: Comparison, bound: float, out: NDArray[np.bool] | None = None
-) -> NDArray[np.bool]:
-    """Return where values compare so with a number, both taken for what they are, unrounded.
+class Range(NamedTuple):
+    """Values of a pixel's type from `low` to `high`, both included; or, outside of it, all others.
 
-    NumPy would round the number to the values' type, or 64-bit integers to floats. As in NumPy, NaN
-    fulfils ``!=`` alone.
+    NaN lies in no range, and so outside of each.
+    """
+
+    low: Any
+    high: Any
+    outside: bool = False
+
+
+def ranges(
+    dtype: np.dtype[Any], conditions: Iterable[tuple[Comparison, float]]
+) -> tuple[Range, ...]:
+    """Return the ranges that hold all values which compare so with numbers.
+
+    Values and numbers are taken for what they are, unrounded: NumPy would round a number to the
+    values' type, or 64-bit integers to floats. As in NumPy, NaN fulfils ``!=`` alone.
 
     Parameters
     ----------
-    values : ndarray
-        Booleans (as 0 and 1), integers or floats.
-    comparison : {"<=", "<", ">=", ">", "==", "!="}
-        How they compare.
-    bound : int or float
-        With what; not NaN.
-    out : ndarray of bool, optional
-        Where the result goes.
+    dtype : numpy.dtype
+        Type of the values: booleans (as 0 and 1), integers or floats.
+    conditions : iterable of (comparison, number)
+        How values compare with which numbers, none of them NaN.
 
     Examples
     --------
-    >>> fulfilled(np.array([0.1, 2.5], "float32"), "<=", 0.1)  # the first is 0.10000000149
-    array([False, False])
+    >>> ranges(np.dtype("uint16"), [("<=", 1e9), (">", 2.5), ("!=", 7)])
+    (Range(low=3, high=65535, outside=False), Range(low=7, high=7, outside=True))
     """
-    if values.dtype.kind == "b":
-        values = values.view(np.uint8)
-    near = _neighbour(values.dtype, comparison, bound)
-    if near is None:
-        result = np.empty(values.shape, np.bool) if out is None else out
-        result[...] = comparison == "!="
-        return result
-    return np.asarray(_OPERATORS[comparison](values, near, out=out))
+    low, high = lowest, highest = _ends(dtype)
+    # Floats are not stepped to the next one: that beside 0 is subnormal, and counts as 0 in
+    # processes in which some library made it so.
+    step = 0 if dtype.kind == "f" else 1
+    others: dict[Range, None] = {}
+    is_bounded = False
+    for comparison, bound in conditions:
+        is_bounded |= comparison != "!="
+        near = _neighbour(dtype, comparison, bound)
+        if near is None:  # no value equals it
+            if comparison == "==":
+                low, high = highest, lowest
+            continue
+        if comparison in ("<=", "<", "=="):
+            high = min(high, near - step * (comparison == "<"))
+        if comparison in (">=", ">", "=="):
+            low = max(low, near + step * (comparison == ">"))
+        is_apart = comparison == "!=" or (not step and comparison in ("<", ">"))
+        if is_apart and lowest <= near <= highest:
+            others[Range(near, near, True)] = None
+    if low > high:
+        return (Range(highest, lowest),)
+    return (*([Range(low, high)] if is_bounded else []), *others)
+
+
+def within(values: NDArray[Any], ranges: Iterable[Range]) -> NDArray[np.bool]:
+    """Return where values lie in all of `ranges`: what :func:`cxistack.kernels.within` does."""
+    good = np.ones(values.shape, np.bool)
+    for low, high, outside in ranges:
+        good &= ((values >= low) & (values <= high)) != outside
+    return good
+
+
+def _ends(dtype: np.dtype[Any]) -> tuple[Any, Any]:
+    """Return the lowest and the highest value of a type."""
+    if dtype.kind == "b":
+        return 0, 1
+    if dtype.kind in "iu":
+        return int(np.iinfo(dtype).min), int(np.iinfo(dtype).max)
+    return dtype.type(-np.inf), dtype.type(np.inf)
 
 
 def _neighbour(dtype: np.dtype[Any], comparison: Comparison, bound: float) -> Any:
     """Return the value of `dtype` beside `bound` that tells the same; None: no value equals it."""
     is_below = comparison in ("<=", ">")  # the greatest value up to the bound; else the least from
-    if dtype.kind in "iu":
+    if dtype.kind in "biu":
         if math.isinf(bound):
             bound = int(math.copysign(1 << 64, bound))  # as good, and an integer
         whole = math.floor(bound) if is_below else math.ceil(bound)

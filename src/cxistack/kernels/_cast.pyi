@@ -42,6 +42,16 @@ def transform(
     casting: _Casting = "checked",
     num_threads: int | None = None,
 ) -> NDArray[Any]: ...
+def within(
+    src: NDArray[Any],
+    ranges: Iterable[tuple[Any, Any, bool]],
+    *,
+    index: _Index | None = None,
+    at: _Index | None = None,
+    out: NDArray[np.bool] | None = None,
+    both: bool = False,
+    num_threads: int | None = None,
+) -> NDArray[np.bool]: ...
 def good_pixels(
     src: NDArray[Any],
     bad_bits: int,

@@ -4,10 +4,12 @@ cimport numpy as cnp
 from libc.stdint cimport int64_t
 
 from cxistack.kernels.arrays cimport (
-    as_stack, is_checked, native, overlap, result_array, result_dtype, set_types
+    as_stack, is_checked, native, overlap, pixel_code, range_table, result_array, result_dtype,
+    set_types
 )
 from cxistack.kernels.frames cimport frame_table, take_view
-from cxistack.kernels.loop cimport MAX_RANK, Pass, execute, set_axes, set_good
+from cxistack.kernels.loop cimport MAX_RANK, Pass, execute, set_axes, set_good, set_within
+from cxistack.kernels.rows cimport cxi_range
 
 import operator
 
@@ -19,8 +21,10 @@ cnp.import_array()
 
 
 cdef object _move(object stack, object view, object index, object at, object dtype, object out,
-                  object casting, object num_threads, object bits=None):
-    # With `bits`, pixels become whether they have none of those, in place of a cast.
+                  object casting, object num_threads, object bits=None, cnp.ndarray ranges=None,
+                  bint both=False):
+    # With `bits`, pixels become whether they have none of those, in place of a cast; with a table
+    # of `ranges`, whether they lie in all of these, and with `both` in all that `out` is of.
     cdef Pass p
     cdef Py_ssize_t shape[MAX_RANK]
     cdef Py_ssize_t src_step[MAX_RANK]
@@ -35,6 +39,9 @@ cdef object _move(object stack, object view, object index, object at, object dty
     set_types(&p, src, target)
     if bits is not None:
         set_good(&p, bits)
+    if ranges is not None:
+        set_within(&p, pixel_code(src.dtype), <const cxi_range *>cnp.PyArray_DATA(ranges),
+                   cnp.PyArray_DIM(ranges, 0), both)
 
     for i in range(rank):
         shape[i] = cnp.PyArray_DIM(src, i)
@@ -65,7 +72,7 @@ cdef object _move(object stack, object view, object index, object at, object dty
     if out is not None and overlap(src, result):
         if not (view is None and index is None and _same_layout(src, result)):
             return _move(src.copy(), view, index, at, dtype, out, casting,
-                         num_threads, bits)
+                         num_threads, bits, ranges, both)
 
     p.dst = cnp.PyArray_BYTES(result)
     cdef Py_ssize_t *dst_step = <Py_ssize_t *>cnp.PyArray_STRIDES(result)
@@ -155,6 +162,51 @@ def good_pixels(src, bad_bits, *, view=None, index=None, at=None, out=None, num_
         raise ValueError(f"bad_bits is a set of bits, 0 or more; got {bad_bits}")
     bits &= (1 << 8 * src.dtype.itemsize) - 1
     return _move(src, view, index, at, np.bool, out, "checked", num_threads, bits)
+
+
+def within(src, ranges, *, index=None, at=None, out=None, both=False, num_threads=None):
+    """Return where pixels lie in all of some ranges.
+
+    Parameters
+    ----------
+    src : ndarray
+        Booleans (as 0 and 1), integers or floats, any shape and layout.
+    ranges : sequence of (low, high, outside)
+        The lowest and the highest value of a range, each a value of the type of `src`; where
+        `outside` is true, pixels must not lie in it. One that is NaN lies in none.
+    index, at : sequence of int, optional
+        Which frames of the first axis, as in `gather`.
+    out : ndarray of bool, optional
+        Where the result goes.
+    both : bool
+        Whether `out` stays False where it is so already. Needs `out`; with `at`, no place may come
+        twice.
+    num_threads : int, optional
+        As in `cast`.
+
+    Returns
+    -------
+    ndarray of bool
+        `out`, or a new array.
+
+    Raises
+    ------
+    TypeError
+        `src` holds other types.
+    ValueError
+        An end of a range is no value of the type of `src`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> within(np.array([0, 1, 2, 256], dtype=np.uint16), [(1, 65535, False), (2, 2, True)])
+    array([False,  True, False,  True])
+    """
+    src = as_stack(src)
+    if both and out is None:
+        raise ValueError("both means what out holds already; give out")
+    return _move(src, None, index, at, np.bool, out, "checked", num_threads, None,
+                 range_table(ranges, src.dtype), both)
 
 
 def cast(src, dtype=None, *, out=None, casting="checked", num_threads=None):

@@ -16,4 +16,5 @@ cdef cnp.dtype native(cnp.dtype dtype)
 cdef cnp.dtype result_dtype(cnp.dtype default, object dtype, object out)
 cdef cnp.ndarray result_array(object out, int rank, const Py_ssize_t *shape, cnp.dtype dtype)
 cdef bint set_types(Pass *p, cnp.ndarray src, cnp.dtype target) except -1
+cdef cnp.ndarray range_table(object ranges, cnp.dtype dtype)
 cdef bint overlap(cnp.ndarray a, cnp.ndarray b) noexcept

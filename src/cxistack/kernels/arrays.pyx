@@ -5,6 +5,7 @@ from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.stdint cimport uintptr_t
 
 from cxistack.kernels.loop cimport Pass, set_opaque, set_rows
+from cxistack.kernels.rows cimport cxi_range
 
 import numpy as np
 
@@ -133,6 +134,31 @@ cdef bint set_types(Pass *p, cnp.ndarray src, cnp.dtype target) except -1:
                         "as they are.")
     set_opaque(p, cnp.PyArray_ITEMSIZE(src))
     return True
+
+
+_range = np.dtype([("low", "V8"), ("high", "V8"), ("outside", "i8")])
+assert _range.itemsize == sizeof(cxi_range)
+
+
+cdef cnp.ndarray range_table(object ranges, cnp.dtype dtype):
+    # As the row kernels for pixels of a type read it.
+    if pixel_code(dtype) == OPAQUE:
+        raise TypeError(f"Pixels of type {dtype} are not compared here: only booleans, integers of "
+                        "8 to 64 bits, float32 and float64.")
+    pixel = np.dtype("u1") if dtype.kind == c"b" else native(dtype)
+    rows = []
+    for low, high, outside in ranges:
+        ends = []
+        for end in (low, high):
+            try:
+                value = pixel.type(end)
+            except OverflowError:
+                value = None
+            if value is None or value.item() != end:
+                raise ValueError(f"{end} is no value of {pixel}, with which pixels are compared")
+            ends.append(value.tobytes())
+        rows.append((*ends, bool(outside)))
+    return np.array(rows, _range)
 
 
 cdef void _extent(cnp.ndarray a, uintptr_t *low, uintptr_t *high) noexcept:

@@ -2,7 +2,9 @@
 from libc.stdint cimport int64_t, uint64_t
 
 from cxistack.kernels.job cimport Job
-from cxistack.kernels.rows cimport cxi_cast, cxi_good, cxi_pick, cxi_rows, cxi_swap
+from cxistack.kernels.rows cimport (
+    cxi_cast, cxi_good, cxi_pick, cxi_range, cxi_rows, cxi_swap, cxi_within
+)
 
 cdef enum:
     MAX_RANK = 64
@@ -15,6 +17,10 @@ cdef struct Pass:
     cxi_cast cast                   # NULL: pixels keep their type
     cxi_good good                   # instead of a cast: which pixels have none of the bits, or NULL
     uint64_t bits
+    cxi_within within               # or: which pixels lie in all of the ranges, or NULL
+    const cxi_range *ranges
+    size_t range_count
+    bint both                       # with `within`: and are True in dst before
     cxi_pick pick                   # NULL: pixels of an odd size
     cxi_swap swap                   # NULL: pixels are in native byte order
     size_t src_size
@@ -37,7 +43,11 @@ cdef struct Pass:
 
 cdef void set_rows(Pass *p, int src_pixel, int dst_pixel, bint swapped) noexcept nogil
 cdef void set_good(Pass *p, uint64_t bits) noexcept nogil
+cdef void set_within(Pass *p, int src_pixel, const cxi_range *ranges, size_t count,
+                     bint both) noexcept nogil
 cdef void set_opaque(Pass *p, size_t size) noexcept nogil
+# Whether pixels keep type and value.
+cdef bint is_moved(const Pass *p) noexcept nogil
 cdef void set_axes(Pass *p, int rank, const Py_ssize_t *shape, const Py_ssize_t *src_step,
                    const Py_ssize_t *dst_step) noexcept nogil
 

@@ -6,7 +6,7 @@ from libc.string cimport memcpy
 from cxistack.kernels.job cimport Job
 from cxistack.kernels.levels cimport current_rows
 from cxistack.kernels.rows cimport (
-    CXI_BOOL, CXI_SINK, cxi_fence, cxi_pick_any, cxi_scatter, cxi_sink, cxi_sink_close,
+    CXI_BOOL, CXI_SINK, cxi_fence, cxi_pick_any, cxi_range, cxi_scatter, cxi_sink, cxi_sink_close,
     cxi_sink_dst, cxi_sink_next, cxi_sink_open, cxi_sink_pass, cxi_sink_put, cxi_sink_room
 )
 
@@ -61,6 +61,8 @@ cdef void set_rows(Pass *p, int src_pixel, int dst_pixel, bint swapped) noexcept
     p.src_size = _pixel_sizes[src_pixel]
     p.dst_size = _pixel_sizes[dst_pixel]
     p.good = NULL
+    p.within = NULL
+    p.both = False
     cdef int size = _size_class(p.src_size)
     p.pick = p.rows.pick[size]
     p.swap = p.rows.swap[size] if swapped else NULL
@@ -78,6 +80,20 @@ cdef void set_good(Pass *p, uint64_t bits) noexcept nogil:
     p.bits = bits
 
 
+cdef void set_within(Pass *p, int src_pixel, const cxi_range *ranges, size_t count,
+                     bint both) noexcept nogil:
+    # After set_rows for a boolean target. The ranges are the caller's to keep.
+    p.cast = NULL
+    p.within = p.rows.within[src_pixel]
+    p.ranges = ranges
+    p.range_count = count
+    p.both = both
+
+
+cdef bint is_moved(const Pass *p) noexcept nogil:
+    return p.cast == NULL and p.good == NULL and p.within == NULL
+
+
 cdef void set_opaque(Pass *p, size_t size) noexcept nogil:
     p.rows = current_rows()
     p.src_size = p.dst_size = size
@@ -86,6 +102,8 @@ cdef void set_opaque(Pass *p, size_t size) noexcept nogil:
     p.swap = NULL
     p.cast = NULL
     p.good = NULL
+    p.within = NULL
+    p.both = False
 
 
 cdef void set_axes(Pass *p, int rank, const Py_ssize_t *shape, const Py_ssize_t *src_step,
@@ -116,7 +134,7 @@ cdef void set_axes(Pass *p, int rank, const Py_ssize_t *shape, const Py_ssize_t 
 cdef int make_row(const Pass *p, const char *src, Py_ssize_t step, char *dst, size_t n,
                   char *scratch) noexcept nogil:
     # Each stage reads the one before it from L1; the last stage writes dst.
-    cdef char *stage = dst if p.cast == NULL and p.good == NULL else scratch
+    cdef char *stage = dst if is_moved(p) else scratch
     if <size_t>step != p.src_size:
         if p.pick != NULL:
             p.pick(src, step, stage, n)
@@ -130,6 +148,9 @@ cdef int make_row(const Pass *p, const char *src, Py_ssize_t step, char *dst, si
         return p.cast(src, dst, n)
     if p.good != NULL:
         p.good(src, dst, n, p.bits)
+        return 0
+    if p.within != NULL:
+        p.within(src, dst, n, p.ranges, p.range_count, p.both)
         return 0
     if src != dst:
         memcpy(dst, src, n * p.src_size)
@@ -146,7 +167,7 @@ cdef size_t row_to_memory(const Pass *p, const char *src, Py_ssize_t step, char 
     cdef int lost
     if n == 1:
         step = p.src_size
-    if (p.cast != NULL or p.good != NULL) and (<size_t>step != p.src_size or p.swap != NULL):
+    if not is_moved(p) and (<size_t>step != p.src_size or p.swap != NULL):
         most = SCRATCH // p.src_size
     if not dense and most > SCRATCH // p.dst_size:
         # An opaque pixel may be larger than the buffer: then it goes alone, and needs none.
@@ -160,6 +181,8 @@ cdef size_t row_to_memory(const Pass *p, const char *src, Py_ssize_t step, char 
         if dense:
             lost = make_row(p, src, step, dst, m, scratch)
         else:
+            if p.both:
+                cxi_pick_any(dst, dst_step, gaps, m, p.dst_size)
             lost = make_row(p, src, step, gaps, m, scratch)
             cxi_scatter(gaps, dst, dst_step, m, p.dst_size)
         if lost and p.checked:
@@ -176,7 +199,7 @@ cdef size_t _row_to_sink(const Pass *p, const char *src, Py_ssize_t step, cxi_si
     cdef bint plain = p.swap == NULL and <size_t>step == p.src_size
     cdef size_t i = 0, m
     cdef size_t most = n if plain else SCRATCH // p.src_size
-    if plain and p.cast == NULL and p.good == NULL and n * p.src_size >= STREAM_FROM_SIZE:
+    if plain and is_moved(p) and n * p.src_size >= STREAM_FROM_SIZE:
         cxi_sink_pass(sink, src, n * p.src_size)
         return n
     while i < n:
@@ -296,7 +319,7 @@ cdef int64_t execute(Pass *p, object num_threads) except -2:
         raise ValueError("The result is larger than memory can be addressed")
     pixels = <int64_t>p.frames * p.frame_pixels
     size = pixels * <int64_t>p.dst_size
-    p.stream = p.stream and size >= _stream_bytes and p.dst_size <= CXI_SINK // 8
+    p.stream = p.stream and not p.both and size >= _stream_bytes and p.dst_size <= CXI_SINK // 8
     cdef int64_t task_pixels = task_units(pixels, p.dst_size)
     if task_pixels == pixels:
         with nogil:

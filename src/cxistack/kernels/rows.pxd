@@ -25,6 +25,14 @@ cdef extern from "rows.h" nogil:
     ctypedef void (*cxi_stream)(const char *src, char *dst, size_t n) noexcept nogil
     ctypedef void (*cxi_good)(const char *src, char *dst, size_t n, uint64_t bits) noexcept nogil
 
+    cdef struct cxi_range:
+        char low[8]
+        char high[8]
+        int64_t outside
+
+    ctypedef void (*cxi_within)(const char *src, char *dst, size_t n, const cxi_range *ranges,
+                                size_t count, int both) noexcept nogil
+
     cdef enum:
         CXI_BIN_ROWS
         CXI_LANES
@@ -51,6 +59,7 @@ cdef extern from "rows.h" nogil:
         cxi_pick pick[5]
         cxi_swap swap[5]
         cxi_good good[5]
+        cxi_within within[11]
         cxi_stream stream
         cxi_bin bin[11]
 

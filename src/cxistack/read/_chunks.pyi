@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 
 from ..kernels._decode import Pipeline
 from ..kernels.job import Job
+from ..limits import Range
 from .tasks import Cell
 
 class ChunkJob(Job):
@@ -22,6 +23,8 @@ class ChunkJob(Job):
         stored: np.dtype[Any],
         out: NDArray[Any],
         checked: bool,
+        ranges: Sequence[Range] | None,
+        both: bool,
     ) -> None: ...
     @property
     def bytes_read(self) -> int: ...

@@ -12,11 +12,15 @@ from cxistack.kernels._decode cimport (
     cxi_bshuf_open, cxi_decode_chunk, cxi_decode_error, cxi_decoder, cxi_decoder_close,
     cxi_decoder_open
 )
-from cxistack.kernels.arrays cimport pixel_code
+from cxistack.kernels.arrays cimport pixel_code, range_table
 from cxistack.kernels.job cimport Job
 from cxistack.kernels.levels cimport current_rows
-from cxistack.kernels.loop cimport MAX_RANK, Pass, run_pass, set_axes, set_rows
-from cxistack.kernels.rows cimport cxi_atomic_load, cxi_atomic_add, cxi_atomic_min, cxi_atomic_store
+from cxistack.kernels.loop cimport (
+    MAX_RANK, Pass, is_moved, run_pass, set_axes, set_rows, set_within
+)
+from cxistack.kernels.rows cimport (
+    cxi_atomic_add, cxi_atomic_load, cxi_atomic_min, cxi_atomic_store, cxi_range
+)
 
 cdef extern from "<unistd.h>" nogil:
     ssize_t pread(int fd, void *buf, size_t count, int64_t offset)
@@ -124,6 +128,10 @@ cdef class ChunkJob(Job):
         The result; frames along its first axis, native byte order.
     checked : bool
         Whether a lost value ends the job.
+    ranges : sequence of Range or None
+        Pixels become whether they lie in all of these.
+    both : bool
+        With `ranges`: and are True in `out` already.
     """
 
     cdef const Task *_tasks
@@ -137,6 +145,8 @@ cdef class ChunkJob(Job):
     cdef bint _is_bitshuffled
     cdef size_t _raw_bytes, _chunk_bytes, _scratch_bytes, _tile_bytes
     cdef Py_ssize_t _frame_bytes, _out_step
+    cdef cnp.ndarray _ranges
+    cdef bint _both
     cdef object _keep
     cdef list _idle
     cdef int64_t _failed
@@ -147,10 +157,12 @@ cdef class ChunkJob(Job):
     def __init__(self, const Task[::1] tasks, const int64_t[::1] sources,
                  const int64_t[::1] places, const int32_t[::1] descriptors, cells, pipeline,
                  const unsigned char[::1] fill, Py_ssize_t frame_bytes, cnp.dtype stored,
-                 cnp.ndarray out, bint checked):
+                 cnp.ndarray out, bint checked, ranges, bint both):
         cdef Py_ssize_t k
         cdef bint stream = cnp.PyArray_NBYTES(out) >= STREAM_BYTES
         Job.__init__(self, tasks.shape[0])
+        self._ranges = None if ranges is None else range_table(ranges, stored)
+        self._both = both
         self._keep = (tasks, sources, places, descriptors, fill, out)
         self._tasks = &tasks[0]
         self._sources = &sources[0]
@@ -189,6 +201,9 @@ cdef class ChunkJob(Job):
         cdef int i, rank = len(cell.shape)
         cdef Py_ssize_t dense
         set_rows(&c.p, pixel_code(stored), pixel_code(target), not stored.isnative)
+        if self._ranges is not None:
+            set_within(&c.p, pixel_code(stored), <const cxi_range *>cnp.PyArray_DATA(self._ranges),
+                       cnp.PyArray_DIM(self._ranges, 0), self._both)
         c.p.checked = checked
         c.p.index = c.p.at = NULL
         c.p.frames = 1
@@ -202,8 +217,9 @@ cdef class ChunkJob(Job):
         c.src = cell.src
         c.dst = cell.dst
         dense = c.p.frame_pixels * <Py_ssize_t>c.p.dst_size
-        c.p.stream = stream and c.p.rank == 1 and c.p.dst_step[0] == <Py_ssize_t>c.p.dst_size
-        c.is_dense = (c.p.cast == NULL and c.p.swap == NULL and c.p.rank == 1
+        c.p.stream = (stream and not c.p.both and c.p.rank == 1
+                      and c.p.dst_step[0] == <Py_ssize_t>c.p.dst_size)
+        c.is_dense = (is_moved(&c.p) and c.p.swap == NULL and c.p.rank == 1
                       and c.p.dst_step[0] == <Py_ssize_t>c.p.dst_size
                       and c.p.src_step[0] == <Py_ssize_t>c.p.src_size)
         c.dense_bytes = dense

@@ -21,6 +21,7 @@ from ..hdf5.causes import blamed, unreadable
 from ..hdf5.files import Files
 from ..hdf5.layout import Stored
 from ..hdf5.storage import Assembled, Bytes, Chunked, Contiguous, ThroughH5py
+from ..limits import within
 from ..view import Axis, Bin, FrameView, Step
 from . import direct, pieces
 from .index import FrameIndex, Part
@@ -116,7 +117,7 @@ def _place(
     raw: NDArray[Any], block: Block, recipe: Recipe, out: NDArray[Any], num_threads: int | None
 ) -> None:
     """Turn the stored pixels of a block into those of the result, at their places in `out`."""
-    if recipe.is_one_pass:
+    if recipe.is_one_pass and recipe.ranges is None:
         pixels = recipe.steps[0].apply(raw) if recipe.steps else raw
         kernels.gather(
             pixels,
@@ -127,7 +128,9 @@ def _place(
             num_threads=num_threads,
         )
         return
-    values = _values(kernels.gather(raw, block.src, num_threads=num_threads), recipe, num_threads)
+    values = _values(raw, block.src, recipe, num_threads)
+    if recipe.is_narrowing:
+        values = np.logical_and(values, out[block.dst])
     kernels.gather(
         values,
         np.arange(len(values)),
@@ -151,8 +154,16 @@ def _first_offence(
     raise AssertionError("a cast failed for all frames together and for none of them alone")
 
 
-def _values(pixels: NDArray[Any], recipe: Recipe, num_threads: int | None) -> NDArray[Any]:
-    """Do what has to be done before the last cast, a pass for each step."""
+def _values(
+    raw: NDArray[Any], src: NDArray[np.int64], recipe: Recipe, num_threads: int | None
+) -> NDArray[Any]:
+    """Do with frames `src` what has to be done before the last cast, a pass for each step."""
+    if recipe.ranges is None:
+        pixels = kernels.gather(raw, src, num_threads=num_threads)
+    elif raw.dtype.itemsize <= 8:
+        pixels = kernels.within(raw, recipe.ranges, index=src, num_threads=num_threads)
+    else:  # of a size that the kernels do not know
+        pixels = within(raw[src], recipe.ranges)
     if recipe.bad_bits is not None:
         pixels = kernels.good_pixels(pixels, recipe.bad_bits, num_threads=num_threads)
     elif recipe.via is not None:
@@ -193,6 +204,7 @@ def _is_plain(
     return (
         not steps
         and recipe.bad_bits is None
+        and recipe.ranges is None
         and part.stored.dtype == out.dtype
         and out.dtype.kind != "b"  # a byte other than 0 and 1 must become True
         and out.flags.c_contiguous

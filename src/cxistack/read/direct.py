@@ -17,6 +17,7 @@ from ..hdf5.files import Files, Stamp, most_open
 from ..hdf5.layout import Stored
 from ..hdf5.storage import Chunked, Contiguous, Unlisted
 from ..kernels import threads
+from ..limits import Range
 from ._chunks import ChunkJob
 from .tasks import PIECE_BYTES, TASK, Cell, Geometry, Window, cells, tasks
 
@@ -44,6 +45,8 @@ class Wanted:
         False where the dataset is one frame, and every row 0.
     descriptor : int or None
         On what holds its chunks where that is not its file.
+    ranges : tuple of Range or None
+        Pixels become whether they lie in all of these.
     """
 
     stored: Stored
@@ -53,6 +56,7 @@ class Wanted:
     windows: tuple[Window, ...]
     has_frame_axis: bool = True
     descriptor: int | None = None
+    ranges: tuple[Range, ...] | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -76,9 +80,11 @@ def read(
     num_threads: int | None,
     tick: Callable[[int], object],
     frames: int | None = None,
+    both: bool = False,
 ) -> bool:
     """Read what is wanted into `out`; return whether every value fits.
 
+    With `both`, pixels of wanted ranges that are False in `out` stay so.
     `tick` is told of `frames` frames in all, of as many as there are rows where that is not said.
 
     Raises
@@ -102,7 +108,7 @@ def read(
                     file if isinstance(file, int) else stack.enter_context(files.descriptor(*file))
                     for file in entries.files
                 ]
-                job = _job(batch[0], entries, np.array(descriptors, np.int32), out, checked)
+                job = _job(batch[0], entries, np.array(descriptors, np.int32), out, checked, both)
                 count.begin(job, sum(len(one.rows) for one in batch))
                 threads.run(job, num_threads, count.look)
             if job.failure is not None:
@@ -231,7 +237,8 @@ def _kind(one: Wanted) -> tuple[object, ...]:
     filters = None
     if isinstance(where, Chunked):
         filters = where.pipeline.filters if where.pipeline is not None else ()
-    return (one.stored.dtype.str, one.shape[1:], one.chunk, filters, where.fill.tobytes())
+    stored = (one.stored.dtype.str, one.shape[1:], one.chunk, filters, where.fill.tobytes())
+    return (*stored, one.ranges)
 
 
 def _geometry(one: Wanted) -> Geometry:
@@ -297,6 +304,7 @@ def _job(
     descriptors: NDArray[np.int32],
     out: NDArray[Any],
     checked: bool,
+    both: bool,
 ) -> ChunkJob:
     return ChunkJob(
         entries.tasks,
@@ -310,6 +318,8 @@ def _job(
         first.stored.dtype,
         out,
         checked,
+        first.ranges,
+        both,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -31,8 +32,11 @@ def read_frames(
     out: NDArray[Any],
     num_threads: int | None,
     tick: Callable[[int], object],
+    places: NDArray[np.intp] | None = None,
 ) -> None:
     """Read frames `numbers` of `index` into `out`, part ``k`` by ``recipes[k]``.
+
+    They go to `places`, all different, or, when None, to 0, 1, ....
 
     Raises
     ------
@@ -47,19 +51,26 @@ def read_frames(
     stamps = _stamps(index, numbers)
     for path, stamp in stamps.items():
         files.verify(path, stamp)
-    places = np.arange(len(numbers))
+    if places is None:
+        places = np.arange(len(numbers))
     fits = True
-    fills, wanted, rest = _sort_out(index, recipes, routes, numbers)
+    fills, wanted, rest = _sort_out(index, recipes, routes, numbers, places)
     if wanted or fills:
-        how: Any = {"checked": recipes[0].casting == "checked", "num_threads": num_threads}
+        how: Any = {
+            "checked": recipes[0].casting == "checked",
+            "num_threads": num_threads,
+            "both": recipes[0].is_narrowing,
+        }
         fits = direct.read(files, fills, out, tick=lambda frames: None, **how)
         frames = len(numbers) - len(rest)
         fits = fits and direct.read(files, wanted, out, tick=tick, frames=frames, **how)
         if not wanted:  # all of it is fill values
             tick(frames)
     if not fits:
-        rest = places  # the slower way finds out which value is the first
-    blockwise.read(files, index, recipes, routes, numbers[rest], rest, out, num_threads, tick)
+        rest = np.arange(len(numbers))  # the slower way finds out which value is the first
+    blockwise.read(
+        files, index, recipes, routes, numbers[rest], places[rest], out, num_threads, tick
+    )
     for path, stamp in stamps.items():
         files.verify(path, stamp)
 
@@ -80,20 +91,25 @@ def _sort_out(
     recipes: Sequence[Recipe],
     routes: Sequence[Bytes],
     numbers: NDArray[np.int64],
+    places: NDArray[np.intp],
 ) -> tuple[list[direct.Wanted], list[direct.Wanted], NDArray[np.intp]]:
-    """Return what is done beside libhdf5 in one pass, and the places of what is not.
+    """Return what is done beside libhdf5 in one pass, and which of `numbers` are not.
 
     First come fill values, then what is read over them.
     """
     fills, read = [], []
     rest = [np.empty(0, np.intp)]
-    for k, part, rows, places in index.by_part(numbers):
-        if not recipes[k].is_one_pass or why_blockwise(part, routes[k]) is not None:
-            rest.append(places)
+    for k, part, rows, which in index.by_part(numbers):
+        recipe = recipes[k]
+        if not recipe.is_one_pass or why_blockwise(part, routes[k]) is not None:
+            rest.append(which)
             continue
-        first, then = pieces.wanted(part, routes[k], rows, places, _view(recipes[k], index))
-        fills += first
-        read += then
+        first, then = pieces.wanted(part, routes[k], rows, places[which], _view(recipe, index))
+        if first and recipe.is_narrowing:
+            rest.append(which)  # where fill values are bad, what is read over them stayed so
+            continue
+        fills += [replace(one, ranges=recipe.ranges) for one in first]
+        read += [replace(one, ranges=recipe.ranges) for one in then]
     # What is left is read in the order asked for, so that the first error is the result's first.
     return fills, read, np.sort(np.concatenate(rest))
 

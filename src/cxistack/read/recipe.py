@@ -12,10 +12,20 @@ from numpy.typing import DTypeLike
 from .. import masks
 from ..errors import CastError, LayoutError
 from ..hdf5.layout import Stored
+from ..limits import Range
 from ..protocol import CXIProtocol
 from ..view import Bin, FrameView, Step
 
-__all__ = ["Casting", "Recipe", "as_stored", "bad_bits", "check_text", "common_dtype", "make"]
+__all__ = [
+    "Casting",
+    "Recipe",
+    "as_stored",
+    "bad_bits",
+    "check_text",
+    "common_dtype",
+    "compared",
+    "make",
+]
 
 Casting = Literal["checked", "unsafe"]
 
@@ -36,6 +46,10 @@ class Recipe:
         Type of the result.
     casting : {"checked", "unsafe"}
         Whether a cast that would change a value raises.
+    ranges : tuple of Range or None
+        Pixels are good where they lie in all of these. None: they are what they are.
+    is_narrowing : bool
+        With `ranges`: only what is good in the result already can be. The same for all parts.
     """
 
     bad_bits: int | None
@@ -43,6 +57,8 @@ class Recipe:
     steps: tuple[Step, ...]
     dtype: np.dtype[Any]
     casting: Casting
+    ranges: tuple[Range, ...] | None = None
+    is_narrowing: bool = False
 
     @property
     def is_one_pass(self) -> bool:
@@ -118,6 +134,23 @@ def as_stored(
         )
     result = np.dtype(dtype) if dtype is not None else stored.dtype.newbyteorder("=")
     return Recipe(None, None, tuple(steps), result, casting)
+
+
+def compared(
+    protocol: CXIProtocol, attr: str, stored: Stored, steps: Sequence[Step], casting: Casting
+) -> Recipe:
+    """Return the recipe that makes a mask of pixels as they are stored: good where in all ranges.
+
+    The ranges are not said yet.
+
+    Raises
+    ------
+    LayoutError
+        Text, or complex numbers.
+    """
+    _check(protocol.datatypes[attr], attr, stored, casting)
+    _refuse_complex(attr, stored)
+    return Recipe(None, None, tuple(steps), np.dtype(np.bool_), casting, ranges=())
 
 
 def _check(family: str, attr: str, stored: Stored, casting: Casting) -> None:

@@ -10,6 +10,7 @@
 
 #include "bin_rows.h"
 #include "cast_rows.h"
+#include "limit_rows.h"
 #include "move_rows.h"
 
 #define JOIN(a, b) a##b
@@ -25,6 +26,8 @@ const struct cxi_rows TABLE(CXI_LEVEL) = {
     .pick = {pick_0, pick_1, pick_2, pick_3, pick_4},
     .swap = {NULL, swap_1, swap_2, swap_3, NULL},
     .good = {good_0, good_1, good_2, good_3, NULL},
+    .within = {within_b1, within_i1, within_i2, within_i4, within_i8, within_u1, within_u2, within_u4,
+               within_u8, within_f4, within_f8},
     .stream = stream_lines,
     .bin = BINS,
 };

@@ -31,6 +31,17 @@ typedef void (*cxi_stream)(const char *src, char *dst, size_t n);
 /* dst[i] = (src[i] & bits) == 0. */
 typedef void (*cxi_good)(const char *src, char *dst, size_t n, uint64_t bits);
 
+/* Values from low to high, both included, of the pixel type that they are compared with; or, where
+ * `outside` is not 0, all others. */
+struct cxi_range {
+    char low[8], high[8];
+    int64_t outside;
+};
+
+/* dst[i] = whether src[i] lies in all of `count` ranges; with `both`, and dst[i] was 1 before. */
+typedef void (*cxi_within)(const char *src, char *dst, size_t n, const struct cxi_range *ranges,
+                           size_t count, int both);
+
 /* The size classes of picks, swaps and flags: 1, 2, 4, 8 and 16 bytes are numbers 0 to 4. */
 enum { CXI_SIZES = 5 };
 
@@ -63,6 +74,7 @@ struct cxi_rows {
     cxi_pick pick[CXI_SIZES];
     cxi_swap swap[CXI_SIZES];               /* NULL where there is nothing to swap */
     cxi_good good[CXI_SIZES];               /* NULL for 16 bytes */
+    cxi_within within[CXI_PIXELS];
     cxi_stream stream;
     struct cxi_bin bin[CXI_PIXELS];
 };
