@@ -282,13 +282,15 @@ class TestStores:
         np.testing.assert_array_equal(plain.load_attribute("mask"), frames(3) < 40)
 
     def test_read_in_batches(self, tmp_path, monkeypatch):
-        monkeypatch.setattr(limiting, "BATCH_BYTES", 3 * 35 * 2)
+        monkeypatch.setattr(limiting, "BATCH_BYTES", 3 * 35)
         name = put(tmp_path / "a.h5", {"data": frames(20)}, chunks=(1, 5, 7))
         store = CXIStore(name, protocol=limited("data < 300", "data != 17"))
         good = (frames(20) < 300) & (frames(20) != 17)
         np.testing.assert_array_equal(store.load_attribute("mask"), good)
         order = [19, 3, 3, 0, *range(19)]
         np.testing.assert_array_equal(store.load_attribute("mask", order), good[order])
+        numbers = store.load_attribute("mask", order, dtype="float32")
+        np.testing.assert_array_equal(numbers, good[order].astype("f4"), strict=True)
 
     def test_of_frames_of_modules_have_masks_of_modules(self, tmp_path):
         name = put(tmp_path / "a.h5", {"data": frames(3, (2, 4, 6))})

@@ -236,7 +236,7 @@ class _Frames:
                 dtype = np.dtype(np.float32)
             found = ranges(dtype, [(limit.comparison, bound) for limit, bound in rules])
             recipes[k] = replace(recipes[k], ranges=found)
-            is_limited[k] = bool(found)
+            is_limited[k] = bool(rules)
         self._files, self._index, self._recipes = catalogue.files, index, recipes
         self._numbers = numbers
         self._is_limited = is_limited[part_of]

@@ -204,7 +204,6 @@ def _is_plain(
     return (
         not steps
         and recipe.bad_bits is None
-        and recipe.ranges is None
         and part.stored.dtype == out.dtype
         and out.dtype.kind != "b"  # a byte other than 0 and 1 must become True
         and out.flags.c_contiguous
