@@ -7,14 +7,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from . import loading
+from . import loading, loads
 from .agreement import same, shown
 from .catalogue import Catalogue, Problem
 from .errors import CastError, CXIError
 from .hdf5.layout import Stored
 from .hdf5.locate import Found
 from .limits import Limit
-from .loading import Load
+from .loads import Load
 from .read.index import FrameIndex
 from .read.recipe import Recipe
 from .read.survey import PartSurvey
@@ -33,7 +33,7 @@ def rows(catalogue: Catalogue) -> list[tuple[str, str, str, str, str]]:
         if not catalogue.has(attr):
             continue
         try:
-            load = loading.prepare(catalogue, attr)
+            load = loads.prepare(catalogue, attr)
             shape, dtype = str(load.shape), "str" if load.is_text else str(load.dtype)
         except CastError:
             stored = [one.datasets[0] for one in found.values() if one.datasets]
@@ -98,7 +98,7 @@ def differences(catalogue: Catalogue) -> list[Problem]:
 
 
 def _value(catalogue: Catalogue, attr: str, found: Found) -> object:
-    return loading.run(catalogue, loading.prepare_single(catalogue, attr, found))
+    return loading.run(catalogue, loads.prepare_single(catalogue, attr, found))
 
 
 def explanation(catalogue: Catalogue, load: Load) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from . import checking, loading, report
+from . import checking, loading, loads, report
 from .catalogue import Catalogue, Problem
 from .checking import Finding
 from .errors import AttributeMissingError, ClosedStoreError, FileChangedError
@@ -121,7 +121,7 @@ class Run(Mapping[str, LazyArray]):
     ) -> tuple[tuple[int, ...], np.dtype[Any]]:
         """Return the shape and dtype that :meth:`load_attribute` would give, without reading."""
         self._check_open()
-        load = loading.prepare(
+        load = loads.prepare(
             self._catalogue, attr, transform=transform, dtype=dtype, casting=casting
         )
         return load.shape, load.dtype
@@ -129,7 +129,7 @@ class Run(Mapping[str, LazyArray]):
     def is_static(self, attr: str) -> bool:
         """Tell whether one frame, of one dataset, stands for all frames of a stack."""
         self._check_open()
-        return loading.prepare(self._catalogue, attr).is_static
+        return loads.prepare(self._catalogue, attr).is_static
 
     def is_indexed(self, attr: str) -> bool:
         """Tell whether the attribute has a frame axis that `idxs` picks from."""
@@ -229,7 +229,7 @@ class Run(Mapping[str, LazyArray]):
         The arguments are those of :meth:`load_attribute`; no pixel is read.
         """
         self._check_open()
-        load = loading.prepare(
+        load = loads.prepare(
             self._catalogue,
             attr,
             idxs,
@@ -329,7 +329,7 @@ class Run(Mapping[str, LazyArray]):
         threads = _threads(processes, num_threads)
 
         def load_once() -> Any:
-            load = loading.prepare(
+            load = loads.prepare(
                 self._catalogue,
                 attr,
                 idxs,
