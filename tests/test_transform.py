@@ -11,8 +11,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from cxistack.errors import CastError, FrameIndexError, LayoutError
+from cxistack.folding import fold
 from cxistack.transform import ComposeTransforms, Crop, Downscale, Mirror, Transform
-from cxistack.view import Axis, Bin, FrameView, Pick, fold
+from cxistack.view import Axis, Bin, FrameView, Pick
 
 
 class Transpose(Transform):

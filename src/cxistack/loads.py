@@ -15,6 +15,7 @@ from numpy.typing import DTypeLike, NDArray
 from . import limiting
 from .catalogue import Catalogue
 from .errors import LayoutError
+from .folding import fold, view_of_indices
 from .hdf5.locate import Found
 from .limits import Limit
 from .read import recipe
@@ -23,7 +24,7 @@ from .read.index import FrameIndex, Part
 from .read.recipe import Casting, Recipe
 from .transform import Transform
 from .units import Conversion
-from .view import Bin, Step, fold, view_of_indices
+from .view import Bin, Step
 
 __all__ = ["Load", "portion", "prepare", "prepare_single", "prepare_singles", "steps_of"]
 

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from . import kernels
 from .catalogue import Catalogue
 from .errors import CastError, LayoutError
+from .folding import fold
 from .protocol import CXIProtocol
 from .transform import Transform
-from .view import Bin, fold
+from .view import Bin
 from .write.region import Region
 
 __all__ = ["WholeFrames", "region_of", "whole_frames"]

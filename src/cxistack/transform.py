@@ -22,19 +22,8 @@ import numpy as np
 import numpy.typing as npt
 
 from .errors import CastError, LayoutError
-from .view import (
-    Axis,
-    Bin,
-    FrameView,
-    Pick,
-    Shape,
-    Step,
-    append,
-    extend,
-    fold,
-    frame_shape_of,
-    shape_after,
-)
+from .folding import append, extend, fold, shape_after
+from .view import Axis, Bin, FrameView, Pick, Shape, Step, frame_shape_of
 
 __all__ = ["ComposeTransforms", "Crop", "Downscale", "Mirror", "Transform"]
 
