@@ -154,9 +154,11 @@ def _parts(
         if not part.has_frame_axis and not squeeze:
             lines.append(f"    one frame, which stands for all {part.count}")
         lines += [f"    {text}" for text in _way(surveys[number], stored)]
-        if recipes:
-            lines += [f"    then {text}" for text in _told(recipes[number], stored.dtype)]
-        lines += [f"    then {text}" for text in more[number]] if more else []
+        told = _told(recipes[number], stored.dtype) if recipes else []
+        also = more[number] if more else []
+        is_compared = bool(recipes) and recipes[number].ranges is not None
+        told = [*also, *told] if is_compared else [*told, *also]
+        lines += [f"    then {text}" for text in told]
     idle = sum(not seen.frames for seen in surveys)
     if idle:
         lines.append(f"  {idle} datasets of which no frame is wanted: not read")
@@ -243,6 +245,6 @@ def _told(recipe: Recipe, dtype: np.dtype[np.generic]) -> list[str]:
             told.append(f"{step.mode} of bins of {step.n}")
         else:
             told.append(f"pixels picked one by one, of shape {tuple(step.shape)}")
-    if recipe.dtype != dtype and recipe.bad_bits is None:
+    if recipe.dtype != dtype and recipe.bad_bits is None and recipe.ranges is None:
         told.append(f"cast to {recipe.dtype} ({recipe.casting})")
     return told

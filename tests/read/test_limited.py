@@ -98,6 +98,16 @@ def test_pixels_over_fill_values_count_and_not_these(tmp_path):
         )
 
 
+def test_explain_tells_what_comes_first(tmp_path):
+    name = put(tmp_path / "a.h5", {"entry/data": np.arange(24).reshape(1, 4, 6)})
+    with CXIStore(name, protocol=protocol([("<", 7)])) as store:
+        told = store.explain("mask", transform=Downscale(2, mode="mean"))
+    assert (
+        told.index("beside libhdf5") < told.index("good where data < 7") < told.index("bins of 2")
+    )
+    assert "cast to" not in told
+
+
 def test_of_more_than_the_caches_hold(tmp_path):
     values = np.random.default_rng(1).integers(0, 9, (9, 1000, 1100), np.uint8)
     mask = np.random.default_rng(2).random(values.shape) < 0.7
