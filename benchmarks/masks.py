@@ -93,6 +93,17 @@ def _shortest(ways: dict[str, Callable[[], NDArray[Any]]], turns: int) -> dict[s
     return best
 
 
+def run(stack: NDArray[Any], threads: int, turns: int, folder: Path) -> None:
+    """Write files, verify, measure and print; remove the files."""
+    print(f"{'ms of CPU time':44} {OURS:>9} {LOAD:>9} {NUMPY:>9} {'ratio':>7}")
+    for name, path, sentences, has_mask in _cases(folder, stack):
+        ways = _ways(path, sentences, has_mask, threads)
+        np.testing.assert_array_equal(ways[OURS](), ways[NUMPY]())
+        best = _shortest(ways, turns)
+        shown = " ".join(f"{1e3 * best[way]:9.1f}" for way in (OURS, LOAD, NUMPY))
+        print(f"{name:44} {shown} {best[OURS] / best[LOAD]:7.2f}", flush=True)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description="Masks that limits make.")
     parser.add_argument("--quick", action="store_true", help="12 frames, fewer turns")
@@ -100,14 +111,8 @@ def main() -> int:
     parser.add_argument("--folder", type=Path)
     given = parser.parse_args()
     stack = detector_frames(12 if given.quick else 48, (2167, 2070))
-    print(f"{'ms of CPU time':44} {OURS:>9} {LOAD:>9} {NUMPY:>9} {'ratio':>7}")
     with workspace(given.folder, 4 * stack.nbytes) as folder:
-        for name, path, sentences, has_mask in _cases(folder, stack):
-            ways = _ways(path, sentences, has_mask, given.threads)
-            np.testing.assert_array_equal(ways[OURS](), ways[NUMPY]())
-            best = _shortest(ways, 5 if given.quick else 15)
-            shown = " ".join(f"{1e3 * best[way]:9.1f}" for way in (OURS, LOAD, NUMPY))
-            print(f"{name:44} {shown} {best[OURS] / best[LOAD]:7.2f}", flush=True)
+        run(stack, given.threads, 5 if given.quick else 15, folder)
     return 0
 
 

@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 compare = pytest.importorskip("benchmarks.compare", exc_type=ImportError)
-from benchmarks import peers, picture, timing, virtual  # noqa: E402
+from benchmarks import masks, peers, picture, timing, virtual  # noqa: E402
 from benchmarks.pyrost_peer import PeerUnavailableError  # noqa: E402
 
 TINY = compare.Scale(16, (53, 70), 32, 3, 200, timing.Pace(1, 5.0), (8, 20), (16, 32))
@@ -59,6 +59,15 @@ def test_a_tiny_run_over_virtual_datasets(tmp_path):
     assert ("virtual over 5 files", "the files themselves") in shown
     assert ("16 modules, stacked", "h5py, virtual") in shown
     assert ("16 modules, a mosaic with gaps", "h5py, virtual") in shown
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_tiny_run_over_masks_of_limits(tmp_path, capsys):
+    masks.run(np.arange(3 * 20 * 30, dtype=np.uint16).reshape(3, 20, 30) % 11, 2, 1, tmp_path)
+
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 1 + 3 * 2 * 2
+    assert lines[-1].startswith("bitshuffle+LZ4, uint16, 3 limits, a mask ")
     assert list(tmp_path.iterdir()) == []
 
 
