@@ -45,7 +45,8 @@ class CXIStore(Run):
 
         * "r": it must exist, and is not written.
         * "r+": it must exist.
-        * "w": it is replaced at the first save; until then it stands as it is.
+        * "w": it is replaced at the first save; until then it stands as it is. What somebody saves
+          to it between the opening and that save is not replaced: the save is refused.
         * "w-" or "x": it must not exist, and appears at the first save.
         * "a": it is created when it does not exist.
     protocol : CXIProtocol or str, optional
@@ -116,6 +117,8 @@ class CXIStore(Run):
         self._safe = safe
         self._locking: Locking = locking
         self._to_come = saving.check_mode(self._files, mode, locking)
+        # What the first file was when it was looked at; of one to be replaced, when it was opened.
+        self._seen = self._files.now(self._files.paths[0])
         self.update_indices()
 
     # ---------------------------------------------------------------- open and closed
@@ -145,7 +148,8 @@ class CXIStore(Run):
 
     def update_indices(self) -> None:
         """Look at the files anew: forget what was found and reopen what has changed on disk."""
-        self._seen = None if self._to_come else self._files.now(self._files.paths[0])
+        if not self._to_come:
+            self._seen = self._files.now(self._files.paths[0])
         self._files.refresh()
         numbers = range(1 if self._to_come else 0, len(self._files.names))
         self._catalogue = Catalogue(self._files, numbers, self.protocol, self.links)
@@ -225,7 +229,8 @@ class CXIStore(Run):
         FileInUseError
             Somebody else writes to the file, and is named as far as that can be known.
         FileChangedError
-            Somebody else changed it meanwhile, and theirs stays.
+            Somebody else changed it meanwhile, and theirs stays: during this save, or since a store
+            of mode "w" was opened that has not saved yet.
         StorageError
             The system failed or refused: a full disk, for one. The file is as it was.
         """
@@ -257,15 +262,30 @@ class CXIStore(Run):
         change = prepare()
         with self.transaction() as transaction:
             try:
-                transaction.begin(self._seen)
+                self._begin(transaction)
             except FileChangedError:  # somebody saved to it since it was looked at
+                if self._to_come:
+                    raise
                 self.update_indices()
                 change = prepare()
-                transaction.begin(self._seen)
+                self._begin(transaction)
             saving.run(transaction, change)
             transaction.changed.add(attr)
             if not self._safe:
                 self.update_indices()
+
+    def _begin(self, transaction: Transaction) -> None:
+        try:
+            transaction.begin(self._seen)
+        except (FileChangedError, FileExistsError) as error:
+            if not self._to_come or self.mode != "w":
+                raise
+            path = self._files.paths[0]
+            raise FileChangedError(
+                f"{path} was saved to by somebody else since this store was opened, and stays as "
+                'it is: open a new store with mode="w" to replace it all the same, or with "a" to '
+                "add to it"
+            ) from error
 
     def writer(
         self,
@@ -340,10 +360,12 @@ class CXIStore(Run):
                     around.fail(error)
                     raise
                 return
+            path = self._files.paths[0]
+            is_there = self._seen is not None and self._files.now(path) is not None
             made = Transaction(
-                self._files.paths[0],
+                path,
                 fresh=self._to_come,
-                new=self._to_come and self.mode in ("x", "w-"),
+                new=self._to_come and not is_there,
                 safe=self._safe,
                 locking=self._locking,
             )
