@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from . import quantities
 from .catalogue import Catalogue
 from .errors import (
     AttributeMissingError,
@@ -41,7 +42,7 @@ from .write.region import Region, Save, put_back
 from .write.transaction import Transaction
 from .write.writer import Growth, SaveMode, write
 
-__all__ = ["Change", "check_mode", "check_readable", "is_by_frame", "prepare", "run"]
+__all__ = ["Change", "check_mode", "check_readable", "is_by_frame", "prepare", "run", "said"]
 
 _SAVE_MODES = ("overwrite", "append", "insert")
 
@@ -51,6 +52,7 @@ class Change:
     """A save that has been checked, and not begun."""
 
     attr: str
+    path: str  # as the protocol writes it
     place: Place
     data: NDArray[Any]
     mode: SaveMode
@@ -118,7 +120,6 @@ def prepare(
     data: ArrayLike,
     save_mode: SaveMode,
     idxs: FrameSelection,
-    path: str,
     casting: Casting,
     compression: str | Mapping[str, Any] | None = None,
     chunks: Sequence[int] | None = None,
@@ -150,6 +151,9 @@ def prepare(
         raise AttributeMissingError(
             f"{attr!r} is not in the protocol, which knows {', '.join(protocol)}"
         )
+    catalogue = quantities.kept(catalogue, attr)
+    found = catalogue.found(attr).get(0)
+    path = catalogue.protocol.load_paths[attr][0] if found is None else found.path
     array = np.asarray(data)
     by_frame = is_by_frame(protocol, attr, array)
     if attr == "data" and array.ndim == 2 and by_frame:
@@ -162,6 +166,7 @@ def prepare(
         array = _flags(catalogue, attr, array, convention)
     return Change(
         attr=attr,
+        path=path,
         place=_resolved(catalogue, attr, path),
         data=array,
         mode=save_mode,
@@ -190,6 +195,11 @@ def prepare(
         ),
         region=None if whole is None else region_of(catalogue, attr, array, whole),
     )
+
+
+def said(change: Change) -> quantities.Said:
+    """Return what a save says of its attribute."""
+    return quantities.Said(change.path, change.data)
 
 
 def run(transaction: Transaction, change: Change) -> None:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from numpy.typing import ArrayLike, DTypeLike
 
-from . import saving
+from . import quantities, saving
 from .catalogue import Catalogue
 from .errors import FileChangedError
 from .hdf5.files import Files
@@ -113,6 +113,7 @@ class CXIStore(Run):
         self.links: LinkPolicy = links
         self._files = Files(expand(names, may_be_new=mode not in ("r", "r+")))
         self._transaction: Transaction | None = None
+        self._said: dict[str, quantities.Said] = {}  # by the saves of the transaction
         # Whether the first file is still to come (or to be replaced) by a commit of this store.
         self._safe = safe
         self._locking: Locking = locking
@@ -173,6 +174,9 @@ class CXIStore(Run):
         raw: bool = False,
     ) -> None:
         """Save an attribute to the first file, where it was found or at the protocol's first path.
+
+        An energy that was made of a file's wavelength, or the other way round, goes to the first
+        path of its own; the two must say the same when a save or a :meth:`transaction` ends.
 
         The object's names, links, HDF5 attributes, filters and stored type survive. The file is
         changed in a copy that takes its name when all is written: until then, and after any error,
@@ -238,18 +242,18 @@ class CXIStore(Run):
         if raw and transform is not None:
             raise ValueError("raw= saves whole frames of flags; transform= parts of frames")
         whole = whole_frames(transform, frame_shape, fill_value)
+        is_done_at_once = not self._safe and not self._to_come
 
         def prepare() -> saving.Change:
             if self.mode != "r":
                 saving.check_readable(self._catalogue)
-            return saving.prepare(
+            change = saving.prepare(
                 self._catalogue,
                 self.mode,
                 attr,
                 data,
                 mode,
                 idxs,
-                self.find_dataset(attr),
                 casting,
                 compression,
                 chunks,
@@ -258,6 +262,9 @@ class CXIStore(Run):
                 raw=raw,
                 is_changed=self._transaction is not None and attr in self._transaction.changed,
             )
+            if is_done_at_once and quantities.has_other(self.protocol, attr):
+                quantities.refuse_contradictions(self._catalogue, {attr: saving.said(change)})
+            return change
 
         change = prepare()
         with self.transaction() as transaction:
@@ -269,6 +276,8 @@ class CXIStore(Run):
                 self.update_indices()
                 change = prepare()
                 self._begin(transaction)
+            if not is_done_at_once and quantities.has_other(self.protocol, attr):
+                self._said[attr] = saving.said(change)
             saving.run(transaction, change)
             transaction.changed.add(attr)
             if not self._safe:
@@ -371,7 +380,9 @@ class CXIStore(Run):
             )
             try:
                 with made as self._transaction:
+                    self._said = {}
                     yield made
+                    quantities.refuse_contradictions(self._catalogue, self._said)
             finally:
                 self._transaction = None
                 if made.done:
