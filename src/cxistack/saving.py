@@ -33,6 +33,7 @@ from .protocol_fields import RANKS
 from .read.frames import FrameSelection
 from .read.recipe import Casting
 from .regions import WholeFrames, region_of
+from .saved_units import in_saved_unit
 from .units import Conversion
 from .write import provenance, skeleton
 from .write.compression import Storage
@@ -127,11 +128,14 @@ def prepare(
     whole: WholeFrames | None = None,
     *,
     raw: bool = False,
+    unit: str | None = None,
+    made_in: str | None = None,
     is_changed: bool = False,
 ) -> Change:
     """Check a save and decide how it is done; nothing is touched.
 
-    The files may be told by the catalogue as they were before: the attribute `is_changed` since.
+    The files may be told by the catalogue as they were before: the attribute `is_changed` since,
+    and what is new of it was `made_in` a unit.
     """
     if mode == "r":
         raise ReadOnlyStoreError(
@@ -154,7 +158,7 @@ def prepare(
     catalogue = quantities.kept(catalogue, attr)
     found = catalogue.found(attr).get(0)
     path = catalogue.protocol.load_paths[attr][0] if found is None else found.path
-    array = np.asarray(data)
+    array, new_unit = in_saved_unit(catalogue, attr, np.asarray(data), unit, made_in)
     by_frame = is_by_frame(protocol, attr, array)
     if attr == "data" and array.ndim == 2 and by_frame:
         array = array[None]
@@ -177,7 +181,7 @@ def prepare(
             casting,
             protocol.flags.get(attr),
             conversion=_conversion(catalogue, attr),
-            new_unit=protocol.get_unit(attr),
+            new_unit=new_unit,
         ),
         growth=_growth(protocol, attr, by_frame),
         storage=Storage.of(compression, chunks, array.shape, protocol.get_kind(attr) == "stack"),

@@ -113,7 +113,9 @@ class CXIStore(Run):
         self.links: LinkPolicy = links
         self._files = Files(expand(names, may_be_new=mode not in ("r", "r+")))
         self._transaction: Transaction | None = None
-        self._said: dict[str, quantities.Said] = {}  # by the saves of the transaction
+        # What the saves of the transaction say, and the units that they are in.
+        self._said: dict[str, quantities.Said] = {}
+        self._made_in: dict[str, str | None] = {}
         # Whether the first file is still to come (or to be replaced) by a commit of this store.
         self._safe = safe
         self._locking: Locking = locking
@@ -172,6 +174,7 @@ class CXIStore(Run):
         frame_shape: tuple[int, int] | None = None,
         fill_value: Any = None,
         raw: bool = False,
+        unit: str | None = None,
     ) -> None:
         """Save an attribute to the first file, where it was found or at the protocol's first path.
 
@@ -221,6 +224,10 @@ class CXIStore(Run):
             `data` and whitefields, NaN for other floats. A mask is bad there in any case.
         raw : bool
             Save a mask that is a bit field as its bits are, not where pixels are good.
+        unit : str, optional
+            Unit that `data` is in; the values are converted to what the protocol, or else the
+            dataset that is there, states. When None, they are in the protocol's unit, or, where it
+            states none, as the dataset has them.
 
         Raises
         ------
@@ -260,6 +267,8 @@ class CXIStore(Run):
                 num_threads,
                 whole,
                 raw=raw,
+                unit=unit,
+                made_in=self._made_in.get(attr),
                 is_changed=self._transaction is not None and attr in self._transaction.changed,
             )
             if is_done_at_once and quantities.has_other(self.protocol, attr):
@@ -280,6 +289,7 @@ class CXIStore(Run):
                 self._said[attr] = saving.said(change)
             saving.run(transaction, change)
             transaction.changed.add(attr)
+            self._made_in[attr] = change.encoder.new_unit
             if not self._safe:
                 self.update_indices()
 
@@ -380,7 +390,7 @@ class CXIStore(Run):
             )
             try:
                 with made as self._transaction:
-                    self._said = {}
+                    self._said, self._made_in = {}, {}
                     yield made
                     quantities.refuse_contradictions(self._catalogue, self._said)
             finally:
