@@ -145,8 +145,5 @@ class TestTheUnitOfASave:
 
     def test_of_complex_numbers_cannot_become_another(self, tmp_path):
         protocol = CXIProtocol({"x": "number"}, {"x": "/x"}, {}, units={"x": "m"})
-        store = new(tmp_path, protocol)
-        store.save_attribute("x", 1j, unit="metre")
         with pytest.raises(LayoutError, match="complex"):
-            store.save_attribute("x", 1j, unit="mm")
-        assert stored(tmp_path / "out.cxi", "/x") == (1j, "m")
+            new(tmp_path, protocol).save_attribute("x", 1j, unit="mm")

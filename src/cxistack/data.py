@@ -333,6 +333,9 @@ class STData:
 
         Of stacks and sequences the good frames are saved.
 
+        Frames that are added must come with all that the file has of its frames, and what is saved
+        must have as many frames as there are of `data` then: numbers alone tell which go together.
+
         Scalars and sequences are in the unit that the input's protocol states for them. Where it
         states none, what was loaded is in the unit that its dataset states, or in CXI's where that
         states none either; what was given otherwise is in the output's. They are converted to the
@@ -362,8 +365,9 @@ class STData:
         ValueError
             There is no output file.
         LayoutError
-            A unit cannot become that of the output, or datasets state different ones; what else
-            cannot be saved so.
+            There would be frames of `data` without others that go with them, or the other way
+            round; a unit cannot become that of the output, or datasets state different ones; what
+            else cannot be saved so.
         NotImplementedError
             The transform bins: the pixels of a bin cannot be put back.
         """
@@ -378,13 +382,12 @@ class STData:
         with ExitStack() as stack:
             if not output:
                 stack.enter_context(output)
-            has_data = output.frame_count > 0
-            values = self._to_save(names, output, is_named=attributes is not None)
+            values = self._to_save(names, output, mode, is_named=attributes is not None)
             units = {attr: self._unit(attr, output) for attr in values}
-            stack.enter_context(output.transaction())
+            transaction = stack.enter_context(output.transaction())
+            if not transaction.changed:  # by whom it was begun: else counts are not known
+                output.refuse_unequal_frames(values, mode, idxs)
             for attr, value in values.items():
-                if _is_broadcast(value) and (mode == "overwrite" or not has_data):
-                    value = value[0]
                 by_region: dict[str, Any] = {}
                 if shape is not None and output.protocol.get_kind(attr) in _PIXELS:
                     by_region = {
@@ -397,10 +400,11 @@ class STData:
                 )
 
     def _to_save(
-        self, names: Iterable[str], output: CXIStore, *, is_named: bool
+        self, names: Iterable[str], output: CXIStore, mode: SaveMode, *, is_named: bool
     ) -> dict[str, NDArray[Any]]:
         """Return the values that are saved, of stacks and sequences the good frames."""
         protocol = self.input_file.protocol
+        has_data = output.frame_count > 0
         values = {}
         for attr in names:
             has_place = attr in output.protocol and attr in protocol
@@ -410,7 +414,15 @@ class STData:
                 continue
             value = np.asarray(self[attr])
             if is_by_frame(protocol, attr, value):
+                data = self._values.get("data")
+                if data is not None and len(data) != len(value):
+                    raise LayoutError(
+                        f"the container has {len(data)} frames of 'data' and {len(value)} of "
+                        f"{attr!r}: nothing tells which go together; load them with the same idxs"
+                    )
                 value = _good(attr, value, self.good_frames)
+            if _is_broadcast(value) and (mode == "overwrite" or not has_data):
+                value = value[0]
             values[attr] = value
         return values
 

@@ -43,7 +43,16 @@ from .write.region import Region, Save, put_back
 from .write.transaction import Transaction
 from .write.writer import Growth, SaveMode, write
 
-__all__ = ["Change", "check_mode", "check_readable", "is_by_frame", "prepare", "run", "said"]
+__all__ = [
+    "Change",
+    "check_mode",
+    "check_readable",
+    "is_by_frame",
+    "prepare",
+    "row_numbers",
+    "run",
+    "said",
+]
 
 _SAVE_MODES = ("overwrite", "append", "insert")
 
@@ -164,7 +173,7 @@ def prepare(
         array = array[None]
     rows = None
     if save_mode == "insert" and by_frame:
-        rows = _rows(idxs, len(array), None if is_changed else _length(catalogue, attr))
+        rows = row_numbers(idxs, len(array), None if is_changed else _length(catalogue, attr))
     convention = protocol.get_convention(attr, path)
     if raw:
         array = _flags(catalogue, attr, array, convention)
@@ -333,7 +342,7 @@ def _length(catalogue: Catalogue, attr: str) -> int:
     return found.datasets[0].shape[0]
 
 
-def _rows(idxs: FrameSelection, count: int, length: int | None) -> NDArray[np.int64]:
+def row_numbers(idxs: FrameSelection, count: int, length: int | None) -> NDArray[np.int64]:
     """Return where the frames of an insertion go; numbers past the end make it longer.
 
     Where it is not known how many frames there are (`length` is None), none can count from the end.

@@ -7,9 +7,9 @@ from contextlib import AbstractContextManager, contextmanager
 from types import TracebackType
 from typing import Any, Literal
 
-from numpy.typing import ArrayLike, DTypeLike
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from . import quantities, saving
+from . import frame_counts, quantities, saving
 from .catalogue import Catalogue
 from .errors import FileChangedError
 from .hdf5.files import Files
@@ -305,6 +305,13 @@ class CXIStore(Run):
                 'it is: open a new store with mode="w" to replace it all the same, or with "a" to '
                 "add to it"
             ) from error
+
+    def refuse_unequal_frames(
+        self, saved: Mapping[str, NDArray[Any]], mode: SaveMode, idxs: FrameSelection = None
+    ) -> None:
+        """Raise LayoutError if saving attributes would leave frames without those they go with."""
+        self._check_open()
+        frame_counts.refuse_unequal(self._catalogue, saved, mode, idxs)
 
     def writer(
         self,
