@@ -206,7 +206,7 @@ def prepare(
                 for other in paths
             },
         ),
-        region=None if whole is None else region_of(catalogue, attr, array, whole),
+        region=None if whole is None else region_of(catalogue, attr, array, whole, save_mode),
     )
 
 
