@@ -128,6 +128,30 @@ class TestOverwriting:
         refused(st, "translations", mode="overwrite", match=words)
 
 
+class TestGoodFrames:
+    """They number the container's frames, and in a file the file's."""
+
+    @pytest.mark.parametrize("good", [[0, 2], [2, 1, 0], [0, 1]])
+    def test_of_which_only_the_good_are_saved_are_refused(self, st_of, good):
+        st = st_of(DATA).replace(good_frames=np.array(good))
+        for mode in ("append", "overwrite"):
+            if good != [0, 1] or mode == "append":
+                refused(st, ["data", "good_frames"], mode=mode, match="leave 'good_frames' out")
+
+    def test_that_are_all_are_saved_with_the_first_frames(self, st_of):
+        st = st_of(WHITEFIELD=1.0).mask_frames([0, 1, 2])
+        st.save(["data", "good_frames"])
+        assert st.output_file.load_attribute("good_frames").tolist() == [0, 1, 2]
+        refused(st, ["data", "good_frames"], match="leave 'good_frames' out")
+
+    def test_alone_are_those_of_the_run(self, st_of):
+        st = st_of(DATA).mask_frames([0, 2])
+        st.save("good_frames")
+        assert st.output_file.load_attribute("good_frames").tolist() == [0, 2]
+        st = st.load(["data"], idxs=[1, 2], verbose=False).mask_frames([1])
+        refused(st, "good_frames", match=r"save frames\[good_frames\]")
+
+
 @given(
     there=st.sets(st.sampled_from(list(ALL))),
     saved=st.sets(st.sampled_from(list(NAMES.values())), min_size=1),

@@ -335,6 +335,7 @@ class STData:
 
         Frames that are added must come with all that the file has of its frames, and what is saved
         must have as many frames as there are of `data` then: numbers alone tell which go together.
+        `good_frames` are refused where their numbers would be those of other frames in the file.
 
         Scalars and sequences are in the unit that the input's protocol states for them. Where it
         states none, what was loaded is in the unit that its dataset states, or in CXI's where that
@@ -383,6 +384,7 @@ class STData:
             if not output:
                 stack.enter_context(output)
             values = self._to_save(names, output, mode, is_named=attributes is not None)
+            self._refuse_other_numbers(values, output, mode)
             units = {attr: self._unit(attr, output) for attr in values}
             transaction = stack.enter_context(output.transaction())
             if not transaction.changed:  # by whom it was begun: else counts are not known
@@ -425,6 +427,29 @@ class STData:
                 value = value[0]
             values[attr] = value
         return values
+
+    def _refuse_other_numbers(
+        self, values: Mapping[str, NDArray[Any]], output: CXIStore, mode: SaveMode
+    ) -> None:
+        """Refuse `good_frames` that would number other frames in the file than in the container."""
+        if "good_frames" not in values:
+            return
+        protocol = output.protocol
+        saved = [len(value) for attr, value in values.items() if is_by_frame(protocol, attr, value)]
+        good, frames = values["good_frames"], self.frames
+        if saved:
+            is_first = mode == "overwrite" or not output.frame_count
+            if is_first and np.array_equal(good, np.arange(saved[0])):
+                return
+            raise LayoutError(
+                "of the frames only the good ones are saved, which have other numbers in the file: "
+                "leave 'good_frames' out, or save its numbers by save_attribute()"
+            )
+        if frames is not None and not np.array_equal(frames, np.arange(len(frames))):
+            raise LayoutError(
+                "'good_frames' number the frames that were loaded, which are not the run's first: "
+                "save frames[good_frames] by save_attribute() where the run's numbers are meant"
+            )
 
     def _unit(self, attr: str, output: CXIStore) -> str | None:
         """Return the unit that a value is in; None: the one in which the output keeps it."""

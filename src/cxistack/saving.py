@@ -360,6 +360,10 @@ def row_numbers(idxs: FrameSelection, count: int, length: int | None) -> NDArray
     else:
         array = np.atleast_1d(np.asarray(idxs))
     if array.dtype == np.bool_:
+        if len(array) < (length or 0):
+            raise FrameIndexError(
+                f"idxs are a boolean mask of {len(array)} frames, and {length} are there"
+            )
         array = np.flatnonzero(array)
     if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
         raise FrameIndexError(f"idxs must be a list of frame numbers, not {idxs!r}")

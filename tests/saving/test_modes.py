@@ -286,3 +286,13 @@ def _append_and_insert(store, idxs):
     with store.transaction():
         store.save_attribute("data", np.concatenate([frames(1, start=800)] * 2), mode="append")
         store.save_attribute("data", frames(1, start=900), mode="insert", idxs=idxs)
+
+
+def test_a_boolean_mask_of_where_frames_go_is_of_all_that_are_there(tmp_path):
+    store = CXIStore(put(tmp_path / "a.cxi", {DATA: frames(3)}), "r+")
+    with pytest.raises(FrameIndexError, match="boolean mask of 2 frames, and 3 are there"):
+        store.save_attribute("data", frames(1, start=900), mode="insert", idxs=[False, True])
+    store.save_attribute("data", frames(2, start=900), "insert", idxs=[False, True, False, True])
+    expected = np.concatenate([frames(3), frames(1)])
+    expected[[1, 3]] = frames(2, start=900)
+    np.testing.assert_array_equal(store["data"][:], expected)
