@@ -168,12 +168,15 @@ def prepare(
     found = catalogue.found(attr).get(0)
     path = catalogue.protocol.load_paths[attr][0] if found is None else found.path
     array, new_unit = in_saved_unit(catalogue, attr, np.asarray(data), unit, made_in)
+    if protocol.datatypes[attr] == "bool" and array.dtype.kind in "fc" and np.isnan(array).any():
+        raise CastError(f"{attr!r} has NaN, which is neither True nor False: say which it is")
     by_frame = is_by_frame(protocol, attr, array)
     if attr == "data" and array.ndim == 2 and by_frame:
         array = array[None]
     rows = None
     if save_mode == "insert" and by_frame:
         rows = row_numbers(idxs, len(array), None if is_changed else _length(catalogue, attr))
+        _refuse_frames_of_others(catalogue, attr, idxs, rows)
     convention = protocol.get_convention(attr, path)
     if raw:
         array = _flags(catalogue, attr, array, convention)
@@ -333,6 +336,22 @@ def _conversion(catalogue: Catalogue, attr: str) -> Conversion | None:
     if found is None or not found.datasets:
         return None
     return catalogue.conversion(attr, found.path, found.datasets[0])
+
+
+def _refuse_frames_of_others(
+    catalogue: Catalogue, attr: str, idxs: FrameSelection, rows: NDArray[np.int64]
+) -> None:
+    """Refuse idxs that mean one frame where the run is loaded, and another in its first file."""
+    found, there = catalogue.found(attr), _length(catalogue, attr)
+    if len(found) < 2 or 0 not in found:
+        return
+    counts_from_end = isinstance(idxs, slice) or (np.asarray(idxs) < 0).any()
+    if counts_from_end or (rows >= there).any():
+        raise FrameIndexError(
+            f"saves go to {catalogue.files.names[0]}, which has the first {there} frames of "
+            f"{attr!r}, and idxs ({idxs!r}) may mean others of the run: number frames of that file "
+            "from the start, or open a store of the file that is meant alone"
+        )
 
 
 def _length(catalogue: Catalogue, attr: str) -> int:

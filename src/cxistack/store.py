@@ -199,7 +199,8 @@ class CXIStore(Run):
             For stacks and sequences: replace all frames, add frames at the end, or put frames in
             at `idxs`. Scalars and frames are always replaced.
         idxs : sequence of int, optional
-            Where each frame of `data` goes, with "insert"; an error with another mode.
+            Where each frame of `data` goes, with "insert"; an error with another mode. In a run of
+            several files, numbers of the first file's frames.
         casting : {"checked", "unsafe"}
             Whether a value that does not fit the stored type is refused.
         compression : str or mapping, optional
