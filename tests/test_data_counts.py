@@ -98,6 +98,14 @@ class TestAppending:
         assert st.output_file["translations"].shape == (6, 3)
 
 
+    def test_what_another_has_saved_meanwhile_counts(self, st_of):
+        st = st_of(WHITEFIELD=1.0)
+        assert st.output_file.found == []
+        with CXIStore(st.output_file.paths(), "r+") as other:
+            other.save_attribute("data", frames(2))
+        refused(st, ["data", "mask"], match="would have 5 frames of 'data' and 3 of 'mask'")
+
+
 class TestInserting:
     def test_among_the_frames_that_are_there_changes_no_count(self, st_of):
         st = st_of(DATA, MASK)

@@ -383,6 +383,8 @@ class STData:
         with ExitStack() as stack:
             if not output:
                 stack.enter_context(output)
+            else:
+                output.update_indices()  # others may have saved to it
             values = self._to_save(names, output, mode, is_named=attributes is not None)
             self._refuse_other_numbers(values, output, mode)
             units = {attr: self._unit(attr, output) for attr in values}
