@@ -97,7 +97,6 @@ class TestAppending:
         st.save(["mask", "translations"])
         assert st.output_file["translations"].shape == (6, 3)
 
-
     def test_what_another_has_saved_meanwhile_counts(self, st_of):
         st = st_of(WHITEFIELD=1.0)
         assert st.output_file.found == []

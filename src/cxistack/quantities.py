@@ -77,14 +77,15 @@ def refuse_contradictions(catalogue: Catalogue, said: Mapping[str, Said]) -> Non
         unit = catalogue.protocol.get_unit(attr)
         whose = _keepers(catalogue.protocol, attr, other.path)
         names = " and ".join(repr(name) for name in [attr, *whose])
+        if other.path in [each.path for each in said.values()]:
+            hint = "both are saved here: see which is right, or leave one out"
+        elif whose:
+            hint = f"save {names} in one transaction()"
+        else:
+            hint = "change that as well, by a protocol that has an attribute for it"
         raise LayoutError(
             f"{attr!r} of {_shown(one.values)} {unit} contradicts {other.path} of "
-            f"{catalogue.files.names[0]}, by which it is {_shown(other.values)} {unit}: "
-            + (
-                f"save {names} in one transaction()"
-                if whose
-                else "change that as well, by a protocol that has an attribute for it"
-            )
+            f"{catalogue.files.names[0]}, by which it is {_shown(other.values)} {unit}: {hint}"
         )
 
 

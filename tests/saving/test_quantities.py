@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import constants
 
-from cxistack import CXIProtocol, CXIStore, LayoutError, STData
+from cxistack import CXIProtocol, CXIStore, LayoutError, STData, convert
 from factory import frames, put
 
 HC, EV = constants.h * constants.c, constants.e
@@ -71,7 +71,7 @@ class TestASave:
         if file != "there":
             name = tmp_path / "new.cxi"
             store = CXIStore(name, "x", protocol="cxi", safe=file == "new")
-        with pytest.raises(LayoutError, match="contradicts"):
+        with pytest.raises(LayoutError, match=r"contradicts .*: both are saved here: see which"):
             save_both(store, VALUES[ENERGY] * 2, VALUES[WAVELENGTH])
         if file != "there":
             assert not name.exists()
@@ -152,3 +152,13 @@ def test_a_container_saves_both(tmp_path):
     st.save()
     assert read(tmp_path / "out.cxi", WAVELENGTH) == VALUES[WAVELENGTH]
     assert read(tmp_path / "out.cxi", ENERGY) == pytest.approx(VALUES[ENERGY], rel=1e-15)
+
+
+def test_a_run_that_contradicts_itself_is_converted_without_one_of_both(tmp_path):
+    values = {**VALUES, ENERGY: VALUES[ENERGY] * 1.001, "/entry_1/data_1/data": frames(2)}
+    run = CXIStore(put(tmp_path / "a.cxi", values), protocol="cxi")
+    target = CXIStore(tmp_path / "out.cxi", "w", protocol="cxi")
+    with pytest.raises(LayoutError, match=r"both are saved here: .* leave one out"):
+        convert(run, target, verbose=False)
+    convert(run, target, ["data", "wavelength"], verbose=False)
+    assert read(tmp_path / "out.cxi", WAVELENGTH) == VALUES[WAVELENGTH]
