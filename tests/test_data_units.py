@@ -139,6 +139,15 @@ class TestTheUnitOfASave:
             store.load_attribute("translations"), np.concatenate([ROWS, ROWS * 1e3])
         )
 
+    def test_is_that_of_what_is_there_now(self, tmp_path):
+        store = new(tmp_path)
+        store.save_attribute("distance", 200.0, unit="mm")
+        with h5py.File(tmp_path / "out.cxi", "r+") as h5:
+            h5[OUT].attrs["units"] = "m"
+        store.update_indices()
+        store.save_attribute("distance", 300.0, unit="mm")
+        assert stored(tmp_path / "out.cxi", OUT) == (0.3, "m")
+
     def test_is_of_numbers(self, tmp_path):
         with pytest.raises(ValueError, match="unit= is of numbers"):
             new(tmp_path).save_attribute("mask", np.ones((2, 3), bool), unit="m")

@@ -398,11 +398,11 @@ class CXIStore(Run):
             )
             try:
                 with made as self._transaction:
-                    self._said, self._made_in = {}, {}
                     yield made
                     quantities.refuse_contradictions(self._catalogue, self._said)
             finally:
                 self._transaction = None
+                self._said, self._made_in = {}, {}
                 if made.done:
                     self._to_come = False
                     self.update_indices()
