@@ -132,6 +132,25 @@ class TestStacks:
         expected = expected_of(frames(there), values, mode, rows, transform)
         np.testing.assert_array_equal(stored(name), expected)
 
+    @pytest.mark.parametrize("options", [
+        {}, {"chunks": (2, 7)}, {"chunks": (2, 7), "maxshape": (None, 7)},
+    ], ids=["contiguous", "chunks", "chunks that grow"])  # fmt: skip
+    @pytest.mark.parametrize("mode", ["overwrite", "append", "insert"])
+    @pytest.mark.parametrize(("attr", "path"), [
+        ("data", DATA), ("mask", MASK), ("whitefield", WHITEFIELD),
+    ])  # fmt: skip
+    def test_no_frames_leave_a_single_one_as_it_is(self, tmp_path, options, mode, attr, path):
+        name = put(tmp_path / "run.cxi", {path: frames(1)[0]}, **options)
+        nothing = np.empty((0, 3, 4), bool if attr == "mask" else "uint16")
+        store = CXIStore(name, mode="r+")
+        idxs = [] if mode == "insert" else None
+        if mode == "overwrite" or attr == "whitefield":
+            with pytest.raises(LayoutError, match=r"run\.cxi:.* has shape \(5, 7\), one frame"):
+                store.save_attribute(attr, nothing, mode, idxs, transform=CROP)
+        else:
+            store.save_attribute(attr, nothing, mode, idxs, transform=CROP)
+        np.testing.assert_array_equal(stored(name, path), frames(1)[0])
+
     def test_many_frames_are_done_a_few_at_a_time(self, tmp_path, monkeypatch):
         monkeypatch.setattr(region, "_BATCH", 3 * 5 * 7 * 2)
         name = put(tmp_path / "run.cxi", {DATA: frames(8)})

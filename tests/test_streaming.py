@@ -101,6 +101,19 @@ def test_no_frame_leaves_an_empty_stack_where_its_shape_is_known(tmp_path):
     assert store["data"].shape == (0, 4, 6)
 
 
+@pytest.mark.parametrize("shape", [None, (5, 7)])
+def test_no_frame_replaces_those_that_were_there(tmp_path, shape):
+    name = put(tmp_path / "a.cxi", {DATA: frames(5)})
+    store = CXIStore(name, "r+")
+    with store.writer("data", shape, mode="append"):
+        pass
+    assert store["data"].shape == (5, 5, 7)
+    with store.writer("data", shape):
+        pass
+    assert store["data"].shape == (0, 5, 7)
+    assert store["data"].dtype == np.uint16
+
+
 def test_what_does_not_fit_is_refused(tmp_path):
     store = CXIStore(tmp_path / "a.cxi", "w")
     with pytest.raises(LayoutError, match="no frames of"), store.writer("data", (4, 6)) as writer:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from .errors import AttributeMissingError, LayoutError
 from .loading import steps_of
 from .read.frames import FrameSelection, frame_numbers
+from .saved_units import cxi_unit
 from .saving import is_by_frame
 from .store import CXIStore
 from .transform import Transform
@@ -69,12 +70,15 @@ class STData:
     ) -> None:
         values = {"input_file": input_file, "transform": transform, "output_file": output_file}
         object.__setattr__(self, "_values", values)
+        object.__setattr__(self, "_as_loaded", {})
         for attr, value in attributes.items():
             self[attr] = value
 
     # ---------------------------------------------------------------- a mapping and an object
 
     _values: dict[str, Any]
+    # What was loaded of scalars and sequences: its unit is known of, unlike what a user gives.
+    _as_loaded: dict[str, Any]
 
     def keys(self) -> list[str]:
         """Return the names that may have a value: the container's own and the protocol's."""
@@ -125,10 +129,11 @@ class STData:
         self._values[attr] = value
 
     def __getstate__(self) -> dict[str, Any]:
-        return self._values
+        return {"values": self._values, "loaded": self._as_loaded}
 
-    def __setstate__(self, values: dict[str, Any]) -> None:
-        object.__setattr__(self, "_values", values)
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        object.__setattr__(self, "_values", state["values"])
+        object.__setattr__(self, "_as_loaded", state["loaded"])
 
     def __dir__(self) -> list[str]:
         return [*super().__dir__(), *self]
@@ -189,7 +194,9 @@ class STData:
 
     def replace(self, **attributes: Any) -> Self:
         """Return a new container with some attributes replaced."""
-        return type(self)(**{**self._values, **attributes})
+        new = type(self)(**{**self._values, **attributes})
+        new._as_loaded.update(self._as_loaded)
+        return new
 
     def clear(self, attributes: str | Iterable[str] | None = None) -> Self:
         """Return a new container without the arrays named; without any array when None."""
@@ -306,7 +313,11 @@ class STData:
         if "good_frames" in loaded and count:
             # In the file they number its frames; here those that were loaded.
             loaded["good_frames"] = np.flatnonzero(np.isin(frames, loaded["good_frames"]))
-        return self.replace(**loaded)
+        new = self.replace(**loaded)
+        for attr in names:
+            if store.protocol.get_kind(attr) not in _PIXELS:
+                new._as_loaded[attr] = loaded[attr]
+        return new
 
     def save(
         self,
@@ -321,6 +332,15 @@ class STData:
         """Save attributes to the output file, all in one commit: all of them appear, or none.
 
         Of stacks and sequences the good frames are saved.
+
+        Frames that are added must come with all that the file has of its frames, and what is saved
+        must have as many frames as there are of `data` then: numbers alone tell which go together.
+        `good_frames` are refused where their numbers would be those of other frames in the file.
+
+        Scalars and sequences are in the unit that the input's protocol states for them. Where it
+        states none, what was loaded is in the unit that its dataset states, or in CXI's where that
+        states none either; what was given otherwise is in the output's. They are converted to the
+        unit that the output's protocol, or else the dataset that is there, states.
 
         Parameters
         ----------
@@ -345,6 +365,10 @@ class STData:
         ------
         ValueError
             There is no output file.
+        LayoutError
+            There would be frames of `data` without others that go with them, or the other way
+            round; a unit cannot become that of the output, or datasets state different ones; what
+            else cannot be saved so.
         NotImplementedError
             The transform bins: the pixels of a bin cannot be put back.
         """
@@ -359,32 +383,91 @@ class STData:
         with ExitStack() as stack:
             if not output:
                 stack.enter_context(output)
-            has_data = output.frame_count > 0
-            stack.enter_context(output.transaction())
-            for attr in names:
-                if attributes is not None and (self[attr] is None or attr not in output.protocol):
-                    raise ValueError(f"{attr!r} has no value, or the output has no place for it")
-                if attr in output.protocol and self[attr] is not None:
-                    value = self._to_save(attr)
-                    if _is_broadcast(value) and (mode == "overwrite" or not has_data):
-                        value = value[0]
-                    by_region: dict[str, Any] = {}
-                    if shape is not None and output.protocol.get_kind(attr) in _PIXELS:
-                        by_region = {
-                            "transform": self.transform,
-                            "frame_shape": shape,
-                            "fill_value": fill_value,
-                        }
-                    output.save_attribute(
-                        attr, value, mode, idxs, compression=compression, **by_region
-                    )
+            else:
+                output.update_indices()  # others may have saved to it
+            values = self._to_save(names, output, mode, is_named=attributes is not None)
+            self._refuse_other_numbers(values, output, mode)
+            units = {attr: self._unit(attr, output) for attr in values}
+            transaction = stack.enter_context(output.transaction())
+            if not transaction.changed:  # by whom it was begun: else counts are not known
+                output.refuse_unequal_frames(values, mode, idxs)
+            for attr, value in values.items():
+                by_region: dict[str, Any] = {}
+                if shape is not None and output.protocol.get_kind(attr) in _PIXELS:
+                    by_region = {
+                        "transform": self.transform,
+                        "frame_shape": shape,
+                        "fill_value": fill_value,
+                    }
+                output.save_attribute(
+                    attr, value, mode, idxs, compression=compression, unit=units[attr], **by_region
+                )
 
-    def _to_save(self, attr: str) -> NDArray[Any]:
+    def _to_save(
+        self, names: Iterable[str], output: CXIStore, mode: SaveMode, *, is_named: bool
+    ) -> dict[str, NDArray[Any]]:
+        """Return the values that are saved, of stacks and sequences the good frames."""
         protocol = self.input_file.protocol
-        value = np.asarray(self[attr])
-        if is_by_frame(protocol, attr, value):
-            value = _good(attr, value, self.good_frames)
-        return value
+        has_data = output.frame_count > 0
+        values = {}
+        for attr in names:
+            has_place = attr in output.protocol and attr in protocol
+            if self[attr] is None or not has_place:
+                if is_named:
+                    raise ValueError(f"{attr!r} has no value, or the output has no place for it")
+                continue
+            value = np.asarray(self[attr])
+            if is_by_frame(protocol, attr, value):
+                data = self._values.get("data")
+                if data is not None and len(data) != len(value):
+                    raise LayoutError(
+                        f"the container has {len(data)} frames of 'data' and {len(value)} of "
+                        f"{attr!r}: nothing tells which go together; load them with the same idxs"
+                    )
+                value = _good(attr, value, self.good_frames)
+            if _is_broadcast(value) and (mode == "overwrite" or not has_data):
+                value = value[0]
+            values[attr] = value
+        return values
+
+    def _refuse_other_numbers(
+        self, values: Mapping[str, NDArray[Any]], output: CXIStore, mode: SaveMode
+    ) -> None:
+        """Refuse `good_frames` that would number other frames in the file than in the container."""
+        if "good_frames" not in values:
+            return
+        protocol = output.protocol
+        saved = [len(value) for attr, value in values.items() if is_by_frame(protocol, attr, value)]
+        good, frames = values["good_frames"], self.frames
+        if saved:
+            is_first = mode == "overwrite" or not output.frame_count
+            if is_first and np.array_equal(good, np.arange(saved[0])):
+                return
+            raise LayoutError(
+                "of the frames only the good ones are saved, which have other numbers in the file: "
+                "leave 'good_frames' out, or save its numbers by save_attribute()"
+            )
+        if frames is not None and not np.array_equal(frames, np.arange(len(frames))):
+            raise LayoutError(
+                "'good_frames' number the frames that were loaded, which are not the run's first: "
+                "save frames[good_frames] by save_attribute() where the run's numbers are meant"
+            )
+
+    def _unit(self, attr: str, output: CXIStore) -> str | None:
+        """Return the unit that a value is in; None: the one in which the output keeps it."""
+        source: CXIStore = self.input_file
+        protocol = source.protocol
+        if protocol.datatypes[attr] in ("bool", "str") or protocol.get_kind(attr) in _PIXELS:
+            return None
+        unit = protocol.get_unit(attr)
+        if unit is not None or self._values.get(attr) is not self._as_loaded.get(attr):
+            return unit
+        with ExitStack() as stack:
+            if not source:
+                stack.enter_context(source)
+            unit = source.stated_unit(attr)
+        is_known = output.protocol.get_unit(attr) is not None or attr in output
+        return unit or (cxi_unit(attr) if is_known else None)
 
     def _whole_shape(self) -> tuple[int, int]:
         store: CXIStore = self.input_file

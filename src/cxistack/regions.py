@@ -16,6 +16,7 @@ from .protocol import CXIProtocol
 from .transform import Transform
 from .view import Bin
 from .write.region import Region
+from .write.writer import SaveMode
 
 __all__ = ["WholeFrames", "region_of", "whole_frames"]
 
@@ -54,7 +55,9 @@ def whole_frames(
     return WholeFrames(transform, frame_shape, fill_value)
 
 
-def region_of(catalogue: Catalogue, attr: str, array: NDArray[Any], whole: WholeFrames) -> Region:
+def region_of(
+    catalogue: Catalogue, attr: str, array: NDArray[Any], whole: WholeFrames, mode: SaveMode
+) -> Region:
     """Return where the pixels of a region go; refuse what cannot go back."""
     protocol = catalogue.protocol
     if protocol.get_kind(attr) not in ("frame", "stack"):
@@ -66,6 +69,8 @@ def region_of(catalogue: Catalogue, attr: str, array: NDArray[Any], whole: Whole
             f"{attr!r} cannot go back into whole frames: {whole.transform!r} bins, and the pixels "
             "of a bin are lost; save it as it is, without the transform"
         )
+    if not len(array) and (mode == "overwrite" or protocol.get_kind(attr) == "frame"):
+        _refuse_nothing(catalogue, attr, array.ndim)
     step = steps[0] if steps else None
     assert not isinstance(step, Bin)
     region = shape if step is None else tuple(step.shape)
@@ -75,6 +80,17 @@ def region_of(catalogue: Catalogue, attr: str, array: NDArray[Any], whole: Whole
             f"frames of shape {region} of whole ones of shape {shape}"
         )
     return Region(step, shape, _fill(protocol, attr, array.dtype, whole.fill_value))
+
+
+def _refuse_nothing(catalogue: Catalogue, attr: str, ndim: int) -> None:
+    """Refuse to put no frames in the place of a single one, whose other pixels would be lost."""
+    found = catalogue.found(attr).get(0)
+    for stored in () if found is None else found.datasets:
+        if stored.ndim < ndim:
+            raise LayoutError(
+                f"{stored.place} has shape {stored.shape}, one frame, and no frames of {attr!r} "
+                "are to take its place: there is nothing to put back"
+            )
 
 
 def _frame_shape(catalogue: Catalogue, attr: str) -> tuple[int, int]:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from . import checking, loading, loads, report
+from . import checking, loading, loads, report, saved_units
 from .catalogue import Catalogue, Problem
 from .checking import Finding
 from .errors import AttributeMissingError, ClosedStoreError, FileChangedError
@@ -162,6 +162,15 @@ class Run(Mapping[str, LazyArray]):
         self._check_open()
         found = self._catalogue.found(attr).get(0)
         return found.path if found is not None else self.protocol.load_paths[attr][0]
+
+    def stated_unit(self, attr: str) -> str | None:
+        """Return the unit that the files' datasets of an attribute state, or None: they state none.
+
+        Values come in this unit where the protocol states none for the attribute. Raises
+        LayoutError where datasets state different ones.
+        """
+        self._check_open()
+        return saved_units.stated_unit(self._catalogue, attr)
 
     @property
     def problems(self) -> list[Problem]:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from . import quantities
 from .catalogue import Catalogue
 from .errors import (
     AttributeMissingError,
@@ -32,6 +33,7 @@ from .protocol_fields import RANKS
 from .read.frames import FrameSelection
 from .read.recipe import Casting
 from .regions import WholeFrames, region_of
+from .saved_units import in_saved_unit
 from .units import Conversion
 from .write import provenance, skeleton
 from .write.compression import Storage
@@ -41,7 +43,16 @@ from .write.region import Region, Save, put_back
 from .write.transaction import Transaction
 from .write.writer import Growth, SaveMode, write
 
-__all__ = ["Change", "check_mode", "check_readable", "is_by_frame", "prepare", "run"]
+__all__ = [
+    "Change",
+    "check_mode",
+    "check_readable",
+    "is_by_frame",
+    "prepare",
+    "row_numbers",
+    "run",
+    "said",
+]
 
 _SAVE_MODES = ("overwrite", "append", "insert")
 
@@ -51,6 +62,7 @@ class Change:
     """A save that has been checked, and not begun."""
 
     attr: str
+    path: str  # as the protocol writes it
     place: Place
     data: NDArray[Any]
     mode: SaveMode
@@ -118,7 +130,6 @@ def prepare(
     data: ArrayLike,
     save_mode: SaveMode,
     idxs: FrameSelection,
-    path: str,
     casting: Casting,
     compression: str | Mapping[str, Any] | None = None,
     chunks: Sequence[int] | None = None,
@@ -126,11 +137,14 @@ def prepare(
     whole: WholeFrames | None = None,
     *,
     raw: bool = False,
+    unit: str | None = None,
+    made_in: str | None = None,
     is_changed: bool = False,
 ) -> Change:
     """Check a save and decide how it is done; nothing is touched.
 
-    The files may be told by the catalogue as they were before: the attribute `is_changed` since.
+    The files may be told by the catalogue as they were before: the attribute `is_changed` since,
+    and what is new of it was `made_in` a unit.
     """
     if mode == "r":
         raise ReadOnlyStoreError(
@@ -150,18 +164,25 @@ def prepare(
         raise AttributeMissingError(
             f"{attr!r} is not in the protocol, which knows {', '.join(protocol)}"
         )
-    array = np.asarray(data)
+    catalogue = quantities.kept(catalogue, attr)
+    found = catalogue.found(attr).get(0)
+    path = catalogue.protocol.load_paths[attr][0] if found is None else found.path
+    array, new_unit = in_saved_unit(catalogue, attr, np.asarray(data), unit, made_in)
+    if protocol.datatypes[attr] == "bool" and array.dtype.kind in "fc" and np.isnan(array).any():
+        raise CastError(f"{attr!r} has NaN, which is neither True nor False: say which it is")
     by_frame = is_by_frame(protocol, attr, array)
     if attr == "data" and array.ndim == 2 and by_frame:
         array = array[None]
     rows = None
     if save_mode == "insert" and by_frame:
-        rows = _rows(idxs, len(array), None if is_changed else _length(catalogue, attr))
+        rows = row_numbers(idxs, len(array), None if is_changed else _length(catalogue, attr))
+        _refuse_frames_of_others(catalogue, attr, idxs, rows)
     convention = protocol.get_convention(attr, path)
     if raw:
         array = _flags(catalogue, attr, array, convention)
     return Change(
         attr=attr,
+        path=path,
         place=_resolved(catalogue, attr, path),
         data=array,
         mode=save_mode,
@@ -172,7 +193,7 @@ def prepare(
             casting,
             protocol.flags.get(attr),
             conversion=_conversion(catalogue, attr),
-            new_unit=protocol.get_unit(attr),
+            new_unit=new_unit,
         ),
         growth=_growth(protocol, attr, by_frame),
         storage=Storage.of(compression, chunks, array.shape, protocol.get_kind(attr) == "stack"),
@@ -188,8 +209,13 @@ def prepare(
                 for other in paths
             },
         ),
-        region=None if whole is None else region_of(catalogue, attr, array, whole),
+        region=None if whole is None else region_of(catalogue, attr, array, whole, save_mode),
     )
+
+
+def said(change: Change) -> quantities.Said:
+    """Return what a save says of its attribute."""
+    return quantities.Said(change.path, change.data)
 
 
 def run(transaction: Transaction, change: Change) -> None:
@@ -312,6 +338,22 @@ def _conversion(catalogue: Catalogue, attr: str) -> Conversion | None:
     return catalogue.conversion(attr, found.path, found.datasets[0])
 
 
+def _refuse_frames_of_others(
+    catalogue: Catalogue, attr: str, idxs: FrameSelection, rows: NDArray[np.int64]
+) -> None:
+    """Refuse idxs that mean one frame where the run is loaded, and another in its first file."""
+    found, there = catalogue.found(attr), _length(catalogue, attr)
+    if len(found) < 2 or 0 not in found:
+        return
+    counts_from_end = isinstance(idxs, slice) or (np.asarray(idxs) < 0).any()
+    if counts_from_end or (rows >= there).any():
+        raise FrameIndexError(
+            f"saves go to {catalogue.files.names[0]}, which has the first {there} frames of "
+            f"{attr!r}, and idxs ({idxs!r}) may mean others of the run: number frames of that file "
+            "from the start, or open a store of the file that is meant alone"
+        )
+
+
 def _length(catalogue: Catalogue, attr: str) -> int:
     found = catalogue.found(attr).get(0)
     if found is None or not found.datasets or not found.datasets[0].shape:
@@ -319,7 +361,7 @@ def _length(catalogue: Catalogue, attr: str) -> int:
     return found.datasets[0].shape[0]
 
 
-def _rows(idxs: FrameSelection, count: int, length: int | None) -> NDArray[np.int64]:
+def row_numbers(idxs: FrameSelection, count: int, length: int | None) -> NDArray[np.int64]:
     """Return where the frames of an insertion go; numbers past the end make it longer.
 
     Where it is not known how many frames there are (`length` is None), none can count from the end.
@@ -337,6 +379,10 @@ def _rows(idxs: FrameSelection, count: int, length: int | None) -> NDArray[np.in
     else:
         array = np.atleast_1d(np.asarray(idxs))
     if array.dtype == np.bool_:
+        if len(array) < (length or 0):
+            raise FrameIndexError(
+                f"idxs are a boolean mask of {len(array)} frames, and {length} are there"
+            )
         array = np.flatnonzero(array)
     if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
         raise FrameIndexError(f"idxs must be a list of frame numbers, not {idxs!r}")

@@ -7,9 +7,9 @@ from contextlib import AbstractContextManager, contextmanager
 from types import TracebackType
 from typing import Any, Literal
 
-from numpy.typing import ArrayLike, DTypeLike
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from . import saving
+from . import frame_counts, quantities, saving
 from .catalogue import Catalogue
 from .errors import FileChangedError
 from .hdf5.files import Files
@@ -45,7 +45,8 @@ class CXIStore(Run):
 
         * "r": it must exist, and is not written.
         * "r+": it must exist.
-        * "w": it is replaced at the first save; until then it stands as it is.
+        * "w": it is replaced at the first save; until then it stands as it is. What somebody saves
+          to it between the opening and that save is not replaced: the save is refused.
         * "w-" or "x": it must not exist, and appears at the first save.
         * "a": it is created when it does not exist.
     protocol : CXIProtocol or str, optional
@@ -112,10 +113,15 @@ class CXIStore(Run):
         self.links: LinkPolicy = links
         self._files = Files(expand(names, may_be_new=mode not in ("r", "r+")))
         self._transaction: Transaction | None = None
+        # What the saves of the transaction say, and the units that they are in.
+        self._said: dict[str, quantities.Said] = {}
+        self._made_in: dict[str, str | None] = {}
         # Whether the first file is still to come (or to be replaced) by a commit of this store.
         self._safe = safe
         self._locking: Locking = locking
         self._to_come = saving.check_mode(self._files, mode, locking)
+        # What the first file was when it was looked at; of one to be replaced, when it was opened.
+        self._seen = self._files.now(self._files.paths[0])
         self.update_indices()
 
     # ---------------------------------------------------------------- open and closed
@@ -145,7 +151,8 @@ class CXIStore(Run):
 
     def update_indices(self) -> None:
         """Look at the files anew: forget what was found and reopen what has changed on disk."""
-        self._seen = None if self._to_come else self._files.now(self._files.paths[0])
+        if not self._to_come:
+            self._seen = self._files.now(self._files.paths[0])
         self._files.refresh()
         numbers = range(1 if self._to_come else 0, len(self._files.names))
         self._catalogue = Catalogue(self._files, numbers, self.protocol, self.links)
@@ -167,8 +174,12 @@ class CXIStore(Run):
         frame_shape: tuple[int, int] | None = None,
         fill_value: Any = None,
         raw: bool = False,
+        unit: str | None = None,
     ) -> None:
         """Save an attribute to the first file, where it was found or at the protocol's first path.
+
+        An energy that was made of a file's wavelength, or the other way round, goes to the first
+        path of its own; the two must say the same when a save or a :meth:`transaction` ends.
 
         The object's names, links, HDF5 attributes, filters and stored type survive. The file is
         changed in a copy that takes its name when all is written: until then, and after any error,
@@ -188,7 +199,8 @@ class CXIStore(Run):
             For stacks and sequences: replace all frames, add frames at the end, or put frames in
             at `idxs`. Scalars and frames are always replaced.
         idxs : sequence of int, optional
-            Where each frame of `data` goes, with "insert"; an error with another mode.
+            Where each frame of `data` goes, with "insert"; an error with another mode. In a run of
+            several files, numbers of the first file's frames.
         casting : {"checked", "unsafe"}
             Whether a value that does not fit the stored type is refused.
         compression : str or mapping, optional
@@ -213,6 +225,10 @@ class CXIStore(Run):
             `data` and whitefields, NaN for other floats. A mask is bad there in any case.
         raw : bool
             Save a mask that is a bit field as its bits are, not where pixels are good.
+        unit : str, optional
+            Unit that `data` is in; the values are converted to what the protocol, or else the
+            dataset that is there, states. When None, they are in the protocol's unit, or, where it
+            states none, as the dataset has them.
 
         Raises
         ------
@@ -225,7 +241,8 @@ class CXIStore(Run):
         FileInUseError
             Somebody else writes to the file, and is named as far as that can be known.
         FileChangedError
-            Somebody else changed it meanwhile, and theirs stays.
+            Somebody else changed it meanwhile, and theirs stays: during this save, or since a store
+            of mode "w" was opened that has not saved yet.
         StorageError
             The system failed or refused: a full disk, for one. The file is as it was.
         """
@@ -233,39 +250,69 @@ class CXIStore(Run):
         if raw and transform is not None:
             raise ValueError("raw= saves whole frames of flags; transform= parts of frames")
         whole = whole_frames(transform, frame_shape, fill_value)
+        is_done_at_once = not self._safe and not self._to_come
 
         def prepare() -> saving.Change:
             if self.mode != "r":
                 saving.check_readable(self._catalogue)
-            return saving.prepare(
+            change = saving.prepare(
                 self._catalogue,
                 self.mode,
                 attr,
                 data,
                 mode,
                 idxs,
-                self.find_dataset(attr),
                 casting,
                 compression,
                 chunks,
                 num_threads,
                 whole,
                 raw=raw,
+                unit=unit,
+                made_in=self._made_in.get(attr),
                 is_changed=self._transaction is not None and attr in self._transaction.changed,
             )
+            if is_done_at_once and quantities.has_other(self.protocol, attr):
+                quantities.refuse_contradictions(self._catalogue, {attr: saving.said(change)})
+            return change
 
         change = prepare()
         with self.transaction() as transaction:
             try:
-                transaction.begin(self._seen)
+                self._begin(transaction)
             except FileChangedError:  # somebody saved to it since it was looked at
+                if self._to_come:
+                    raise
                 self.update_indices()
                 change = prepare()
-                transaction.begin(self._seen)
+                self._begin(transaction)
+            if not is_done_at_once and quantities.has_other(self.protocol, attr):
+                self._said[attr] = saving.said(change)
             saving.run(transaction, change)
             transaction.changed.add(attr)
+            self._made_in[attr] = change.encoder.new_unit
             if not self._safe:
                 self.update_indices()
+
+    def _begin(self, transaction: Transaction) -> None:
+        try:
+            transaction.begin(self._seen)
+        except (FileChangedError, FileExistsError) as error:
+            if not self._to_come or self.mode != "w":
+                raise
+            path = self._files.paths[0]
+            raise FileChangedError(
+                f"{path} was saved to by somebody else since this store was opened, and stays as "
+                'it is: open a new store with mode="w" to replace it all the same, or with "a" to '
+                "add to it"
+            ) from error
+
+    def refuse_unequal_frames(
+        self, saved: Mapping[str, NDArray[Any]], mode: SaveMode, idxs: FrameSelection = None
+    ) -> None:
+        """Raise LayoutError if saving attributes would leave frames without those they go with."""
+        self._check_open()
+        frame_counts.refuse_unequal(self._catalogue, saved, mode, idxs)
 
     def writer(
         self,
@@ -340,18 +387,22 @@ class CXIStore(Run):
                     around.fail(error)
                     raise
                 return
+            path = self._files.paths[0]
+            is_there = self._seen is not None and self._files.now(path) is not None
             made = Transaction(
-                self._files.paths[0],
+                path,
                 fresh=self._to_come,
-                new=self._to_come and self.mode in ("x", "w-"),
+                new=self._to_come and not is_there,
                 safe=self._safe,
                 locking=self._locking,
             )
             try:
                 with made as self._transaction:
                     yield made
+                    quantities.refuse_contradictions(self._catalogue, self._said)
             finally:
                 self._transaction = None
+                self._said, self._made_in = {}, {}
                 if made.done:
                     self._to_come = False
                     self.update_indices()

@@ -109,8 +109,14 @@ class FrameWriter:
         self._leave_empty()
 
     def _leave_empty(self) -> None:
-        """Leave an empty stack where nothing was appended to a new one."""
-        if not self._begun and self._shape is not None and self._dtype is not None:
+        """Leave no frames where none were appended: also of those that were to be replaced."""
+        if self._begun:
+            return
+        if self._attr in self._store and None in (self._shape, self._dtype):
+            shape, dtype = self._store.describe(self._attr)
+            self._shape = shape[1:] if self._shape is None else self._shape
+            self._dtype = dtype if self._dtype is None else self._dtype
+        if self._shape is not None and self._dtype is not None:
             self._save(np.empty((0, *self._shape), self._dtype))
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cxistack import CXIProtocol, CXIStore, FrameIndexError
+from cxistack import CastError, CXIProtocol, CXIStore, FrameIndexError
 from factory import DATA, DISTANCE, MASK, WHITEFIELD, frames, good_mask, put
 
 SHAPES = {"same shape": 4, "fewer frames": 2, "more frames": 7}
@@ -286,3 +286,37 @@ def _append_and_insert(store, idxs):
     with store.transaction():
         store.save_attribute("data", np.concatenate([frames(1, start=800)] * 2), mode="append")
         store.save_attribute("data", frames(1, start=900), mode="insert", idxs=idxs)
+
+
+def test_a_boolean_mask_of_where_frames_go_is_of_all_that_are_there(tmp_path):
+    store = CXIStore(put(tmp_path / "a.cxi", {DATA: frames(3)}), "r+")
+    with pytest.raises(FrameIndexError, match="boolean mask of 2 frames, and 3 are there"):
+        store.save_attribute("data", frames(1, start=900), mode="insert", idxs=[False, True])
+    store.save_attribute("data", frames(2, start=900), "insert", idxs=[False, True, False, True])
+    expected = np.concatenate([frames(3), frames(1)])
+    expected[[1, 3]] = frames(2, start=900)
+    np.testing.assert_array_equal(store["data"][:], expected)
+
+
+def test_in_a_run_of_several_files_only_the_first_files_frames_are_named(tmp_path):
+    one, two = (put(tmp_path / f"{n}.cxi", {DATA: frames(n, start=n * 500)}) for n in (3, 2))
+    store = CXIStore([one, two], "r+")
+    before = store.load_attribute("data")
+    for idxs in ([3], [4], [-1], slice(2, 3), slice(-1, None)):
+        with pytest.raises(FrameIndexError, match=r"saves go to .*3\.cxi, which has the first 3"):
+            store.save_attribute("data", frames(1), mode="insert", idxs=idxs)
+    store.save_attribute("data", frames(1, start=900), mode="insert", idxs=[2])
+    before[2] = frames(1, start=900)
+    np.testing.assert_array_equal(store.load_attribute("data"), before)
+
+
+@pytest.mark.parametrize("attr", ["mask", "x"])
+def test_nan_is_no_good_pixel(tmp_path, attr):
+    protocol = CXIProtocol.import_default().add_attribute("x", "bool", "/x", "scalar")
+    store = CXIStore(tmp_path / "new.cxi", mode="w", protocol=protocol)
+    values = np.ones((5, 7))
+    store.save_attribute(attr, values)
+    values[1, 2] = np.nan
+    with pytest.raises(CastError, match="NaN, which is neither True nor False"):
+        store.save_attribute(attr, values)
+    assert store.load_attribute(attr, slice(None) if attr == "mask" else None).all()

@@ -90,7 +90,7 @@ class Transaction:
                     self._path,
                     fresh=self._fresh,
                     new=self._new,
-                    seen=None if self._fresh else seen,
+                    seen=None if self._new else seen,
                     locking=self._locking,
                 )
             else:
