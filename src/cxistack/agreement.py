@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from . import loading
+from . import loading, loads
 from .catalogue import Catalogue
 from .hdf5.locate import Found
 from .transform import Transform
@@ -145,12 +145,12 @@ def _values(
         step = max(1, _SMALL // max(1, size))
         if step == 1 or catalogue.protocol.datatypes[attr] == "str":
             for one in alike:
-                single = loading.prepare_single(catalogue, attr, one, use)
+                single = loads.prepare_single(catalogue, attr, one, use)
                 yield one, loading.run(catalogue, single)
             continue
         for k in range(0, len(alike), step):
             some = alike[k : k + step]
-            load = loading.prepare_singles(catalogue, attr, some, use)
+            load = loads.prepare_singles(catalogue, attr, some, use)
             yield from zip(some, loading.run(catalogue, load), strict=True)
 
 

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from . import loading
+from . import loading, loads
 from .errors import FileChangedError, LayoutError
 from .kernels.threads import count_threads
-from .loading import Load
+from .loads import Load
 from .masks import FLAGS
 from .read.recipe import Casting
 from .store import CXIStore
@@ -143,7 +143,7 @@ class Carrier:
         """Return the load of all that the run has of an attribute, prepared once."""
         if attr not in self._loads:
             kind = self.source.protocol.get_kind(attr)
-            self._loads[attr] = loading.prepare(
+            self._loads[attr] = loads.prepare(
                 self.source._catalogue,
                 attr,
                 transform=self.transform if kind in ("stack", "frame") else None,
@@ -165,7 +165,7 @@ class Carrier:
             return False
         grid = self.source.read_shape()
         if self.transform is not None and any(
-            isinstance(step, Bin) for step in loading.steps_of(attr, self.transform, grid)
+            isinstance(step, Bin) for step in loads.steps_of(attr, self.transform, grid)
         ):
             return False
         conventions = {run.get_convention(attr, one.path) for one in found}
@@ -204,7 +204,7 @@ class Carrier:
     ) -> Any:
         load = self._load(attr)
         if numbers is not None:
-            load = loading.portion(load, numbers)
+            load = loads.portion(load, numbers)
         return loading.run(self.source._catalogue, load, out=out, num_threads=self.num_threads)
 
     def _tell(self, attr: str, text: str) -> None:
@@ -319,7 +319,7 @@ class Carrier:
         if self.transform is None:
             return 1, 1
         slow = fast = 1
-        for step in loading.steps_of("data", self.transform, self.source.read_shape()):
+        for step in loads.steps_of("data", self.transform, self.source.read_shape()):
             if isinstance(step, Pick):
                 raise ValueError(
                     "this transform picks pixels that are not evenly apart: the new frames have "

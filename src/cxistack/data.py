@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import AttributeMissingError, LayoutError
-from .loading import steps_of
+from .loads import steps_of
 from .read.frames import FrameSelection, frame_numbers
 from .saved_units import cxi_unit
 from .saving import is_by_frame

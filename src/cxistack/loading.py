@@ -17,24 +17,14 @@ from .hdf5.locate import Found
 from .hdf5.storage import Bytes
 from .kernels import cast
 from .kernels.threads import count_threads
-from .loads import Load, portion, prepare, prepare_single, prepare_singles, steps_of
+from .loads import Load, prepare_single, prepare_singles
 from .progress import progress_bar
 from .read import engine
 from .read.route import routes
 from .read.survey import PartSurvey, survey
 from .units import apply_by_row
 
-__all__ = [
-    "Load",
-    "look",
-    "look_at_limits",
-    "portion",
-    "prepare",
-    "prepare_single",
-    "prepare_singles",
-    "run",
-    "steps_of",
-]
+__all__ = ["look", "look_at_limits", "run"]
 
 
 def run(

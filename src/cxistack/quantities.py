@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import loading
+from . import loading, loads
 from .catalogue import Catalogue
 from .errors import CXIError, LayoutError
 from .protocol import CXIProtocol
@@ -105,7 +105,7 @@ def _other(catalogue: Catalogue, attr: str, said: Mapping[str, Said]) -> Said | 
         if found is not None:
             # What cannot be read says nothing; it raises when it is asked for.
             with suppress(CXIError, OSError):
-                value = loading.run(there, loading.prepare_single(there, attr, there.single(attr)))
+                value = loading.run(there, loads.prepare_single(there, attr, there.single(attr)))
                 return Said(path, _in_unit(value, unit, wanted))
     return None
 
