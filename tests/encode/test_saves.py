@@ -295,7 +295,7 @@ class TestFaults:
             for _ in range(3):
                 line = child.stdout.readline()
                 assert line == "saving\n", child.stderr.read()
-                time.sleep(0.5)
+                time.sleep(0.2)
                 child.send_signal(signal.SIGINT)
                 line = child.stdout.readline()
                 assert line.startswith("interrupted"), line or child.stderr.read()

@@ -113,16 +113,14 @@ def test_others_run_while_a_kernel_works(count: int) -> None:
     ticker = threading.Thread(target=tick)
     ticker.start()
     try:
-        stack = np.broadcast_to(np.zeros(1000, "u2"), (200000, 1000))
+        stack = np.broadcast_to(np.zeros(1000, "u2"), (2_000_000, 1000))
         target = np.lib.stride_tricks.as_strided(np.zeros(1000, "f4"), stack.shape, (0, 4))
         before = ticks
-        begun = time.perf_counter()
         # As one task, which never returns to the interpreter in between.
         sizes = loop._tune(thread_bytes=1 << 60)
         kernels.cast(stack, out=target, num_threads=count)
         loop._tune(**sizes)
-        seconds = time.perf_counter() - begun
-        assert ticks - before > seconds * 1000 / 20
+        assert ticks - before > 3  # of hundreds; of a pass that keeps the GIL, 0 or 1
     finally:
         stop.set()
         ticker.join()
