@@ -92,6 +92,14 @@ def test_every_other_byte_of_a_boolean_is_true() -> None:
     assert kernels.within(values, [(1, 1, False)]).tolist() == [False, True, True, True]
 
 
+def test_pixels_that_make_room_for_the_answer_are_compared_with_every_range() -> None:
+    values = np.arange(256, dtype=np.uint8)
+    ranges: Ranges = [(1, 200, False), (5, 5, True)]
+    good = by_numpy(values, ranges)
+    kernels.within(values, ranges, out=values.view(bool))
+    np.testing.assert_array_equal(values.view(bool), good)
+
+
 def test_not_a_number_lies_outside_of_every_range() -> None:
     values = np.array([np.nan, 0.0, -0.0])
     assert kernels.within(values, [(-np.inf, np.inf, False)]).tolist() == [False, True, True]

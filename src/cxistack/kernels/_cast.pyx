@@ -70,7 +70,8 @@ cdef object _move(object stack, object view, object index, object at, object dty
             raise ValueError(f"at has {cnp.PyArray_DIM(places, 0)} entries, index has {shape[0]}")
     result = result_array(out, rank, result_shape, target)
     if out is not None and overlap(src, result):
-        if not (view is None and index is None and _same_layout(src, result)):
+        # In place, the second range would look at what the first has made of a pixel.
+        if not (view is None and index is None and ranges is None and _same_layout(src, result)):
             return _move(src.copy(), view, index, at, dtype, out, casting,
                          num_threads, bits, ranges, both)
 
