@@ -93,14 +93,7 @@ def prepare(
                 limits=tuple(limit for limit in limits if limit.attr == attr),
                 index=own,
                 recipes=tuple(
-                    replace(
-                        recipe.as_stored(
-                            catalogue.protocol, attr, part.stored, (), casting=casting
-                        ),
-                        steps=steps,
-                        dtype=np.dtype(np.bool_),
-                        ranges=(),
-                    )
+                    recipe.compared(catalogue.protocol, attr, part.stored, steps, casting)
                     for part in own.parts
                 ),
             )
