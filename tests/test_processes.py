@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import factory
-from cxistack import CastError, Crop, CXIStore, Downscale, progress
+from cxistack import CastError, Crop, CXIStore, Downscale, StorageError, progress
 from factory import DATA, DISTANCE, frames, put
 
 fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
@@ -125,6 +125,25 @@ class TestForking:
         assert store
         assert handle
         np.testing.assert_array_equal(store.load_attribute("data"), np.concatenate(parts))
+
+    @fork
+    @pytest.mark.parametrize("is_begun", [True, False])
+    def test_a_child_is_told_that_it_cannot_save_for_its_parent(self, tmp_path, is_begun):
+        def is_told():
+            with pytest.raises(StorageError, match="forked"):
+                store.save_attribute("wavelength", 2.0)
+            return True
+
+        name = put(tmp_path / "a.cxi", {DISTANCE: 0.0})
+        with CXIStore(name, mode="r+") as store, store.transaction():
+            if is_begun:
+                store.save_attribute("distance", 1.0)
+            assert in_child(is_told)
+            store.save_attribute("distance", 3.0)
+        with CXIStore(name) as store:
+            assert store.load_attribute("distance") == 3.0
+            assert "wavelength" not in store
+        assert os.listdir(tmp_path) == ["a.cxi"]
 
     @fork
     def test_a_child_forked_while_threads_load(self, names, parts):

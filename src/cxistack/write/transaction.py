@@ -79,6 +79,8 @@ class Transaction:
         FileChangedError, FileInUseError, StorageError
             Nothing has begun.
         """
+        if os.getpid() != self._pid:
+            raise self._not_ours()
         if self._h5 is not None:
             return
         if not self._safe:
@@ -158,7 +160,7 @@ class Transaction:
             return
         if os.getpid() != self._pid:
             _inherited.append(self._stack.pop_all())
-            raise StorageError(f"a forked process cannot save {self._path} for its parent")
+            raise self._not_ours()
         self._h5 = None
         if kind is None and self._safe and self._failed is not None:
             error = StorageError(
@@ -168,6 +170,9 @@ class Transaction:
             self._stack.__exit__(StorageError, error, None)
             raise error
         self._stack.__exit__(kind, error, trace)
+
+    def _not_ours(self) -> StorageError:
+        return StorageError(f"a forked process cannot save {self._path} for its parent")
 
     def _forget(self) -> None:
         if self.done:
