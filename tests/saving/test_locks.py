@@ -17,6 +17,8 @@ import pytest
 
 import cxistack.write.lock as lock
 from cxistack import CXIStore, FileChangedError, FileInUseError, StorageError
+from cxistack.hdf5._descriptor import Descriptor
+from cxistack.hdf5.written import of_each_written_here
 from factory import DATA, DISTANCE, frames
 from saving.scenarios import names_in
 
@@ -182,6 +184,16 @@ class TestHDF5OpenForWriting:
             ):
                 store.save_attribute("distance", 2.0)
             store.save_attribute("distance", 2.0)
+
+    def test_and_closed_while_it_is_asked_of_is_passed_over(self, run):
+        h5 = h5py.File(run, "r+")
+
+        def asked(one):
+            number = one.get_vfd_handle()
+            h5.close()
+            return os.fstat(number)
+
+        assert list(of_each_written_here(asked)) == []
 
     def test_is_refused_by_hdf5_itself_during_a_save(self, run):
         code = f"""

@@ -31,7 +31,7 @@ def of_each_written_here(ask: Callable[[Any], _Answer]) -> Iterator[_Answer]:
             if not one.get_intent() & h5py.h5f.ACC_RDWR:
                 continue
             answer = ask(one)
-        except ValueError:
+        except (OSError, ValueError):  # of the system, too: its descriptor may be closed by now
             if one.valid:
                 raise
             continue
