@@ -128,6 +128,33 @@ class TestASecondWriter:
             store.save_attribute("distance", 2.0)
         assert names_in(Path(run).parent) == ["run.cxi"]
 
+    @pytest.mark.parametrize("is_there", [True, False])
+    def test_whose_lock_we_may_not_open_is_told_of(self, run, monkeypatch, is_there):
+        beside = Path(run).with_name(".run.cxi.saving.lock")
+
+        def refuses(path, *args):
+            if path == beside:
+                raise PermissionError(errno.EACCES, "Permission denied")
+            return Descriptor(path, *args)
+
+        if is_there:
+            beside.touch()
+        monkeypatch.setattr(lock, "Descriptor", refuses)
+        said = f"another user.*delete {beside}" if is_there else "allowed to write there"
+        with CXIStore(run, mode="r+") as store, pytest.raises(StorageError, match=said):
+            store.save_attribute("distance", 2.0)
+
+    @pytest.mark.parametrize("make", [lambda at: at.symlink_to("elsewhere"), Path.mkdir])
+    def test_what_has_the_name_of_the_lock_and_is_none_is_named(self, run, make):
+        beside = Path(run).with_name(".run.cxi.saving.lock")
+        make(beside)
+        with (
+            CXIStore(run, mode="r+") as store,
+            pytest.raises(StorageError, match=f"{beside} is no plain file"),
+        ):
+            store.save_attribute("distance", 2.0)
+        assert not Path(run).with_name("elsewhere").exists()
+
     def test_that_creates_the_file_first_is_kept(self, tmp_path):
         for mode in ("x", "w-", "w"):
             name = tmp_path / f"{mode}.cxi"

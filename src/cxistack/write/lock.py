@@ -33,6 +33,7 @@ __all__ = ["Hold", "Locking", "held", "held_in_place", "refuse_if_written"]
 Locking = Literal[True, "best-effort"]
 _LOCKED = (errno.EAGAIN, errno.EACCES)
 _NO_LOCKS = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK, errno.EINVAL)
+_NO_FILE = (errno.ELOOP, errno.EISDIR, errno.ENXIO)  # of a link, a folder, a socket
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _TRIES = 100  # a name that changes its file more often than this is not ours to follow
 
@@ -65,7 +66,21 @@ def held(target: Path, locking: Locking = True) -> Iterator[Hold]:
         The file system keeps no locks, and `locking` insists on them.
     """
     beside = target.with_name(f".{target.name}.saving.lock")
-    lock, alone = _locked(beside, os.O_RDWR | os.O_CREAT, fcntl.LOCK_EX, target, locking)
+    try:
+        lock, alone = _locked(beside, os.O_RDWR | os.O_CREAT, fcntl.LOCK_EX, target, locking)
+    except PermissionError as cause:
+        if not os.path.lexists(beside):
+            raise  # the folder's, which whoever called tells of
+        raise FileInUseError(
+            f"{target} is being saved to by another user, or was when that program was killed: "
+            f"save again when that has ended; if nobody saves to it, delete {beside}"
+        ) from cause
+    except OSError as cause:
+        if cause.errno not in _NO_FILE:
+            raise
+        raise StorageError(
+            f"{target} cannot be locked: {beside} is no plain file ({cause.strerror}); delete it"
+        ) from cause
     assert lock is not None
     pid = os.getpid()
     try:
