@@ -33,10 +33,10 @@ COMPARE = {"<=": operator.le, "<": operator.lt, ">=": operator.ge, ">": operator
 SHAPE = (5, 7)
 
 
-def limited(*limits, data="float", convention="good", flags=None):
+def limited(*limits, data="float", top="float", convention="good", flags=None):
     """Return a protocol of `/data`, `/mask`, and two bounds."""
     return CXIProtocol(
-        {"data": data, "mask": "bool", "top": "float", "least": "int"},
+        {"data": data, "mask": "bool", "top": top, "least": "int"},
         {name: [f"/{name}"] for name in ("data", "mask", "top", "least")},
         {"data": "stack", "mask": "stack"},
         {"mask": [convention]},
@@ -214,6 +214,16 @@ class TestBounds:
         told = store.explain("mask")
         assert told.count("data <= top = 50.0") == 2
         assert told.count("data <= top = 20.0") == 1
+
+    def test_of_types_that_no_type_holds_are_taken_for_what_they_are(self, tmp_path):
+        tops = [np.uint64(2**63 + 1), np.int64(2**62 + 1), np.float32(2.5)]
+        values = np.array([[[2**63 + 2, 2**63 + 1, 2**62 + 2, 2**62 + 1, 3, 2]]], np.uint64)
+        names = [
+            put(tmp_path / f"{n}.h5", {"data": values, "top": top}) for n, top in enumerate(tops)
+        ]
+        store = CXIStore(names, protocol=limited("data <= top", data="number", top="number"))
+        mask = store.load_attribute("mask", verbose=False)
+        assert mask.sum(axis=(1, 2)).tolist() == [5, 3, 1]
 
     def test_in_no_file_do_not_count_and_explain_says_so(self, tmp_path):
         name = put(tmp_path / "a.h5", {"data": frames(2), "mask": np.eye(5, 7)})

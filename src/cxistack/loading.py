@@ -115,7 +115,8 @@ def _reader(catalogue: Catalogue) -> limiting.ReadScalars:
     """Return what reads a scalar from several files."""
 
     def scalars(attr: str, found: Sequence[Found]) -> Sequence[Any]:
-        if len(found) > 1 and len({one.datasets[0].shape for one in found}) == 1:
+        # Of several types each is read as itself: none may hold what all of them say.
+        if len(found) > 1 and len({(s.shape, s.dtype) for s in (f.datasets[0] for f in found)}) == 1:
             return list(run(catalogue, prepare_singles(catalogue, attr, found)))
         return [run(catalogue, prepare_single(catalogue, attr, one)) for one in found]
 
