@@ -240,6 +240,23 @@ class TestThreads:
             store.close()
             assert set(results) == {12}
 
+    def test_of_which_one_closes_the_store_leave_no_file_open(self, names):
+        store, begun, stop = CXIStore(names), threading.Event(), threading.Event()
+
+        def looks():
+            with store._files.reading(names[0]):
+                begun.set()
+                stop.wait(20)
+
+        reader = threading.Thread(target=looks)
+        reader.start()
+        assert begun.wait(20)
+        store.close()
+        stop.set()
+        reader.join()
+        with h5py.File(names[0], "r+"):
+            pass
+
     def test_a_load_leaves_no_thread_behind(self, names):
         before = threading.active_count()
         CXIStore(names).load_attribute("data", num_threads=6)

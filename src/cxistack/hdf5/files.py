@@ -131,6 +131,8 @@ class Files:
             yield handle.h5
         finally:
             loan.handle = None
+            if self.closed:  # meanwhile, by another thread, which left what was lent
+                self.release()
 
     def handle(self, path: str) -> Any:
         """Return a read-only :class:`h5py.File` that stays open until :meth:`release`."""
