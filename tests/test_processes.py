@@ -143,7 +143,7 @@ class TestForking:
         with CXIStore(name) as store:
             assert store.load_attribute("distance") == 3.0
             assert "wavelength" not in store
-        assert os.listdir(tmp_path) == ["a.cxi"]
+        assert [one.name for one in tmp_path.iterdir()] == ["a.cxi"]
 
     @fork
     def test_a_child_forked_while_threads_load(self, names, parts):
@@ -283,6 +283,42 @@ assert len(repr(store)) and len(store.load_attribute("data", [299, 0, 150], verb
             [sys.executable, "-c", code], capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, done.stderr
+
+    def test_that_no_further_file_may_be_opened_is_said_with_what_to_do(self, tmp_path):
+        name = put(tmp_path / "run.cxi", {DATA: frames(1), DISTANCE: 0.0})
+        code = f"""
+import os, resource
+from cxistack import CXIStore, StorageError
+store = CXIStore({name!r}, mode="r+")
+store.save_attribute("distance", 0.5)  # what is imported on demand
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+for use in (
+    lambda: CXIStore({name!r}).load_attribute("data", verbose=False),
+    lambda: store.save_attribute("distance", 1.0),
+):
+    taken = []
+    try:
+        while True:
+            taken.append(os.open({name!r}, os.O_RDONLY))
+    except OSError:
+        pass
+    while taken:
+        try:
+            use()
+            break
+        except StorageError as error:
+            print("ulimit -n" in str(error) or error)
+        os.close(taken.pop())
+    else:
+        print("never done")
+    for number in taken:
+        os.close(number)
+"""
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        assert set(done.stdout.split()) == {"True"}
 
     def test_a_virtual_dataset_over_more_files_than_descriptors_is_right_or_raises(self, tmp_path):
         name = factory.virtual(tmp_path, [frames(1, (2, 2), start=n + 1) for n in range(150)])[0]

@@ -15,7 +15,16 @@ import h5py
 
 from ..errors import CXIError, StorageError
 
-__all__ = ["blamed", "check_regular", "named", "not_opened", "shown", "unreadable", "words"]
+__all__ = [
+    "advice",
+    "blamed",
+    "check_regular",
+    "named",
+    "not_opened",
+    "shown",
+    "unreadable",
+    "words",
+]
 
 # "file read failed: time = ..., errno = 5, error message = 'Input/output error', buf = 0x7f..."
 _DUMP = re.compile(r"(?:time|filename|name) = .*?error message = '([^']*)'.*?(?=\)|$)", re.DOTALL)
@@ -56,6 +65,17 @@ def shown(name: str) -> str:
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
+def advice(cause: OSError) -> str:
+    """Return what can be done about a refusal of the system, to stand behind it; or nothing.
+
+    Examples
+    --------
+    >>> advice(OSError(errno.EMFILE, "Too many open files"))
+    '; allow more open files (ulimit -n)'
+    """
+    return "; allow more open files (ulimit -n)" if cause.errno == errno.EMFILE else ""
+
+
 def blamed(cause: BaseException) -> str:
     """Return what :func:`words` does, and what to do where the file itself must be the trouble."""
     said = words(cause)
@@ -92,7 +112,7 @@ def not_opened(path: str, size: int, cause: OSError) -> OSError:
             "it, `h5clear -s` takes away the mark"
         )
     else:
-        why = said
+        why = said + advice(cause)
     return StorageError(f"{path} cannot be opened as an HDF5 file: {why}")
 
 

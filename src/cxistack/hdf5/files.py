@@ -6,7 +6,6 @@ stores an h5py object. So thousands of files, forks, pickling and commits are so
 
 from __future__ import annotations
 
-import errno
 import os
 import resource
 import threading
@@ -23,7 +22,7 @@ import hdf5plugin  # registers the filters of the field with HDF5
 
 from ..errors import ClosedStoreError, FileChangedError, StorageError
 from ._descriptor import Descriptor
-from .causes import check_regular, not_opened
+from .causes import advice, check_regular, not_opened
 
 __all__ = ["Files", "Stamp", "forget", "hdf5_versions", "most_open"]
 
@@ -177,8 +176,8 @@ class Files:
         try:
             descriptor = Descriptor(path, os.O_RDONLY)
         except OSError as cause:
-            hint = "; allow more open files (ulimit -n)" if cause.errno == errno.EMFILE else ""
-            raise StorageError(f"{path} cannot be opened: {cause.strerror}{hint}") from cause
+            why = f"{cause.strerror}{advice(cause)}"
+            raise StorageError(f"{path} cannot be opened: {why}") from cause
         try:
             status = os.fstat(descriptor.fileno())
             if (status.st_dev, status.st_ino) != (stamp.device, stamp.inode):

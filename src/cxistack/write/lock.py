@@ -123,9 +123,14 @@ def held_in_place(target: Path, locking: Locking = True) -> Iterator[Descriptor]
 
 
 def refuse_if_written(path: str) -> None:
-    """Raise :class:`FileInUseError` if somebody has the file open for writing."""
+    """Raise :class:`FileInUseError` if somebody has the file open for writing, as far as told."""
     target = Path(os.path.realpath(path))
-    data, _ = _locked(target, os.O_RDONLY, fcntl.LOCK_SH, target, "best-effort")
+    try:
+        data, _ = _locked(target, os.O_RDONLY, fcntl.LOCK_SH, target, "best-effort")
+    except FileInUseError:
+        raise
+    except OSError:  # whoever asks has an error already, which says more
+        return
     try:
         if data is not None:
             _refuse_other_writers(target, data)

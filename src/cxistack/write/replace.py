@@ -19,6 +19,7 @@ from typing import TypeVar
 
 from ..errors import CXIError, FileChangedError, StorageError
 from ..hdf5._descriptor import Descriptor
+from ..hdf5.causes import advice
 from ..hdf5.files import Stamp
 from ._disk import Disk
 from .lock import Hold, Locking, held, held_in_place
@@ -199,7 +200,7 @@ def in_words(target: str | Path, so: str = "was not saved") -> Iterator[None]:
             cause,
         ) from cause
     except OSError as cause:
-        why = cause.strerror or str(cause)
+        why = (cause.strerror or str(cause)) + advice(cause)
         raise _with_errno(StorageError(f"{target} {so}: {why}"), cause) from cause
 
 
