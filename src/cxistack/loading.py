@@ -116,7 +116,8 @@ def _reader(catalogue: Catalogue) -> limiting.ReadScalars:
 
     def scalars(attr: str, found: Sequence[Found]) -> Sequence[Any]:
         # Of several types each is read as itself: none may hold what all of them say.
-        if len(found) > 1 and len({(s.shape, s.dtype) for s in (f.datasets[0] for f in found)}) == 1:
+        kinds = {(one.datasets[0].shape, one.datasets[0].dtype) for one in found}
+        if len(found) > 1 and len(kinds) == 1:
             return list(run(catalogue, prepare_singles(catalogue, attr, found)))
         return [run(catalogue, prepare_single(catalogue, attr, one)) for one in found]
 
