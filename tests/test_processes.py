@@ -9,6 +9,7 @@ import threading
 import tracemalloc
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -125,6 +126,48 @@ class TestForking:
         assert store
         assert handle
         np.testing.assert_array_equal(store.load_attribute("data"), np.concatenate(parts))
+
+    @fork
+    def test_a_child_that_looks_anew_does_not_close_the_parents_files(self, names, parts):
+        store = CXIStore(names)
+        handle = store.file
+        Path(put(names[0] + ".new", {DATA: parts[1]})).replace(names[0])
+
+        def looks():
+            store.update_indices()
+            return bool(handle) and np.array_equal(store.load_attribute("data", [0]), parts[1][:1])
+
+        assert in_child(looks)
+
+    @fork
+    @pytest.mark.parametrize("use", ["close", "update_indices", "load", "save"])
+    def test_a_child_does_not_wait_for_threads_that_it_has_not(self, tmp_path, use):
+        store = CXIStore(put(tmp_path / "a.cxi", {DISTANCE: 1.0}), mode="r+")
+        held, stop = threading.Event(), threading.Event()
+
+        def holds():
+            with store._files._lock:
+                held.set()
+                stop.wait(30)
+
+        def uses():
+            if use == "load":
+                return store.load_attribute("distance") == 1.0
+            if use == "save":
+                with CXIStore(tmp_path / "a.cxi", mode="r+") as own:
+                    own.save_attribute("distance", 2.0)
+                return True
+            getattr(store, use)()
+            return True
+
+        thread = threading.Thread(target=holds)
+        thread.start()
+        try:
+            assert held.wait(20)
+            assert in_child(uses)
+        finally:
+            stop.set()
+            thread.join()
 
     @fork
     @pytest.mark.parametrize("is_begun", [True, False])

@@ -193,9 +193,7 @@ class Files:
     def _borrow(self, path: str) -> tuple[_Handle, _Loan]:
         if self.closed:
             raise ClosedStoreError("the store is closed: call open() or use it in a with block")
-        if self._pid != os.getpid():
-            _inherited.append(self._open)
-            self._reset()
+        self._leave_to_parent()
         with self._lock:
             handle = self._open.get(path)
             if handle is not None and not handle.h5:  # closed by the user who was given it
@@ -206,6 +204,12 @@ class Files:
                 handle = self._open[path] = _open_for_reading(path)
             self._open.move_to_end(path)
             return handle, handle.lend()
+
+    def _leave_to_parent(self) -> None:
+        """Begin anew in a forked child; before the lock, which a thread of the parent may hold."""
+        if self._pid != os.getpid():
+            _inherited.append(self._open)
+            self._reset()
 
     def _evict(self) -> None:
         """Close the handles longest unused until one more may be opened; caller holds the lock."""
@@ -219,11 +223,8 @@ class Files:
 
     def release(self) -> None:
         """Close every handle that nobody is using at this moment."""
+        self._leave_to_parent()
         with self._lock:
-            if self._pid != os.getpid():
-                _inherited.append(self._open)
-                self._reset()
-                return
             for path, handle in list(self._open.items()):
                 if not handle.is_lent:
                     del self._open[path]
@@ -233,6 +234,7 @@ class Files:
 
     def refresh(self) -> None:
         """Close handles on files that were replaced or changed since they were opened."""
+        self._leave_to_parent()
         with self._lock:
             for path, handle in list(self._open.items()):
                 if not handle.is_lent and (not Path(path).exists() or _stamp(path) != handle.stamp):
@@ -295,9 +297,8 @@ def forget(path: str) -> None:
     """Close this process's idle handles on the file at `path`: a commit has replaced it."""
     real = os.path.realpath(path)
     for files in list(_all_files):
+        files._leave_to_parent()
         with files._lock:
-            if files._pid != os.getpid():
-                continue
             for name, handle in list(files._open.items()):
                 if os.path.realpath(name) == real and not handle.is_lent:
                     del files._open[name]
