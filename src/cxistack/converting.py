@@ -167,13 +167,18 @@ def _names(source: CXIStore, target: CXIStore, attributes: Iterable[str] | None)
     """Return what is to be written, each of which the run has and the target has a place for."""
     if attributes is None:
         names = [attr for attr in source.found if attr in target.protocol]
-        if not names:
-            raise AttributeMissingError(
-                f"none of the run's attributes ({', '.join(source.found) or 'it has none'}) has a "
-                "place in the target's protocol"
-            )
     else:
         names = [attributes] if isinstance(attributes, str) else list(dict.fromkeys(attributes))
+    if not source.found:
+        raise AttributeMissingError(
+            f"nothing to convert: {source.filenames()[0]} has none of the attributes of the run's "
+            "protocol where it looks for them; read it by another protocol"
+        )
+    if not names:
+        raise AttributeMissingError(
+            f"none of the run's attributes ({', '.join(source.found)}) has a place in the target's "
+            "protocol, or none is named"
+        )
     for attr in names:
         if attr not in source:
             source.describe(attr)  # raises, and says where it was looked for

@@ -51,6 +51,14 @@ def test_pixels_frames_type_and_compression_that_are_chosen(names, tmp_path):
     assert "basis_vectors is left out" in result.output
 
 
+@pytest.mark.parametrize("words", [["--protocol", "euxfel"], ["--attributes", ","]])
+def test_of_nothing_fails_and_leaves_no_file(names, tmp_path, words):
+    result = convert(*names, tmp_path / "run.cxi", *words)
+    assert result.exit_code == 2
+    assert ("nothing to convert" in result.output) == ("euxfel" in words), result.output
+    assert not (tmp_path / "run.cxi").exists()
+
+
 def test_what_is_there_is_replaced_only_when_asked(names, tmp_path):
     new = tmp_path / "run.cxi"
     new.write_bytes(b"something else")
