@@ -215,7 +215,7 @@ def prepare(
 
 def said(change: Change) -> quantities.Said:
     """Return what a save says of its attribute."""
-    return quantities.Said(change.path, change.data)
+    return quantities.Said.of(change.path, change.data)
 
 
 def run(transaction: Transaction, change: Change) -> None:

@@ -84,6 +84,54 @@ class TestASave:
         store.save_attribute("energy", VALUES[ENERGY] * 12398 / 12398.42)
         assert read(name, WAVELENGTH) == VALUES[WAVELENGTH]
 
+    @pytest.mark.parametrize(
+        ("energy", "wavelength", "is_refused"),
+        [
+            (8e3 * EV, 1.55e-10, False),
+            (8e3 * EV, np.float32(1.55e-10), False),
+            (1.28e-15, 1.55e-10, False),
+            (12.4e3 * EV, 1e-10, False),
+            (8e3 * EV, 1.56e-10, True),
+            (8e3 * EV, 1.55123e-10, True),
+            (8.1e3 * EV, 1.55e-10, True),
+            (12.4e3 * EV, 1.01e-10, True),
+        ],
+    )
+    def test_of_few_digits_stands_for_all_that_round_to_them(
+        self, tmp_path, energy, wavelength, is_refused
+    ):
+        store = CXIStore(tmp_path / "a.cxi", "w", protocol="cxi")
+        if is_refused:
+            with pytest.raises(LayoutError, match="contradicts"):
+                save_both(store, energy, wavelength)
+        else:
+            save_both(store, energy, wavelength)
+            assert read(tmp_path / "a.cxi", WAVELENGTH) == wavelength
+
+    @either
+    @pytest.mark.parametrize("safe", [True, False])
+    def test_to_a_file_that_contradicts_itself_is_not_held_against_it(self, tmp_path, path, safe):
+        store, name = store_of(tmp_path, *OTHER, safe=safe)
+        with h5py.File(name, "r+") as h5:
+            h5[OTHER[path]][...] = 8e3
+        store.save_attribute(ATTRS[path], 1.01 * VALUES[path])
+        assert (read(name, path), read(name, OTHER[path])) == (1.01 * VALUES[path], 8e3)
+        st = STData(store, output_file=store).load([*ATTRS.values()], verbose=False)
+        st.save(mode="overwrite")
+        st.replace(**{ATTRS[path]: VALUES[path]}).save(mode="overwrite")
+        assert (read(name, path), read(name, OTHER[path])) == (VALUES[path], 8e3)
+        store.save_attribute(ATTRS[OTHER[path]], VALUES[OTHER[path]])
+        with pytest.raises(LayoutError, match="contradicts"):
+            store.save_attribute(ATTRS[OTHER[path]], 8e3)
+
+    def test_of_both_to_a_file_that_contradicts_itself_is_refused_if_they_do(self, tmp_path):
+        store, name = store_of(tmp_path, *OTHER)
+        with h5py.File(name, "r+") as h5:
+            h5[ENERGY][...] = 8e3
+        with pytest.raises(LayoutError, match="both are saved here"):
+            save_both(store, 1.01 * VALUES[ENERGY], 1.01 * VALUES[WAVELENGTH])
+        assert read(name, ENERGY) == 8e3
+
     @pytest.mark.parametrize("unknown", [0.0, np.nan, np.inf, -1.0])
     def test_is_not_held_against_what_says_nothing(self, tmp_path, unknown):
         name = put(tmp_path / "a.cxi", {WAVELENGTH: unknown})
