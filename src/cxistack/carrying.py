@@ -291,20 +291,22 @@ class Carrier:
 
     def _copy(self, attr: str) -> None:
         """Write an attribute that is in memory at once."""
-        load = self._load(attr)
-        kind = self.source.protocol.get_kind(attr)
-        if load.squeeze:
-            value = self._run(attr, None)
-        elif kind == "stack":  # one frame stands for all
-            value = self._run(attr, np.zeros(1, np.int64))[0]
-        else:
-            value = self._run(attr, self._numbers(attr))
+        value = self.value(attr)
         if attr == "good_frames" and self.is_chosen and self.frames is not None:
             value = np.flatnonzero(np.isin(self.frames, value))
             self._tell(attr, "numbers of the frames in the new file")
         if attr in _PITCHES:
             value = self._pixels(attr, value)
         self.target.save_attribute(attr, value, **self._storage(attr, np.shape(value)))
+
+    def value(self, attr: str) -> Any:
+        """Return the values of an attribute that go over, those of the frames that do."""
+        load = self._load(attr)
+        if load.squeeze:
+            return self._run(attr, None)
+        if self.source.protocol.get_kind(attr) == "stack":  # one frame stands for all
+            return self._run(attr, np.zeros(1, np.int64))[0]
+        return self._run(attr, self._numbers(attr))
 
     def _pixels(self, attr: str, value: Any) -> Any:
         """Return the size of the new pixels."""

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from . import quantities
 from .agreement import disagreements
 from .carrying import Carrier, HowData
 from .errors import AttributeMissingError, LayoutError
@@ -149,6 +150,7 @@ def convert(
     for attr in names:
         carrier.check(attr)
     _check_single(run, [attr for attr in names if attr not in chosen], transform, idxs is not None)
+    _check_photons(carrier, names)
     total = sum(carrier.count(attr) for attr in names)
     bar = progress_bar(total, "Converting") if verbose else nullcontext()
     with target.transaction(), bar as shown, ThreadPoolExecutor(1) as reader:
@@ -187,7 +189,7 @@ def _names(source: CXIStore, target: CXIStore, attributes: Iterable[str] | None)
         _check_protocols(attr, source.protocol, target.protocol)
     places: dict[str, str] = {}
     for attr in names:
-        path = target.find_dataset(attr)
+        path = quantities.saved_path(target._catalogue, attr)
         other = places.setdefault(path, attr)
         if other != attr:
             raise ValueError(
@@ -292,6 +294,19 @@ def _check_single(
             f"there is place for one value in the new file, and {told}. Say which file's is "
             f"written (sources=, --source), or {_LEAVE_OUT}"
         )
+
+
+def _check_photons(carrier: Carrier, names: Sequence[str]) -> None:
+    """Raise where the run's energy and wavelength contradict each other, before frames are read."""
+    target = carrier.target
+    said = {
+        attr: quantities.Said.of(
+            quantities.saved_path(target._catalogue, attr), np.asarray(carrier.value(attr))
+        )
+        for attr in names
+        if quantities.has_other(target.protocol, attr)
+    }
+    quantities.refuse_contradictions(target._catalogue, said, carrier.source.filenames()[0])
 
 
 def _may_be_by_frame(run: CXIStore, attr: str) -> bool:

@@ -23,7 +23,7 @@ from .errors import CXIError, LayoutError
 from .protocol import CXIProtocol
 from .units import conversion
 
-__all__ = ["Said", "has_other", "kept", "refuse_contradictions"]
+__all__ = ["Said", "has_other", "kept", "refuse_contradictions", "saved_path"]
 
 # Of the value: h c as 12398 eV angstrom is off by 3.4e-5, an edge scan's steps are 1e-4 and more.
 _AGREE = 5e-5
@@ -74,7 +74,16 @@ def kept(catalogue: Catalogue, attr: str) -> Catalogue:
     return _of_first_file(catalogue, reduced)
 
 
-def refuse_contradictions(catalogue: Catalogue, said: Mapping[str, Said]) -> None:
+def saved_path(catalogue: Catalogue, attr: str) -> str:
+    """Return the path that an attribute is saved at in the first file."""
+    catalogue = kept(catalogue, attr)
+    found = catalogue.found(attr).get(0)
+    return catalogue.protocol.load_paths[attr][0] if found is None else found.path
+
+
+def refuse_contradictions(
+    catalogue: Catalogue, said: Mapping[str, Said], run: str | None = None
+) -> None:
     """Raise :class:`LayoutError` if an energy and a wavelength would contradict each other.
 
     Parameters
@@ -83,6 +92,8 @@ def refuse_contradictions(catalogue: Catalogue, said: Mapping[str, Said]) -> Non
         What the files have; what is `said` anew counts instead.
     said : mapping of str to Said
         What is saved together, by attribute.
+    run : str, optional
+        The file of which it comes, where that is told of.
     """
     for attr, one in said.items():
         other = _other(catalogue, attr, said)
@@ -91,15 +102,19 @@ def refuse_contradictions(catalogue: Catalogue, said: Mapping[str, Said]) -> Non
         unit = catalogue.protocol.get_unit(attr)
         whose = _keepers(catalogue.protocol, attr, other.path)
         names = " and ".join(repr(name) for name in [attr, *whose])
-        if other.path in [each.path for each in said.values()]:
-            hint = "both are saved here: see which is right, or leave one out"
-        elif whose:
-            hint = f"save {names} in one transaction()"
-        else:
+        file, place = catalogue.files.names[0], other.path
+        if other.path not in [each.path for each in said.values()]:
             hint = "change that as well, by a protocol that has an attribute for it"
+            if whose:
+                hint = f"save {names} in one transaction()"
+        elif run is None:
+            hint = "both are saved here: see which is right, or leave one out"
+        else:
+            file, place = run, " and ".join(map(repr, whose))
+            hint = "see which is right, and leave the other out (attributes=, --attributes)"
         raise LayoutError(
-            f"{attr!r} of {_shown(one.values)} {unit} contradicts {other.path} of "
-            f"{catalogue.files.names[0]}, by which it is {_shown(other.values)} {unit}: {hint}"
+            f"{attr!r} of {_shown(one.values)} {unit} contradicts {place} of {file}, by which it "
+            f"is {_shown(other.values)} {unit}: {hint}"
         )
 
 
