@@ -134,6 +134,27 @@ class TestAppending:
         refused(st, ["data", "mask"], match="would have 5 frames of 'data' and 3 of 'mask'")
 
 
+class TestOneFrameRepeated:
+    """As NumPy repeats it without taking memory, and as one mask of all frames is loaded."""
+
+    @pytest.mark.parametrize("mode", ["append", "overwrite"])
+    @pytest.mark.parametrize("attr", ["data", "pixel_map", "basis_vectors", "whitefields"])
+    def test_is_saved_as_what_it_is(self, st_of, attr, mode):
+        frame = np.arange(35.0 if attr != "data" else 35).reshape(5, 7)
+        repeated = np.broadcast_to(frame, (3, 5, 7))
+        st = st_of(WHITEFIELD=1.0).replace(**{attr: repeated})
+        st.save(["data", attr], mode=mode)
+        saved = st.output_file.load_attribute(attr, slice(None), verbose=False)
+        np.testing.assert_array_equal(saved, repeated)
+
+    def test_is_a_mask_of_its_own_where_it_is_one_of_one_frame(self, st_of):
+        st = st_of(WHITEFIELD=1.0)
+        for number in range(3):
+            mask = ALL[MASK][number]
+            st.replace(data=ALL[DATA][number][None], mask=mask[None]).save(["data", "mask"])
+        np.testing.assert_array_equal(st.output_file["mask"][:], ALL[MASK])
+
+
 class TestInserting:
     def test_among_the_frames_that_are_there_changes_no_count(self, st_of):
         st = st_of(DATA, MASK)

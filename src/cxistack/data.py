@@ -432,8 +432,9 @@ class STData:
                         f"{attr!r}: nothing tells which go together; load them with the same idxs"
                     )
                 value = _good(attr, value, self.good_frames)
+            stands_for_all = attr != "data" and protocol.get_kind(attr) == "stack"
             is_first = not (has_data or attr in output or attr in changed)
-            if _is_broadcast(value) and (mode == "overwrite" or is_first):
+            if stands_for_all and _is_broadcast(value) and (mode == "overwrite" or is_first):
                 value = value[0]
             values[attr] = value
         return values
@@ -510,5 +511,6 @@ def _is_broadcast(value: Any) -> bool:
         isinstance(value, np.ndarray)
         and value.ndim > 2
         and len(value) > 0
-        and (value.strides[0] == 0)
+        and value.strides[0] == 0
+        and not value.flags.writeable  # as frame[None] is, a frame of its own
     )
