@@ -96,7 +96,7 @@ class Carrier:
                 f"{attr!r} has no frames to be chosen with those of 'data': {mismatch}. Convert "
                 f"all frames, or {leave_out}"
             )
-        if self.has_data and load.count == count:
+        if self.has_data and (load.is_static or load.count == count):
             raise LayoutError(
                 f"{attr!r} would pass in one file for what goes with 'data' frame by frame: "
                 f"{mismatch}. Convert the files apart, or {leave_out}"
