@@ -56,7 +56,8 @@ class TestAppending:
     def test_what_goes_with_data_may_follow(self, st_of, path, mode):
         options = {"mode": mode, "idxs": [3, 4, 5] if mode == "insert" else None}
         st, attr = st_of(DATA, path), NAMES[path]
-        refused(st, attr, match=f"would have 3 frames of 'data' and 6 of '{attr}'", **options)
+        words = f"would have 3 frames of 'data' and 6 of '{attr}', .*: save those of 'data' first"
+        refused(st, attr, match=words, **options)
         st.save("data", **options)
         with pytest.raises(LayoutError, match=f"6 frames of 'data' and 3 of '{attr}'"):
             st.output_file.load_attribute(attr, [0])

@@ -59,10 +59,13 @@ def refuse_unequal(
     for attr, count in after.items():
         if count is not None and count != frames:
             there = _there(catalogue, attr)
+            hint = (
+                "" if mode == "overwrite" or "data" in saved else "save those of 'data' first, or "
+            )
             raise LayoutError(
                 f"{catalogue.files.names[0]} would have {frames} frames of 'data' and {count} of "
-                f"{attr!r}, of which it has {before} and {there} now: save {attr!r} of all frames "
-                "that are there, with mode='overwrite', or after those of 'data', or leave it out"
+                f"{attr!r}, of which it has {before} and {there} now: {hint}save {attr!r} of all "
+                "frames that are there, with mode='overwrite', or leave it out"
             )
 
 
