@@ -103,6 +103,13 @@ class TestRefused:
         )
         self.refuses(tmp_path, name, LayoutError, words, *save)
 
+    @pytest.mark.parametrize("rows", [1, 4])
+    def test_numbers_added_to_rows(self, tmp_path, rows):
+        values = {DATA: frames(rows), TRANSLATIONS: np.ones((rows, rows))}
+        name = put(tmp_path / "a.cxi", values)
+        words = r"to which no frames of shape \(\) can be added"
+        self.refuses(tmp_path, name, LayoutError, words, "translations", np.ones(3), "append")
+
     @pytest.mark.parametrize("idxs", [[5], [6, 4], [1, 9]])
     def test_an_insert_that_leaves_a_gap(self, tmp_path, run, idxs):
         save = ("data", frames(len(idxs)), "insert", idxs)

@@ -98,7 +98,7 @@ def write(
         return
     there = 0 if old is None else (old.shape[0] if old.ndim == data.ndim else 1)
     frame = old.shape[old.ndim - data.ndim + 1 :] if old is not None else data.shape[1:]
-    if frame != data.shape[1:]:
+    if frame != data.shape[1:] or (old is not None and old.ndim > data.ndim):
         raise LayoutError(
             f"{place} has shape {old.shape}, to which no frames of shape {data.shape[1:]} can be "
             "added; mode='overwrite' replaces it"
