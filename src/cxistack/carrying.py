@@ -21,7 +21,9 @@ from .transform import Transform
 from .view import Bin, Pick
 from .write.compression import frame_chunks
 
-__all__ = ["Carrier", "HowData"]
+__all__ = ["LEAVE_OUT", "Carrier", "HowData"]
+
+LEAVE_OUT = "name the attributes that you want without it (attributes=, --attributes)"
 
 _BATCH_BYTES = 96 << 20  # of one batch; two are in memory
 _PLACES = ("beam_center_x", "beam_center_y", "corner_position")
@@ -90,16 +92,15 @@ class Carrier:
         if mismatch is None or load.squeeze:
             return
         count = 0 if self.frames is None else len(self.frames)
-        leave_out = "name the attributes that you want without it (attributes=, --attributes)"
         if self.is_chosen:
             raise LayoutError(
                 f"{attr!r} has no frames to be chosen with those of 'data': {mismatch}. Convert "
-                f"all frames, or {leave_out}"
+                f"all frames, or {LEAVE_OUT}"
             )
         if self.has_data and (load.is_static or load.count == count):
             raise LayoutError(
                 f"{attr!r} would pass in one file for what goes with 'data' frame by frame: "
-                f"{mismatch}. Convert the files apart, or {leave_out}"
+                f"{mismatch}. Convert the files apart, or {LEAVE_OUT}"
             )
         self.whole[attr] = f"its frames do not go with those of 'data': {mismatch}"
 

@@ -13,7 +13,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from . import quantities
 from .agreement import disagreements
-from .carrying import Carrier, HowData
+from .carrying import LEAVE_OUT, Carrier, HowData
 from .errors import AttributeMissingError, LayoutError
 from .hdf5.layout import describe
 from .progress import progress_bar
@@ -26,7 +26,6 @@ from .transform import Transform
 __all__ = ["Conversion", "convert"]
 
 _NEVER_BY_FRAME = ("corner_position",)  # three coordinates, also of three frames
-_LEAVE_OUT = "name the attributes that you want without it (attributes=, --attributes)"
 
 
 @dataclass(frozen=True)
@@ -285,14 +284,14 @@ def _check_single(
         raise LayoutError(
             f"{attr!r} has shape {shape} in {name}, which has {shape[0]} frames{more}. If there is "
             "a value for each frame, say so (by_frame=, --by-frame); if not, say which file's is "
-            f"written (sources=, --source); or {_LEAVE_OUT}"
+            f"written (sources=, --source); or {LEAVE_OUT}"
         )
     differ = disagreements(catalogue, single, transform)
     if differ:
         told = "; ".join(one.told(run.filenames()) for one in differ)
         raise LayoutError(
             f"there is place for one value in the new file, and {told}. Say which file's is "
-            f"written (sources=, --source), or {_LEAVE_OUT}"
+            f"written (sources=, --source), or {LEAVE_OUT}"
         )
 
 
