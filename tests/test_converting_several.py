@@ -292,6 +292,15 @@ class TestFramesOfTheirOwn:
         np.testing.assert_array_equal(new("/speckle_tracking/translations"), rows)
         assert list(done.whole) == ["translations"]
 
+    def test_one_mask_of_some_files_does_not_become_that_of_all(self, run, into, tmp_path):
+        mask = np.ones(SHAPE, bool)
+        store = run({"/speckle_tracking/mask": mask}, {})
+        with pytest.raises(LayoutError, match=r"'mask' would pass .* 0 of 'mask'.* files apart"):
+            convert(store, into(), verbose=False)
+        assert not (tmp_path / "new.cxi").exists()
+        convert(store, into(), ["mask"], verbose=False)
+        np.testing.assert_array_equal(CXIStore(tmp_path / "new.cxi")["mask"][:], [mask])
+
     @pytest.mark.parametrize("idxs", [[0], slice(None), range(4)])
     def test_with_frames_that_are_chosen_it_is_refused(self, run, into, protocol, idxs, tmp_path):
         store = run({"/dark": self.dark(3)}, protocol=protocol)

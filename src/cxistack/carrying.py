@@ -21,7 +21,9 @@ from .transform import Transform
 from .view import Bin, Pick
 from .write.compression import frame_chunks
 
-__all__ = ["Carrier", "HowData"]
+__all__ = ["LEAVE_OUT", "Carrier", "HowData"]
+
+LEAVE_OUT = "name the attributes that you want without it (attributes=, --attributes)"
 
 _BATCH_BYTES = 96 << 20  # of one batch; two are in memory
 _PLACES = ("beam_center_x", "beam_center_y", "corner_position")
@@ -90,16 +92,15 @@ class Carrier:
         if mismatch is None or load.squeeze:
             return
         count = 0 if self.frames is None else len(self.frames)
-        leave_out = "name the attributes that you want without it (attributes=, --attributes)"
         if self.is_chosen:
             raise LayoutError(
                 f"{attr!r} has no frames to be chosen with those of 'data': {mismatch}. Convert "
-                f"all frames, or {leave_out}"
+                f"all frames, or {LEAVE_OUT}"
             )
-        if self.has_data and load.count == count:
+        if self.has_data and (load.is_static or load.count == count):
             raise LayoutError(
                 f"{attr!r} would pass in one file for what goes with 'data' frame by frame: "
-                f"{mismatch}. Convert the files apart, or {leave_out}"
+                f"{mismatch}. Convert the files apart, or {LEAVE_OUT}"
             )
         self.whole[attr] = f"its frames do not go with those of 'data': {mismatch}"
 
@@ -291,20 +292,22 @@ class Carrier:
 
     def _copy(self, attr: str) -> None:
         """Write an attribute that is in memory at once."""
-        load = self._load(attr)
-        kind = self.source.protocol.get_kind(attr)
-        if load.squeeze:
-            value = self._run(attr, None)
-        elif kind == "stack":  # one frame stands for all
-            value = self._run(attr, np.zeros(1, np.int64))[0]
-        else:
-            value = self._run(attr, self._numbers(attr))
+        value = self.value(attr)
         if attr == "good_frames" and self.is_chosen and self.frames is not None:
             value = np.flatnonzero(np.isin(self.frames, value))
             self._tell(attr, "numbers of the frames in the new file")
         if attr in _PITCHES:
             value = self._pixels(attr, value)
         self.target.save_attribute(attr, value, **self._storage(attr, np.shape(value)))
+
+    def value(self, attr: str) -> Any:
+        """Return the values of an attribute that go over, those of the frames that do."""
+        load = self._load(attr)
+        if load.squeeze:
+            return self._run(attr, None)
+        if self.source.protocol.get_kind(attr) == "stack":  # one frame stands for all
+            return self._run(attr, np.zeros(1, np.int64))[0]
+        return self._run(attr, self._numbers(attr))
 
     def _pixels(self, attr: str, value: Any) -> Any:
         """Return the size of the new pixels."""

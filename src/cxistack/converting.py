@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from . import quantities
 from .agreement import disagreements
-from .carrying import Carrier, HowData
+from .carrying import LEAVE_OUT, Carrier, HowData
 from .errors import AttributeMissingError, LayoutError
 from .hdf5.layout import describe
 from .progress import progress_bar
@@ -25,7 +26,6 @@ from .transform import Transform
 __all__ = ["Conversion", "convert"]
 
 _NEVER_BY_FRAME = ("corner_position",)  # three coordinates, also of three frames
-_LEAVE_OUT = "name the attributes that you want without it (attributes=, --attributes)"
 
 
 @dataclass(frozen=True)
@@ -149,6 +149,7 @@ def convert(
     for attr in names:
         carrier.check(attr)
     _check_single(run, [attr for attr in names if attr not in chosen], transform, idxs is not None)
+    _check_photons(carrier, names)
     total = sum(carrier.count(attr) for attr in names)
     bar = progress_bar(total, "Converting") if verbose else nullcontext()
     with target.transaction(), bar as shown, ThreadPoolExecutor(1) as reader:
@@ -167,13 +168,18 @@ def _names(source: CXIStore, target: CXIStore, attributes: Iterable[str] | None)
     """Return what is to be written, each of which the run has and the target has a place for."""
     if attributes is None:
         names = [attr for attr in source.found if attr in target.protocol]
-        if not names:
-            raise AttributeMissingError(
-                f"none of the run's attributes ({', '.join(source.found) or 'it has none'}) has a "
-                "place in the target's protocol"
-            )
     else:
         names = [attributes] if isinstance(attributes, str) else list(dict.fromkeys(attributes))
+    if not source.found:
+        raise AttributeMissingError(
+            f"nothing to convert: {source.filenames()[0]} has none of the attributes of the run's "
+            "protocol where it looks for them; read it by another protocol"
+        )
+    if not names:
+        raise AttributeMissingError(
+            f"none of the run's attributes ({', '.join(source.found)}) has a place in the target's "
+            "protocol, or none is named"
+        )
     for attr in names:
         if attr not in source:
             source.describe(attr)  # raises, and says where it was looked for
@@ -182,7 +188,7 @@ def _names(source: CXIStore, target: CXIStore, attributes: Iterable[str] | None)
         _check_protocols(attr, source.protocol, target.protocol)
     places: dict[str, str] = {}
     for attr in names:
-        path = target.find_dataset(attr)
+        path = quantities.saved_path(target._catalogue, attr)
         other = places.setdefault(path, attr)
         if other != attr:
             raise ValueError(
@@ -278,15 +284,28 @@ def _check_single(
         raise LayoutError(
             f"{attr!r} has shape {shape} in {name}, which has {shape[0]} frames{more}. If there is "
             "a value for each frame, say so (by_frame=, --by-frame); if not, say which file's is "
-            f"written (sources=, --source); or {_LEAVE_OUT}"
+            f"written (sources=, --source); or {LEAVE_OUT}"
         )
     differ = disagreements(catalogue, single, transform)
     if differ:
         told = "; ".join(one.told(run.filenames()) for one in differ)
         raise LayoutError(
             f"there is place for one value in the new file, and {told}. Say which file's is "
-            f"written (sources=, --source), or {_LEAVE_OUT}"
+            f"written (sources=, --source), or {LEAVE_OUT}"
         )
+
+
+def _check_photons(carrier: Carrier, names: Sequence[str]) -> None:
+    """Raise where the run's energy and wavelength contradict each other, before frames are read."""
+    target = carrier.target
+    said = {
+        attr: quantities.Said.of(
+            quantities.saved_path(target._catalogue, attr), np.asarray(carrier.value(attr))
+        )
+        for attr in names
+        if quantities.has_other(target.protocol, attr)
+    }
+    quantities.refuse_contradictions(target._catalogue, said, carrier.source.filenames()[0])
 
 
 def _may_be_by_frame(run: CXIStore, attr: str) -> bool:

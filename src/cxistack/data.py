@@ -6,7 +6,7 @@ in ``processing.py``; the container only holds, moves and selects.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from typing import Any, Self
 
@@ -333,8 +333,9 @@ class STData:
 
         Of stacks and sequences the good frames are saved.
 
-        Frames that are added must come with all that the file has of its frames, and what is saved
-        must have as many frames as there are of `data` then: numbers alone tell which go together.
+        What is saved must have as many frames as the file has of `data` then: numbers alone tell
+        which go together. What goes with added frames of `data` comes with them, or after them by
+        saves of its own; until then it is not loaded by frame numbers.
         `good_frames` are refused where their numbers would be those of other frames in the file.
 
         Scalars and sequences are in the unit that the input's protocol states for them. Where it
@@ -366,9 +367,8 @@ class STData:
         ValueError
             There is no output file.
         LayoutError
-            There would be frames of `data` without others that go with them, or the other way
-            round; a unit cannot become that of the output, or datasets state different ones; what
-            else cannot be saved so.
+            There would be more or fewer frames of an attribute than of `data`; a unit cannot become
+            that of the output, or datasets state different ones; what else cannot be saved so.
         NotImplementedError
             The transform bins: the pixels of a bin cannot be put back.
         """
@@ -385,10 +385,11 @@ class STData:
                 stack.enter_context(output)
             else:
                 output.update_indices()  # others may have saved to it
-            values = self._to_save(names, output, mode, is_named=attributes is not None)
+            transaction = stack.enter_context(output.transaction())
+            is_named = attributes is not None
+            values = self._to_save(names, output, mode, transaction.changed, is_named=is_named)
             self._refuse_other_numbers(values, output, mode)
             units = {attr: self._unit(attr, output) for attr in values}
-            transaction = stack.enter_context(output.transaction())
             if not transaction.changed:  # by whom it was begun: else counts are not known
                 output.refuse_unequal_frames(values, mode, idxs)
             for attr, value in values.items():
@@ -404,7 +405,13 @@ class STData:
                 )
 
     def _to_save(
-        self, names: Iterable[str], output: CXIStore, mode: SaveMode, *, is_named: bool
+        self,
+        names: Iterable[str],
+        output: CXIStore,
+        mode: SaveMode,
+        changed: Collection[str],
+        *,
+        is_named: bool,
     ) -> dict[str, NDArray[Any]]:
         """Return the values that are saved, of stacks and sequences the good frames."""
         protocol = self.input_file.protocol
@@ -425,7 +432,9 @@ class STData:
                         f"{attr!r}: nothing tells which go together; load them with the same idxs"
                     )
                 value = _good(attr, value, self.good_frames)
-            if _is_broadcast(value) and (mode == "overwrite" or not has_data):
+            stands_for_all = attr != "data" and protocol.get_kind(attr) == "stack"
+            is_first = not (has_data or attr in output or attr in changed)
+            if stands_for_all and _is_broadcast(value) and (mode == "overwrite" or is_first):
                 value = value[0]
             values[attr] = value
         return values
@@ -502,5 +511,6 @@ def _is_broadcast(value: Any) -> bool:
         isinstance(value, np.ndarray)
         and value.ndim > 2
         and len(value) > 0
-        and (value.strides[0] == 0)
+        and value.strides[0] == 0
+        and not value.flags.writeable  # as frame[None] is, a frame of its own
     )

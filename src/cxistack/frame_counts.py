@@ -1,7 +1,9 @@
 """How many frames a file has of each attribute after a save: as many as of data, or it is refused.
 
 Frames are told by their numbers alone. Those of a mask that lacks the first would be taken for
-others, so that what goes with the frames of data must not get out of step with them.
+others, so that what goes with the frames of data must not get out of step with them. Only `data`
+may go ahead: what is there of the frames before keeps its numbers, no load takes it for more, and
+what is saved of it later must bring it in step.
 """
 
 from __future__ import annotations
@@ -27,9 +29,9 @@ def refuse_unequal(
     mode: SaveMode,
     idxs: FrameSelection,
 ) -> None:
-    """Raise :class:`LayoutError` if a save would leave frames without those that go with them.
+    """Raise :class:`LayoutError` if a save would give frames the numbers of others.
 
-    What is overwritten is replaced as a whole: the rest may follow by saves of its own.
+    What it leaves behind the frames of `data` may follow by saves of its own.
 
     Parameters
     ----------
@@ -54,22 +56,16 @@ def refuse_unequal(
     frames = after.get("data", before)
     if not frames:
         return
-    file = catalogue.files.names[0]
     for attr, count in after.items():
         if count is not None and count != frames:
             there = _there(catalogue, attr)
-            raise LayoutError(
-                f"{file} would have {frames} frames of 'data' and {count} of {attr!r}, of which it "
-                f"has {before} and {there} now: save {attr!r} of all frames that are there, with "
-                "mode='overwrite', or leave it out"
+            hint = (
+                "" if mode == "overwrite" or "data" in saved else "save those of 'data' first, or "
             )
-    if mode == "overwrite" or frames == before:
-        return
-    for attr, found in catalogue.found_all().items():
-        if attr not in saved and 0 in found and _there(catalogue, attr) == before:
             raise LayoutError(
-                f"{file} would have {frames} frames of 'data' and {before} of {attr!r}, which it "
-                f"has now of both: save {attr!r} together with 'data'"
+                f"{catalogue.files.names[0]} would have {frames} frames of 'data' and {count} of "
+                f"{attr!r}, of which it has {before} and {there} now: {hint}save {attr!r} of all "
+                "frames that are there, with mode='overwrite', or leave it out"
             )
 
 

@@ -164,9 +164,8 @@ def prepare(
         raise AttributeMissingError(
             f"{attr!r} is not in the protocol, which knows {', '.join(protocol)}"
         )
+    path = quantities.saved_path(catalogue, attr)
     catalogue = quantities.kept(catalogue, attr)
-    found = catalogue.found(attr).get(0)
-    path = catalogue.protocol.load_paths[attr][0] if found is None else found.path
     array, new_unit = in_saved_unit(catalogue, attr, np.asarray(data), unit, made_in)
     if protocol.datatypes[attr] == "bool" and array.dtype.kind in "fc" and np.isnan(array).any():
         raise CastError(f"{attr!r} has NaN, which is neither True nor False: say which it is")
@@ -215,7 +214,7 @@ def prepare(
 
 def said(change: Change) -> quantities.Said:
     """Return what a save says of its attribute."""
-    return quantities.Said(change.path, change.data)
+    return quantities.Said.of(change.path, change.data)
 
 
 def run(transaction: Transaction, change: Change) -> None:

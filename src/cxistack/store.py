@@ -310,7 +310,7 @@ class CXIStore(Run):
     def refuse_unequal_frames(
         self, saved: Mapping[str, NDArray[Any]], mode: SaveMode, idxs: FrameSelection = None
     ) -> None:
-        """Raise LayoutError if saving attributes would leave frames without those they go with."""
+        """Raise LayoutError if saving attributes would give frames the numbers of others."""
         self._check_open()
         frame_counts.refuse_unequal(self._catalogue, saved, mode, idxs)
 

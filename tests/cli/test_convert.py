@@ -1,5 +1,7 @@
 """``cxistack convert``: a run of any layout becomes one CXI file that h5py reads."""
 
+from pathlib import Path
+
 import h5py
 import numpy as np
 import pytest
@@ -49,6 +51,24 @@ def test_pixels_frames_type_and_compression_that_are_chosen(names, tmp_path):
         np.testing.assert_array_equal(h5[DATA], sums)
         assert (h5[DATA].dtype, h5[DATA].compression) == (np.uint32, "gzip")
     assert "basis_vectors is left out" in result.output
+
+
+@pytest.mark.parametrize("words", [["--protocol", "euxfel"], ["--attributes", ","]])
+def test_of_nothing_fails_and_leaves_no_file(names, tmp_path, words):
+    result = convert(*names, tmp_path / "run.cxi", *words)
+    assert result.exit_code == 2
+    assert ("nothing to convert" in result.output) == ("euxfel" in words), result.output
+    assert not (tmp_path / "run.cxi").exists()
+
+
+def test_the_run_itself_is_never_replaced(names, tmp_path):
+    (tmp_path / "link.cxi").symlink_to(names[1])
+    before = Path(names[1]).read_bytes()
+    for output in (names[1], tmp_path / "link.cxi"):
+        result = convert(*names, output, "--force")
+        assert result.exit_code == 2
+        assert "is one of the files" in result.output
+        assert Path(names[1]).read_bytes() == before
 
 
 def test_what_is_there_is_replaced_only_when_asked(names, tmp_path):

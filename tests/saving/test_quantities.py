@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import constants
 
-from cxistack import CXIProtocol, CXIStore, LayoutError, STData, convert
+from cxistack import CXIProtocol, CXIStore, LayoutError, STData, carrying, convert
 from factory import frames, put
 
 HC, EV = constants.h * constants.c, constants.e
@@ -84,6 +84,54 @@ class TestASave:
         store.save_attribute("energy", VALUES[ENERGY] * 12398 / 12398.42)
         assert read(name, WAVELENGTH) == VALUES[WAVELENGTH]
 
+    @pytest.mark.parametrize(
+        ("energy", "wavelength", "is_refused"),
+        [
+            (8e3 * EV, 1.55e-10, False),
+            (8e3 * EV, np.float32(1.55e-10), False),
+            (1.28e-15, 1.55e-10, False),
+            (12.4e3 * EV, 1e-10, False),
+            (8e3 * EV, 1.56e-10, True),
+            (8e3 * EV, 1.55123e-10, True),
+            (8.1e3 * EV, 1.55e-10, True),
+            (12.4e3 * EV, 1.01e-10, True),
+        ],
+    )
+    def test_of_few_digits_stands_for_all_that_round_to_them(
+        self, tmp_path, energy, wavelength, is_refused
+    ):
+        store = CXIStore(tmp_path / "a.cxi", "w", protocol="cxi")
+        if is_refused:
+            with pytest.raises(LayoutError, match="contradicts"):
+                save_both(store, energy, wavelength)
+        else:
+            save_both(store, energy, wavelength)
+            assert read(tmp_path / "a.cxi", WAVELENGTH) == wavelength
+
+    @either
+    @pytest.mark.parametrize("safe", [True, False])
+    def test_to_a_file_that_contradicts_itself_is_not_held_against_it(self, tmp_path, path, safe):
+        store, name = store_of(tmp_path, *OTHER, safe=safe)
+        with h5py.File(name, "r+") as h5:
+            h5[OTHER[path]][...] = 8e3
+        store.save_attribute(ATTRS[path], 1.01 * VALUES[path])
+        assert (read(name, path), read(name, OTHER[path])) == (1.01 * VALUES[path], 8e3)
+        st = STData(store, output_file=store).load([*ATTRS.values()], verbose=False)
+        st.save(mode="overwrite")
+        st.replace(**{ATTRS[path]: VALUES[path]}).save(mode="overwrite")
+        assert (read(name, path), read(name, OTHER[path])) == (VALUES[path], 8e3)
+        store.save_attribute(ATTRS[OTHER[path]], VALUES[OTHER[path]])
+        with pytest.raises(LayoutError, match="contradicts"):
+            store.save_attribute(ATTRS[OTHER[path]], 8e3)
+
+    def test_of_both_to_a_file_that_contradicts_itself_is_refused_if_they_do(self, tmp_path):
+        store, name = store_of(tmp_path, *OTHER)
+        with h5py.File(name, "r+") as h5:
+            h5[ENERGY][...] = 8e3
+        with pytest.raises(LayoutError, match="both are saved here"):
+            save_both(store, 1.01 * VALUES[ENERGY], 1.01 * VALUES[WAVELENGTH])
+        assert read(name, ENERGY) == 8e3
+
     @pytest.mark.parametrize("unknown", [0.0, np.nan, np.inf, -1.0])
     def test_is_not_held_against_what_says_nothing(self, tmp_path, unknown):
         name = put(tmp_path / "a.cxi", {WAVELENGTH: unknown})
@@ -154,11 +202,24 @@ def test_a_container_saves_both(tmp_path):
     assert read(tmp_path / "out.cxi", ENERGY) == pytest.approx(VALUES[ENERGY], rel=1e-15)
 
 
-def test_a_run_that_contradicts_itself_is_converted_without_one_of_both(tmp_path):
+def test_a_run_that_contradicts_itself_is_converted_without_one_of_both(tmp_path, monkeypatch):
     values = {**VALUES, ENERGY: VALUES[ENERGY] * 1.001, "/entry_1/data_1/data": frames(2)}
     run = CXIStore(put(tmp_path / "a.cxi", values), protocol="cxi")
     target = CXIStore(tmp_path / "out.cxi", "w", protocol="cxi")
-    with pytest.raises(LayoutError, match=r"both are saved here: .* leave one out"):
-        convert(run, target, verbose=False)
+    words = r"'energy' of .* contradicts 'wavelength' of .*a\.cxi, .* leave the other out"
+    with monkeypatch.context() as patched:
+        patched.setattr(carrying.Carrier, "carry", None)  # it is refused before frames are read
+        with pytest.raises(LayoutError, match=words):
+            convert(run, target, verbose=False)
     convert(run, target, ["data", "wavelength"], verbose=False)
     assert read(tmp_path / "out.cxi", WAVELENGTH) == VALUES[WAVELENGTH]
+
+
+def test_both_are_converted_into_a_file_that_has_one_of_them(tmp_path):
+    run = CXIStore(put(tmp_path / "a.cxi", VALUES), protocol="cxi")
+    target = CXIStore(put(tmp_path / "b.cxi", {ENERGY: VALUES[ENERGY]}), "a", protocol="cxi")
+    convert(run, target, verbose=False)
+    assert read(tmp_path / "b.cxi", WAVELENGTH) == VALUES[WAVELENGTH]
+    one = CXIStore(put(tmp_path / "c.cxi", {ENERGY: 2 * VALUES[ENERGY]}), "a", protocol="cxi")
+    with pytest.raises(LayoutError, match=r"contradicts /entry_1.* of .*c\.cxi"):
+        convert(run, one, ["wavelength"], verbose=False)

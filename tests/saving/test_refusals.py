@@ -94,6 +94,22 @@ class TestRefused:
     def run(self, tmp_path):
         return put(tmp_path / "run.cxi", {DATA: frames(4), TRANSLATIONS: np.ones((4, 3))})
 
+    @pytest.mark.parametrize(("mode", "idxs"), [("append", None), ("insert", [1])])
+    def test_one_mask_among_masks_of_frames(self, tmp_path, mode, idxs):
+        name = put(tmp_path / "a.cxi", {DATA: frames(3), MASK: np.ones((3, 5, 7), bool)})
+        save = ("mask", np.ones((5, 7), bool), mode, idxs)
+        words = (
+            r"shape \(3, 5, 7\), frames of its own, and one array of shape \(5, 7\) does not say"
+        )
+        self.refuses(tmp_path, name, LayoutError, words, *save)
+
+    @pytest.mark.parametrize("rows", [1, 4])
+    def test_numbers_added_to_rows(self, tmp_path, rows):
+        values = {DATA: frames(rows), TRANSLATIONS: np.ones((rows, rows))}
+        name = put(tmp_path / "a.cxi", values)
+        words = r"to which no frames of shape \(\) can be added"
+        self.refuses(tmp_path, name, LayoutError, words, "translations", np.ones(3), "append")
+
     @pytest.mark.parametrize("idxs", [[5], [6, 4], [1, 9]])
     def test_an_insert_that_leaves_a_gap(self, tmp_path, run, idxs):
         save = ("data", frames(len(idxs)), "insert", idxs)

@@ -76,6 +76,8 @@ def convert(
             raise FileExistsError(
                 errno.EEXIST, "is there already; --force replaces it", str(output)
             )
+        if output.exists() and any(output.samefile(name) for name in run.paths()):
+            raise ValueError(f"{output} is one of the files that are converted: name another one")
         names = _listed(attributes) if attributes is not None else run.found
         target = CXIStore(output, "w" if force else "x", protocol=_target(run.protocol, names))
         done = convert_run(

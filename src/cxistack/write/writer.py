@@ -98,7 +98,7 @@ def write(
         return
     there = 0 if old is None else (old.shape[0] if old.ndim == data.ndim else 1)
     frame = old.shape[old.ndim - data.ndim + 1 :] if old is not None else data.shape[1:]
-    if frame != data.shape[1:]:
+    if frame != data.shape[1:] or (old is not None and old.ndim > data.ndim):
         raise LayoutError(
             f"{place} has shape {old.shape}, to which no frames of shape {data.shape[1:]} can be "
             "added; mode='overwrite' replaces it"
@@ -172,6 +172,12 @@ def _overwrite(h5: h5py.File, place: Place, old: Any, data: NDArray[Any], how: _
 
 def _keep_static(place: Place, old: Any, data: NDArray[Any], encoder: Encoder) -> None:
     """Add to one frame that stands for all: only right when what is added is the same frame."""
+    if data.ndim < old.ndim:
+        raise LayoutError(
+            f"{place} has shape {old.shape}, frames of its own, and one array of shape "
+            f"{data.shape} does not say for how many more it is to stand: give the frames that are "
+            "added, one by one along a first axis; mode='overwrite' lets it stand for all"
+        )
     frames = data if data.ndim > old.ndim else data[None]
     if data.strides[0] == 0:
         frames = frames[:1]  # one frame, repeated without taking memory
