@@ -134,8 +134,8 @@ class CXIStore(Run):
 
     def close(self) -> None:
         """Close every file. Nothing waits for it: each save is on disk when it returns."""
+        self._files.closed = True  # first: who is reading lets go of the file that it reads
         self._files.release()
-        self._files.closed = True
 
     def __enter__(self) -> CXIStore:
         self.open()
