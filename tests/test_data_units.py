@@ -58,8 +58,21 @@ class TestIntoAStoreThatStatesUnits:
         assert stored(tmp_path / "2.cxi", DISTANCE) == (2e5, "mm")
 
     def test_what_is_given_is_in_the_outputs(self, tmp_path):
-        save(run(tmp_path, "mm"), new(tmp_path, "cxi"), distance=0.25)
+        st = STData(CXIStore(run(tmp_path, "mm")), output_file=new(tmp_path, "cxi")).load("data")
+        st.replace(distance=0.25).save("distance")
         assert stored(tmp_path / "out.cxi", DISTANCE) == (0.25, "m")
+
+    def test_what_is_given_for_what_was_loaded_in_another_unit_is_refused(self, tmp_path):
+        out = new(tmp_path, "cxi")
+        with pytest.raises(LayoutError, match=r"'distance' was loaded in 'mm'.*keeps it in 'm'"):
+            save(run(tmp_path, "mm"), out, distance=0.25)
+        with pytest.raises(LayoutError, match=r"loaded in 'pixels'.*unit="):
+            save(run(tmp_path, "pixels", "odd.cxi"), out, distance=0.25)
+        assert not (tmp_path / "out.cxi").exists()
+        out.save_attribute("distance", 250.0, unit="mm")
+        assert stored(tmp_path / "out.cxi", DISTANCE) == (0.25, "m")
+        save(run(tmp_path, "metre"), new(tmp_path, "cxi", "same.cxi"), distance=0.5)
+        assert stored(tmp_path / "same.cxi", DISTANCE) == (0.5, "m")
 
     def test_a_unit_of_something_else_is_refused(self, tmp_path):
         with pytest.raises(LayoutError, match=r"'distance' is in 's', and is kept in 'm'"):

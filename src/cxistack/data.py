@@ -20,6 +20,7 @@ from .saved_units import cxi_unit
 from .saving import is_by_frame
 from .store import CXIStore
 from .transform import Transform
+from .units import conversion
 from .write.writer import SaveMode
 
 __all__ = ["STData"]
@@ -341,7 +342,8 @@ class STData:
         Scalars and sequences are in the unit that the input's protocol states for them. Where it
         states none, what was loaded is in the unit that its dataset states, or in CXI's where that
         states none either; what was given otherwise is in the output's. They are converted to the
-        unit that the output's protocol, or else the dataset that is there, states.
+        unit that the output's protocol, or else the dataset that is there, states. What was given
+        in the place of what was loaded in another unit than the output's is refused.
 
         Parameters
         ----------
@@ -469,14 +471,22 @@ class STData:
         if protocol.datatypes[attr] in ("bool", "str") or protocol.get_kind(attr) in _PIXELS:
             return None
         unit = protocol.get_unit(attr)
-        if unit is not None or self._values.get(attr) is not self._as_loaded.get(attr):
+        if unit is not None or attr not in self._as_loaded:
             return unit
         with ExitStack() as stack:
             if not source:
                 stack.enter_context(source)
             unit = source.stated_unit(attr)
-        is_known = output.protocol.get_unit(attr) is not None or attr in output
-        return unit or (cxi_unit(attr) if is_known else None)
+        kept = output.protocol.get_unit(attr)
+        if self._values.get(attr) is not self._as_loaded[attr]:
+            if unit and kept and _differ(unit, kept):
+                raise LayoutError(
+                    f"{attr!r} was loaded in {unit!r} and then replaced, and the output keeps it "
+                    f"in {kept!r}: nobody knows in which of the two it is now. Save it by "
+                    f"output_file.save_attribute({attr!r}, ..., unit=...)"
+                )
+            return None
+        return unit or (cxi_unit(attr) if kept is not None or attr in output else None)
 
     def _whole_shape(self) -> tuple[int, int]:
         store: CXIStore = self.input_file
@@ -514,3 +524,10 @@ def _is_broadcast(value: Any) -> bool:
         and value.strides[0] == 0
         and not value.flags.writeable  # as frame[None] is, a frame of its own
     )
+
+
+def _differ(unit: str, other: str) -> bool:
+    try:
+        return conversion(unit, other) is not None
+    except ValueError:  # nobody knows one of them
+        return True
