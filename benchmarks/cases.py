@@ -121,8 +121,7 @@ def _library_on_threads(codec: str) -> list[Target]:
     """Return what this machine's second core gives to a decoder that does nothing else."""
     if codec == "none":
         return []
-    label = "bare library on 1 thread"
-    return [Target((CODEC_ONE,), ours=limits.library(codec), label=label, kind="threads")]
+    return [Target((CODEC_ONE,), ours=limits.library(codec), label=CODEC, kind="threads")]
 
 
 def _as_float(subject: Subject, pool: Pool, threads: int) -> Case:

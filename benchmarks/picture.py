@@ -104,7 +104,7 @@ def _bars(axis: Any, ratios: Sequence[Ratio], *, is_log: bool) -> None:
             )
             place += 1
         for ratio in group:
-            is_told = ratio.kind == "threads" or ratio.case.startswith("peak memory")
+            is_told = ratio.against == "1 thread" or ratio.case.startswith("peak memory")
             told = "" if is_told else f"  ·  {ratio.against}"
             labels.append((place, f"{ratio.case}{told}"))
             _bar(axis, place, ratio, low)
