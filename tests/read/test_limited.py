@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cxistack import Crop, CXIProtocol, CXIStore, Downscale
+from cxistack import Crop, CXIProtocol, CXIStore, Downscale, LayoutError
 from factory import STORAGES, put, stored_as
 from factory.mosaics import mosaics, write
 
@@ -42,9 +42,6 @@ def test_of_any_virtual_dataset(tmp_path_factory, mosaic, data):
     folder.mkdir()
     try:
         whole, overlaps = write(folder, "virtual.h5", "/virtual", mosaic)
-        if overlaps or whole.ndim < 3:
-            with h5py.File(folder / "virtual.h5") as h5:
-                whole = h5["virtual"][...]
         if whole.ndim < 3:
             return
         limits = data.draw(st.lists(st.sampled_from(LIMITS), min_size=1, unique=True))
@@ -56,7 +53,12 @@ def test_of_any_virtual_dataset(tmp_path_factory, mosaic, data):
         idxs = data.draw(st.lists(st.integers(0, len(whole) - 1), max_size=5) | st.none(), "idxs")
         step = data.draw(st.sampled_from([1, 2]))
         with CXIStore(folder / "virtual.h5", protocol=protocol(limits)) as store:
-            loaded = store.load_attribute("mask", idxs, transform=Downscale(step))
+            try:
+                loaded = store.load_attribute("mask", idxs, transform=Downscale(step))
+            except LayoutError as error:
+                if overlaps and "HDF5 does not fill" in str(error):
+                    return
+                raise
         chosen = expected if idxs is None else expected[idxs]
         np.testing.assert_array_equal(loaded, chosen[..., ::step, ::step])
     finally:

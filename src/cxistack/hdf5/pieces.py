@@ -20,7 +20,7 @@ from ..view import Axis
 if TYPE_CHECKING:
     from .layout import Stored
 
-__all__ = ["Assembly", "Box", "Piece", "cut", "meet", "nested", "pairs"]
+__all__ = ["Assembly", "Box", "Piece", "cut", "may_overlap", "meet", "nested", "pairs"]
 
 Box = tuple[Axis, ...]
 
@@ -81,7 +81,7 @@ class Assembly:
 
         Without `whole` a piece's source itself may have had pixels in no piece.
         """
-        overlaps = _overlap([piece.target for piece in pieces])
+        overlaps = may_overlap([piece.target for piece in pieces])
         size = sum(_size(piece.target) for piece in pieces)
         is_complete = whole and not overlaps and size == math.prod(shape)
         return cls(tuple(pieces), fill, is_complete, overlaps)
@@ -214,7 +214,7 @@ def nested(outer: Piece, inner: Assembly) -> Iterator[Piece]:
         yield Piece(piece.stored, tuple(target), source)
 
 
-def _overlap(boxes: Sequence[Box]) -> bool:
+def may_overlap(boxes: Sequence[Box]) -> bool:
     """Tell whether two boxes may have a pixel in common."""
     order = sorted(range(len(boxes)), key=lambda k: boxes[k][0].start)
     group: list[Box] = []

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import resource
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -22,7 +22,7 @@ from .files import Files
 from .layout import Stored, describe
 from .links import LinkPolicy, Place
 from .mappings import Slab, boxes, slabs
-from .pieces import Assembly, Piece, nested
+from .pieces import Assembly, Box, Piece, may_overlap, nested
 from .virtual import (
     MOST_NESTED,
     block_axis,
@@ -33,6 +33,8 @@ from .virtual import (
 )
 
 __all__ = ["with_sources"]
+
+_UNFILLED = "it is virtual, and its sources overlap and have gaps"
 
 
 def with_sources(
@@ -59,6 +61,7 @@ def with_sources(
         fill = _fill_value(dataset, stored.dtype)
     known: dict[tuple[str, str], Stored] = {}
     pieces: list[Piece] = []
+    laid: list[Box] = []
     reasons: list[str] = []
     for mapping in mappings:
         names = source_names(mapping, stored.shape)
@@ -69,17 +72,23 @@ def with_sources(
             source = known[name]
             try:
                 _check(stored, mapping, source)
-                pieces += _pieces(stored, mapping, number, source, fill)
+                for piece in _mapped(stored, mapping, number, source):
+                    laid.append(piece.target)
+                    pieces += _pieces(piece, fill)
             except _Irregular as reason:
                 reasons.append(str(reason))
     if reasons or stored.ndim < 3:
         _check_descriptors(place, {source.place.filename for source in known.values()})
+    if reasons:
+        _refuse_unfilled(place, known.values(), fill)
     if reasons or stored.is_text or stored.ndim < 2 or 0 in stored.shape:
         return replace(stored, obstacle=f"it is virtual, and {reasons[0]}" if reasons else "")
     whole = all(one.assembly is None or one.assembly.is_complete for one in known.values())
     assembly = Assembly.of(pieces, stored.shape, fill, whole)
-    if assembly.overlaps and not whole:
-        return replace(stored, obstacle="it is virtual, and its sources overlap and have gaps")
+    # The gaps of a source, too, lie over what was mapped before it.
+    if not whole and (assembly.overlaps or may_overlap(laid)):
+        _refuse_unfilled(place, known.values(), fill)
+        return replace(stored, obstacle=_UNFILLED)
     return replace(stored, assembly=assembly)
 
 
@@ -139,10 +148,21 @@ def _is_large_enough(mapping: Any, shape: tuple[int, ...]) -> bool:
     return len(needed) == len(shape) and all(n <= s for n, s in zip(needed, shape, strict=True))
 
 
-def _pieces(
-    stored: Stored, mapping: Any, number: int, source: Stored, fill: NDArray[Any]
-) -> Iterator[Piece]:
-    """Return the pieces of the mapping's block `number`; raise _Irregular where there are none."""
+def _refuse_unfilled(place: Place, sources: Iterable[Stored], fill: NDArray[Any]) -> None:
+    """Raise where HDF5 would leave the gaps of a source as memory happens to be."""
+    for source in sources:
+        one = source.assembly
+        unfilled = source.obstacle == _UNFILLED if one is None else one.overlaps
+        if unfilled and (one is None or not _same(one.fill, fill)):
+            raise LayoutError(
+                f"{place} is virtual over {source.place}, which is virtual, too: its sources "
+                "overlap and may leave gaps, which HDF5 does not fill from here. Name "
+                f"{source.place} itself"
+            )
+
+
+def _mapped(stored: Stored, mapping: Any, number: int, source: Stored) -> Iterator[Piece]:
+    """Return what the mapping's block `number` maps; raise _Irregular where it is no pieces."""
     if h5py.h5s.SEL_NONE in (mapping.vspace.get_select_type(), mapping.src_space.get_select_type()):
         return
     if source.dtype.newbyteorder("=") != stored.dtype.newbyteorder("="):
@@ -161,14 +181,20 @@ def _pieces(
         piece = Piece(source, target, taken)
         if len(target) > 2 and target[0].count > 1 and not piece.has_rows:
             raise _Irregular(f"its frames are not along the first axis of {source.place}")
-        if source.storage != "virtual":
-            yield piece
-        elif source.assembly is None:
-            raise _Irregular(f"{source.place} is, too: {source.obstacle}")
-        elif not source.assembly.is_complete and not _same(source.assembly.fill, fill):
-            raise _Irregular(f"{source.place} has another fill value")
-        else:
-            yield from nested(piece, source.assembly)
+        yield piece
+
+
+def _pieces(piece: Piece, fill: NDArray[Any]) -> Iterator[Piece]:
+    """Return the pieces of what is mapped; raise _Irregular where its source has none."""
+    source = piece.stored
+    if source.storage != "virtual":
+        yield piece
+    elif source.assembly is None:
+        raise _Irregular(f"{source.place} is, too: {source.obstacle}")
+    elif not source.assembly.is_complete and not _same(source.assembly.fill, fill):
+        raise _Irregular(f"{source.place} has another fill value")
+    else:
+        yield from nested(piece, source.assembly)
 
 
 def _block(target: Sequence[Slab], axis: int, number: int) -> tuple[Slab, ...]:
