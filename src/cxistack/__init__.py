@@ -9,7 +9,6 @@ from importlib.metadata import version
 
 from . import kernels
 from .build import build_info
-from .catalogue import Problem
 from .checking import Finding
 from .converting import Conversion, convert
 from .data import STData
@@ -29,6 +28,7 @@ from .errors import (
     ReadOnlyStoreError,
     StorageError,
 )
+from .problems import Problem
 from .protocol import CXIProtocol
 from .stack import LazyArray
 from .store import CXIStore

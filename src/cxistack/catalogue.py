@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 
-from .errors import AttributeMissingError, CastError, CXIError, LayoutError
+from .errors import AttributeMissingError, LayoutError
 from .hdf5.files import Files
 from .hdf5.layout import Stored
 from .hdf5.links import LinkPolicy
@@ -14,32 +14,9 @@ from .hdf5.modules import Trains
 from .limits import LARGEST, Limit
 from .protocol import CXIProtocol
 from .read.index import FrameIndex, align, check_rank, never_indexed, own_frames, refuse_twice
-from .read.recipe import check_text, make
 from .units import Conversion, conversion_to_first
 
-__all__ = ["Catalogue", "Problem"]
-
-
-@dataclass(frozen=True)
-class Problem:
-    """Something in the files that does not fit the protocol, and is an error when asked for.
-
-    Attributes
-    ----------
-    attribute : str
-        The attribute concerned; empty where a whole file cannot be used.
-    filename : str
-        The file.
-    message : str
-        What is wrong, as a sentence.
-    """
-
-    attribute: str
-    filename: str
-    message: str
-
-    def __str__(self) -> str:
-        return f"{self.attribute or self.filename}: {self.message}"
+__all__ = ["Catalogue"]
 
 
 class Catalogue:
@@ -79,6 +56,11 @@ class Catalogue:
             except OSError as error:
                 self._opened[number] = error
         return self._opened[number] is None
+
+    def unopened(self) -> dict[int, OSError]:
+        """Return the files that cannot be opened, by their numbers, and why."""
+        errors = {number: self._opened[number] for number in self.numbers if not self.opens(number)}
+        return {number: error for number, error in errors.items() if error is not None}
 
     def opened(self, number: int) -> None:
         """Raise what keeps a file that is looked at from being opened, if anything still does."""
@@ -224,65 +206,6 @@ class Catalogue:
             and self.protocol.get_kind("data") == "stack"
             and bool(self.found("data"))
         )
-
-    def problems(self) -> list[Problem]:
-        """Return what does not fit, as far as it shows without reading values."""
-        names = self.files.names
-        problems = [
-            Problem("", names[number], str(self._opened[number]))
-            for number in self.numbers
-            if not self.opens(number)
-        ]
-        for attr, found in self.found_all().items():
-            faulty = {n: one.error for n, one in found.items() if one.error is not None}
-            problems += [Problem(attr, names[n], str(error)) for n, error in faulty.items()]
-            problems += self._of_wrong_type(attr, {n: found[n] for n in found if n not in faulty})
-            # Whether files agree can only be told when each can be read.
-            if not found or faulty or any(self._opened.values()) or not self.is_indexed(attr):
-                continue
-            try:
-                index = self.index(attr)
-                _ = index.frame_shape  # raises where frames differ in shape
-            except (CXIError, OSError) as error:
-                problems.append(Problem(attr, names[min(found)], str(error)))
-                continue
-            if index.mismatch is not None:
-                problems.append(Problem(attr, names[min(found)], index.mismatch))
-            problems += self._of_another_grid(attr, index)
-        return problems
-
-    def _of_wrong_type(self, attr: str, found: Mapping[int, Found]) -> list[Problem]:
-        """Return the datasets of an attribute that are of no type that it may have."""
-        problems = []
-        for number, one in found.items():
-            try:
-                if self.protocol.datatypes[attr] == "str":
-                    check_text(attr, one.datasets)
-                for stored in one.datasets if self.protocol.datatypes[attr] != "str" else ():
-                    make(self.protocol, attr, one.path, stored, (), None, "checked")
-            except CastError:
-                pass  # it loads as soon as somebody says dtype=
-            except LayoutError as error:
-                problems.append(Problem(attr, self.files.names[number], str(error)))
-        return problems
-
-    def _of_another_grid(self, attr: str, index: FrameIndex) -> list[Problem]:
-        """Return a problem where a stack's frames are not of the pixels that `data` has."""
-        if attr == "data" or self.protocol.get_kind(attr) != "stack" or not self.has_data():
-            return []
-        try:
-            data = self.index("data")
-            grid, mine = data.frame_shape[-2:], index.frame_shape[-2:]
-        except (CXIError, OSError):  # told of `data` itself
-            return []
-        if grid == mine:
-            return []
-        place = index.parts[0].stored.place
-        said = (
-            f"{place}: {attr!r} has frames of {mine}, and 'data' has frames of {grid}; it loads as "
-            "it is, and goes with other data"
-        )
-        return [Problem(attr, self.files.names[index.parts[0].file], said)]
 
 
 def _of_right_rank(attr: str, kind: str, found: Found) -> Found:

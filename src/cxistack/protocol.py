@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, ClassVar, Self, TypeVar, overload
@@ -31,7 +31,7 @@ from .protocol_ini import (
     write_ini,
 )
 
-__all__ = ["CXIProtocol"]
+__all__ = ["CXIProtocol", "register_discoverer"]
 
 T = TypeVar("T")
 
@@ -220,9 +220,7 @@ class CXIProtocol:
         >>> "/entry_1/instrument_1/detector_1/data" in protocol.load_paths["data"]
         True
         """
-        from .discovery import discover  # which needs this module
-
-        found = discover(files, links=links).protocol
+        found = _discoverer(files, links)
         if cls is CXIProtocol:
             return found  # type: ignore[return-value]
         return cls(*(getattr(found, field.name) for field in dataclasses.fields(found)))
@@ -583,6 +581,22 @@ class CXIProtocol:
             "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
             for row in rows
         )
+
+
+Discoverer = Callable[[Names, LinkPolicy], CXIProtocol]
+
+
+def _no_discoverer(files: Names, links: LinkPolicy) -> CXIProtocol:
+    raise ProtocolError("nothing proposes protocols before cxistack.discovery is imported")
+
+
+_discoverer: Discoverer = _no_discoverer
+
+
+def register_discoverer(discoverer: Discoverer) -> None:
+    """Name the function behind :meth:`CXIProtocol.discover`: it stands above this module."""
+    global _discoverer
+    _discoverer = discoverer
 
 
 @functools.cache

@@ -9,12 +9,13 @@ import numpy as np
 
 from . import loading, loads
 from .agreement import same, shown
-from .catalogue import Catalogue, Problem
+from .catalogue import Catalogue
 from .errors import CastError, CXIError
 from .hdf5.layout import Stored
 from .hdf5.locate import Found
 from .limits import Limit
 from .loads import Load
+from .problems import Problem, misfits
 from .read.index import FrameIndex
 from .read.recipe import Recipe
 from .read.survey import PartSurvey
@@ -60,7 +61,7 @@ def table(catalogue: Catalogue, mode: str) -> str:
         text.append("  ".join([" ", *cells, line[-1]]))
     if len(lines) == 1:
         text.append("    (none of the protocol's attributes)")
-    problems = catalogue.problems()
+    problems = misfits(catalogue)
     if problems:
         text.append("Problems:")
         text += [f"    {problem}" for problem in problems[:10]]

@@ -12,10 +12,11 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from . import checking, loading, loads, report, saved_units
-from .catalogue import Catalogue, Problem
+from .catalogue import Catalogue
 from .checking import Finding
 from .errors import AttributeMissingError, ClosedStoreError, FileChangedError
 from .hdf5.files import Files
+from .problems import Problem, misfits
 from .protocol import CXIProtocol
 from .read.frames import FrameSelection
 from .read.recipe import Casting
@@ -180,7 +181,7 @@ class Run(Mapping[str, LazyArray]):
         are loaded (see `source` of :meth:`load_attribute`).
         """
         self._check_open()
-        problems = self._catalogue.problems()
+        problems = misfits(self._catalogue)
         told = set(problems)
         return problems + [one for one in report.differences(self._catalogue) if one not in told]
 

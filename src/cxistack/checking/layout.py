@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from .. import report
-from ..catalogue import Catalogue, Problem
+from ..catalogue import Catalogue
 from ..hdf5.leaves import leaves
 from ..hdf5.locate import Found
+from ..problems import Problem, misfits
 from .findings import Finding, Work
 
 __all__ = ["agrees", "is_there"]
@@ -15,7 +16,7 @@ __all__ = ["agrees", "is_there"]
 
 def is_there(catalogue: Catalogue, work: Work) -> Iterator[Finding]:
     """Find files that do not open, links and sources that lead nowhere, shapes that do not fit."""
-    for problem in catalogue.problems():
+    for problem in misfits(catalogue):
         if not problem.attribute or problem.attribute in work.attributes:
             yield _of_problem("there", problem)
     names = catalogue.files.names

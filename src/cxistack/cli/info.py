@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from ..catalogue import Problem
 from ..errors import CXIError
+from ..problems import Problem
 from ..store import CXIStore
 from .failure import failures_told
 from .opening import FileNames, ProtocolFile, open_run

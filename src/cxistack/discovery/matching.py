@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from ..catalogue import Catalogue, Problem
+from ..catalogue import Catalogue
 from ..errors import CXIError
 from ..hdf5.files import Files
 from ..hdf5.links import LinkPolicy, Place, resolve
@@ -15,6 +15,7 @@ from ..hdf5.locate import Found, locate
 from ..hdf5.modules import is_pattern
 from ..hdf5.names import Names, expand
 from ..hdf5.tour import Tour, children, tour
+from ..problems import Problem, misfits
 from ..protocol import CXIProtocol
 from .words import plain
 
@@ -131,7 +132,7 @@ def match(
                     elsewhere=tuple(_elsewhere(tours[name], paths)),
                 )
             matches.append(one)
-        return matches, catalogue.problems()
+        return matches, misfits(catalogue)
     finally:
         files.release()
 

@@ -9,14 +9,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..catalogue import Catalogue, Problem
+from ..catalogue import Catalogue
 from ..errors import ProtocolError
 from ..hdf5.files import Files
 from ..hdf5.links import LinkPolicy
 from ..hdf5.locate import locate
 from ..hdf5.names import Names, expand
 from ..hdf5.tour import Tour, tour
-from ..protocol import CXIProtocol
+from ..problems import Problem, misfits
+from ..protocol import CXIProtocol, register_discoverer
 from ..protocol_fields import BY_PATH
 from .attributes import Choice, choose, choose_frames
 from .builtin import Fit, best_fit, keeps_type, leads_to, path_in
@@ -134,10 +135,13 @@ def discover(names: Names, *, links: LinkPolicy = "follow") -> Discovery:
             },
             others={attr: tuple(texts) for attr, texts in making.others.items() if texts},
             notes=tuple(making.notes),
-            problems=tuple(found.problems()),
+            problems=tuple(misfits(found)),
         )
     finally:
         files.release()
+
+
+register_discoverer(lambda files, links: discover(files, links=links).protocol)
 
 
 def _has_frames(files: Files, number: int, making: _Making, links: LinkPolicy) -> bool:

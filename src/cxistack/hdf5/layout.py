@@ -13,28 +13,11 @@ import numpy as np
 from ..errors import LayoutError
 from .causes import words
 from .files import Files, Stamp
+from .filters import FILTERS
 from .links import Place
 from .pieces import Assembly
 
 __all__ = ["Stored", "describe"]
-
-# The filters' registered names (HDF5 registered filter plugins), for people to read.
-_FILTERS = {
-    1: "deflate",
-    2: "shuffle",
-    3: "fletcher32",
-    4: "szip",
-    5: "nbit",
-    6: "scale-offset",
-    307: "bzip2",
-    32000: "lzf",
-    32001: "blosc",
-    32004: "lz4",
-    32008: "bitshuffle",
-    32013: "zfp",
-    32015: "zstd",
-    32026: "blosc2",
-}
 
 
 @dataclass(frozen=True)
@@ -132,7 +115,7 @@ def describe(files: Files, place: Place, has_units: bool = False) -> Stored:
             }.get(layout, "virtual"),
             chunks=plist.get_chunk() if layout == h5py.h5d.CHUNKED else None,
             filters=tuple(
-                _FILTERS.get(code, f"filter {code}")
+                FILTERS.get(code, f"filter {code}")
                 for code in (plist.get_filter(k)[0] for k in range(plist.get_nfilters()))
             ),
             address=(place.filename, h5py.h5o.get_info(dataset).addr),

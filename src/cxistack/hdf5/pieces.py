@@ -20,7 +20,7 @@ from ..view import Axis
 if TYPE_CHECKING:
     from .layout import Stored
 
-__all__ = ["Assembly", "Box", "Piece", "cut", "may_overlap", "meet", "nested", "pairs"]
+__all__ = ["Assembly", "Box", "Piece", "cut", "may_overlap", "meet", "nested", "pairs", "size_of"]
 
 Box = tuple[Axis, ...]
 
@@ -82,7 +82,7 @@ class Assembly:
         Without `whole` a piece's source itself may have had pixels in no piece.
         """
         overlaps = may_overlap([piece.target for piece in pieces])
-        size = sum(_size(piece.target) for piece in pieces)
+        size = sum(size_of(piece.target) for piece in pieces)
         is_complete = whole and not overlaps and size == math.prod(shape)
         return cls(tuple(pieces), fill, is_complete, overlaps)
 
@@ -134,7 +134,8 @@ class Assembly:
             yield self.pieces[number], int(number), int(low[number]), int(high[number])
 
 
-def _size(box: Box) -> int:
+def size_of(box: Box) -> int:
+    """Return how many pixels a box has."""
     return math.prod(axis.count for axis in box)
 
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from ..errors import StorageError
 from ..kernels._decode import Pipeline
 from .files import Files, Stamp
+from .filters import BITSHUFFLE
 from .layout import Stored
 from .partial import are_raw, doubtful
 
@@ -33,8 +34,6 @@ __all__ = [
     "locate_bytes",
     "locate_few",
 ]
-
-_BITSHUFFLE = 32008
 
 
 class Column(Protocol):
@@ -220,7 +219,7 @@ def _refuse_nonsense(plist: Any, stored: Stored) -> None:
     """Raise for parameters of a filter that would crash the decoder of hdf5plugin."""
     for number in range(plist.get_nfilters()):
         code, _, values, _ = plist.get_filter(number)
-        if code == _BITSHUFFLE and len(values) > 2 and values[2] == 0:
+        if code == BITSHUFFLE and len(values) > 2 and values[2] == 0:
             raise StorageError(
                 f"{stored.place}: its bitshuffle filter has the parameters {values}, so that an "
                 "element has no bytes; the file is damaged"

@@ -12,10 +12,10 @@ import hdf5plugin
 import numpy as np
 
 from ..errors import LayoutError
+from ..hdf5.filters import BITSHUFFLE
 
-__all__ = ["BITSHUFFLE", "COMPRESSIONS", "Storage", "frame_chunks"]
+__all__ = ["COMPRESSIONS", "Storage", "frame_chunks"]
 
-BITSHUFFLE = 32008
 _NUMBERS_OF: Mapping[Any, int] = {"gzip": 1, "lzf": 32000, "szip": 4}
 _SMALL_CHUNK = 1 << 16  # bytes: short rows share a chunk up to this size
 _MOST_CHUNK = 1 << 30  # bytes: HDF5 takes no chunk of 4 GiB

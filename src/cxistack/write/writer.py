@@ -17,9 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import FrameIndexError, LayoutError
+from ..hdf5.filters import BITSHUFFLE
 from ..hdf5.links import Place
 from .chunks import Run, is_encoded_here, write_rows
-from .compression import BITSHUFFLE, Storage, frame_chunks
+from .compression import Storage, frame_chunks
 from .encode import Encoder
 from .references import copy_attributes, refuse_references
 from .replace import METADATA
