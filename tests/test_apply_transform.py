@@ -22,7 +22,7 @@ from cxistack import (
     STData,
     Transform,
 )
-from cxistack.write import region
+from cxistack.saving import region
 from factory import DATA, MASK, WHITEFIELD, frames, good_mask, put
 
 SHAPE = (5, 7)

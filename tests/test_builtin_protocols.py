@@ -9,7 +9,7 @@ import pytest
 from scipy import constants
 
 from cxistack import CXIProtocol, CXIStore, ProtocolError
-from cxistack.limits import Limit
+from cxistack.protocol.limits import Limit
 from factory.beamlines import LAYOUTS
 
 OURS = {name for name in CXIProtocol.names() if name != "euxfel"}

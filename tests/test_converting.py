@@ -12,9 +12,9 @@ from cxistack import (
     CXIStore,
     Downscale,
     Mirror,
-    carrying,
     convert,
 )
+from cxistack.converting import carrier
 from factory import DATA, DETECTOR, frames, put
 
 NEW = "/entry/data/data"  # the default protocol's first path
@@ -24,7 +24,7 @@ PIXELS = "/entry/instrument/detector"
 @pytest.fixture(autouse=True)
 def small_batches(monkeypatch):
     """Make batches of few frames, or one batch would be the whole run."""
-    monkeypatch.setattr(carrying, "_BATCH_BYTES", 3 * frames(1).nbytes)
+    monkeypatch.setattr(carrier, "_BATCH_BYTES", 3 * frames(1).nbytes)
 
 
 @pytest.fixture
@@ -196,7 +196,7 @@ def test_rows_go_batch_by_batch(tmp_path, monkeypatch):
     rows = np.arange(30.0).reshape(10, 3)
     values = {DATA: frames(10), "/speckle_tracking/translations": rows}
     run = CXIStore(put(tmp_path / "a.cxi", values))
-    monkeypatch.setattr(carrying, "_BATCH_BYTES", 4 * rows[0].nbytes)
+    monkeypatch.setattr(carrier, "_BATCH_BYTES", 4 * rows[0].nbytes)
     convert(run, into(tmp_path), idxs=range(9, -1, -1), verbose=False)
     with h5py.File(tmp_path / "new.cxi") as h5:
         np.testing.assert_array_equal(h5["/speckle_tracking/translations"][()], rows[::-1])

@@ -12,17 +12,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cxistack import (
-    Crop,
-    CXIProtocol,
-    CXIStore,
-    Downscale,
-    LayoutError,
-    agreement,
-    carrying,
-    convert,
-)
-from cxistack.streaming import FrameWriter
+from cxistack import Crop, CXIProtocol, CXIStore, Downscale, LayoutError, convert
+from cxistack.checking import agreement
+from cxistack.converting import carrier
+from cxistack.store.writer import FrameWriter
 from factory import DATA, DETECTOR, frames, put
 
 PIXELS = "/entry/instrument/detector"
@@ -34,7 +27,7 @@ SHAPE = frames(1).shape[1:]
 @pytest.fixture(autouse=True)
 def small_batches(monkeypatch):
     """Make batches of few frames, or one batch would be the whole run."""
-    monkeypatch.setattr(carrying, "_BATCH_BYTES", 3 * frames(1).nbytes)
+    monkeypatch.setattr(carrier, "_BATCH_BYTES", 3 * frames(1).nbytes)
 
 
 @pytest.fixture

@@ -9,13 +9,7 @@ import numpy as np
 import pytest
 
 import factory
-from cxistack import (
-    AttributeMissingError,
-    ClosedStoreError,
-    CXIError,
-    CXIStore,
-    ReadOnlyStoreError,
-)
+from cxistack import AttributeMissingError, ClosedStoreError, CXIError, CXIStore, ReadOnlyStoreError
 from factory import DATA, DISTANCE, MASK, frames, put
 
 

@@ -4,14 +4,7 @@ import numpy as np
 import pytest
 
 import factory
-from cxistack import (
-    Crop,
-    CXIError,
-    CXIStore,
-    FrameIndexError,
-    LayoutError,
-    Mirror,
-)
+from cxistack import Crop, CXIError, CXIStore, FrameIndexError, LayoutError, Mirror
 from factory import BASIS, DATA, MASK, TRANSLATIONS, WHITEFIELD, frames, good_mask, put
 
 COUNTS = (3, 1, 4)

@@ -4,15 +4,7 @@ import numpy as np
 import pytest
 
 import factory
-from cxistack import (
-    ComposeTransforms,
-    Crop,
-    CXIStore,
-    Downscale,
-    LayoutError,
-    Mirror,
-    Transform,
-)
+from cxistack import ComposeTransforms, Crop, CXIStore, Downscale, LayoutError, Mirror, Transform
 from factory import BASIS, DATA, DISTANCE, MASK, TRANSLATIONS, WHITEFIELD, frames, good_mask, put
 
 SHAPE = (9, 11)

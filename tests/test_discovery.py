@@ -6,7 +6,7 @@ import pytest
 
 import cxistack
 from cxistack import CXIProtocol, CXIStore, ProtocolError, discover
-from cxistack.masks import bad_bits
+from cxistack.protocol.masks import bad_bits
 from factory import LAYOUTS as ARRANGEMENTS
 from factory import dangling_link, frames, not_hdf5, put
 from factory.beamlines import FAULTY, LAYOUTS

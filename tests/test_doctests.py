@@ -49,6 +49,9 @@ def test_docstring_examples(name, doctest_names, tmp_path, monkeypatch):
 
 
 def test_there_are_examples_to_run(doctest_names):
-    modules = map(importlib.import_module, ("cxistack.store", "cxistack.data", "cxistack.protocol"))
+    modules = map(
+        importlib.import_module,
+        ("cxistack.store.store", "cxistack.container.stdata", "cxistack.protocol.protocol"),
+    )
     for module in modules:
         assert _examples(module, doctest_names)

@@ -22,9 +22,9 @@ from cxistack import (
     STData,
     StorageError,
     kernels,
-    limiting,
 )
-from cxistack.limits import ranges, within
+from cxistack.loading import limit_masks
+from cxistack.loading.ranges import ranges, within
 from factory import frames, put
 from factory.beamlines import LAYOUTS
 
@@ -292,7 +292,7 @@ class TestStores:
         np.testing.assert_array_equal(plain.load_attribute("mask"), frames(3) < 40)
 
     def test_read_in_batches(self, tmp_path, monkeypatch):
-        monkeypatch.setattr(limiting, "BATCH_BYTES", 3 * 35)
+        monkeypatch.setattr(limit_masks, "BATCH_BYTES", 3 * 35)
         name = put(tmp_path / "a.h5", {"data": frames(20)}, chunks=(1, 5, 7))
         store = CXIStore(name, protocol=limited("data < 300", "data != 17"))
         good = (frames(20) < 300) & (frames(20) != 17)

@@ -17,7 +17,7 @@ from cxistack import (
     Mirror,
     ProtocolError,
 )
-from cxistack.masks import FLAGS
+from cxistack.protocol.masks import FLAGS
 from factory import DATA, MASK, frames, put
 
 # The bits that the formats' own documents give, written out once more.

@@ -7,11 +7,10 @@ import hdf5plugin
 import numpy as np
 import pytest
 
-import cxistack
 from cxistack import Crop, CXIError, CXIProtocol, CXIStore, Downscale, LayoutError, Mirror, STData
 from factory.beamlines import FAULTY, LAYOUTS
 
-EUXFEL = CXIProtocol.import_ini(Path(cxistack.__file__).parent / "protocols" / "euxfel.ini")
+EUXFEL = CXIProtocol.import_named("euxfel")
 MODULES, COUNT = 4, 9
 TRAINS = np.repeat([100, 101, 103], 3)
 PULSES = np.tile([0, 4, 8], 3)

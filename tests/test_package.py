@@ -117,12 +117,12 @@ def test_library_code_has_no_print_and_no_bare_except(file):
 
 
 def test_handles_are_owned_by_one_module():
-    """h5py.File appears in hdf5/files.py and in write/ only (architecture.md)."""
+    """h5py.File appears in hdf5/files.py and in saving/ only."""
     owners = {
         file.relative_to(SOURCES).as_posix()
         for file in PYTHON
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "h5py.File"
     }
-    rest = {file for file in owners if not file.startswith(("write/", "cli/"))}
+    rest = {file for file in owners if not file.startswith(("saving/", "cli/"))}
     assert rest <= {"hdf5/files.py"}

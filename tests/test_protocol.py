@@ -9,14 +9,8 @@ import numpy as np
 import pytest
 
 from cxistack import kernels
-from cxistack.errors import (
-    AttributeMissingError,
-    CastError,
-    LayoutError,
-    LinkError,
-    ProtocolError,
-)
-from cxistack.protocol import CXIProtocol
+from cxistack.errors import AttributeMissingError, CastError, LayoutError, LinkError, ProtocolError
+from cxistack.protocol.protocol import CXIProtocol
 
 SEED = "shared/seed/working_with_cxi_files.txt"
 

@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cxistack.errors import ProtocolError, StorageError
-from cxistack.protocol import CXIProtocol
-from cxistack.protocol_ini import format_list, format_value, parse_list
+from cxistack.protocol.ini import format_list, format_value, parse_list
+from cxistack.protocol.protocol import CXIProtocol
 
 GOOD = """
 [datatypes]

@@ -11,9 +11,10 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from cxistack.errors import CastError, FrameIndexError, LayoutError
-from cxistack.folding import fold
-from cxistack.transform import ComposeTransforms, Crop, Downscale, Mirror, Transform
-from cxistack.view import Axis, Bin, FrameView, Pick
+from cxistack.transforms.base import Transform
+from cxistack.transforms.fold import fold
+from cxistack.transforms.steps import Axis, Bin, FrameView, Pick
+from cxistack.transforms.transforms import ComposeTransforms, Crop, Downscale, Mirror
 
 
 class Transpose(Transform):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import constants
 
 from cxistack import CastError
-from cxistack.units import conversion
+from cxistack.protocol.units import conversion
 
 HC, EV = constants.h * constants.c, constants.e
 

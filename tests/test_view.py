@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cxistack.errors import CastError, FrameIndexError, LayoutError
-from cxistack.folding import append, view_of_indices
-from cxistack.view import Axis, Bin, FrameView, Pick
+from cxistack.transforms.fold import append, view_of_indices
+from cxistack.transforms.steps import Axis, Bin, FrameView, Pick
 
 SIZES = st.integers(0, 7)
 BOUNDS = st.none() | st.integers(-9, 9)

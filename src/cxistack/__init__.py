@@ -9,10 +9,11 @@ from importlib.metadata import version
 
 from . import kernels
 from .build import build_info
-from .checking import Finding
-from .converting import Conversion, convert
-from .data import STData
-from .discovery import Discovery, discover
+from .checking.findings import Finding
+from .checking.problems import Problem
+from .container.stdata import STData
+from .converting.convert import Conversion, convert
+from .discovery.discover import Discovery, discover
 from .errors import (
     AttributeMissingError,
     CastError,
@@ -28,12 +29,12 @@ from .errors import (
     ReadOnlyStoreError,
     StorageError,
 )
-from .problems import Problem
-from .protocol import CXIProtocol
-from .stack import LazyArray
-from .store import CXIStore
-from .streaming import FrameWriter
-from .transform import ComposeTransforms, Crop, Downscale, Mirror, Transform
+from .protocol.protocol import CXIProtocol
+from .store.lazy import LazyArray
+from .store.store import CXIStore
+from .store.writer import FrameWriter
+from .transforms.base import Transform
+from .transforms.transforms import ComposeTransforms, Crop, Downscale, Mirror
 
 __version__ = version("cxistack")
 

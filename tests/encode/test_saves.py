@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from cxistack import CastError, CXIStore, LayoutError, STData, StorageError
-from cxistack.write import chunks
-from cxistack.write.transaction import Transaction
+from cxistack.saving import chunks
+from cxistack.saving.commit.transaction import Transaction
 from factory import DATA, DISTANCE, MASK, TRANSLATIONS, WHITEFIELD, frames, put
 from factory.children import ends_well, start
 

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from cxistack.errors import CastError
 from cxistack.kernels import use_simd
-from cxistack.write import chunks
-from cxistack.write.chunks import Run, is_encoded_here, write_rows
-from cxistack.write.encode import Encoder
+from cxistack.saving import chunks
+from cxistack.saving.chunks import Run, is_encoded_here, write_rows
+from cxistack.saving.values import Encoder
 
 CODECS = {
     "bitshuffle": {**hdf5plugin.Bitshuffle(cname="lz4")},

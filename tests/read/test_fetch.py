@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cxistack import Crop, CXIStore, Downscale, StorageError
-from cxistack.hdf5 import fetch
+from cxistack.hdf5 import single_chunks
 from factory import DATA
 
 MANY = 6000  # a table that is not listed for a few of its chunks
@@ -39,7 +39,7 @@ def run(request, tmp_path_factory):
 def test_frames_are_those_of_h5py(run, idxs, transform, dtype, fetched):
     name, values = run
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("cxistack.read.direct._FETCHED", fetched)
+        patch.setattr("cxistack.loading.direct._FETCHED", fetched)
         found = CXIStore(name).load_attribute("data", idxs, transform=transform, dtype=dtype)
     expected = values[idxs] if transform is None else transform.forward(values[idxs])
     np.testing.assert_array_equal(found, expected)
@@ -56,8 +56,8 @@ def test_explain_tells_who_finds_the_chunks(run):
 
 def test_the_table_is_not_listed(run, monkeypatch):
     name, values = run
-    monkeypatch.setattr(fetch, "locate_bytes", None)
-    monkeypatch.setattr("cxistack.read.route.locate_bytes", None)
+    monkeypatch.setattr(single_chunks, "locate_bytes", None)
+    monkeypatch.setattr("cxistack.loading.route.locate_bytes", None)
     np.testing.assert_array_equal(CXIStore(name).load_attribute("data", [7, 3]), values[[7, 3]])
 
 

@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cxistack.hdf5.mappings import UNLIMITED, Slab, boxes, slabs
-from cxistack.hdf5.pieces import Assembly, Piece, cut, meet, nested
-from cxistack.read.pieces import gaps
-from cxistack.view import Axis
+from cxistack.hdf5.boxes import cut, meet
+from cxistack.hdf5.stored import Assembly, Piece, nested
+from cxistack.hdf5.virtual_mappings import UNLIMITED, Slab, boxes, slabs
+from cxistack.loading.assembled import gaps
+from cxistack.transforms.steps import Axis
 
 UP = st.builds(Axis, st.integers(0, 9), st.integers(1, 5), st.integers(0, 9))
 ANY = st.one_of(UP, UP.map(lambda axis: axis.then(Axis(max(axis.count - 1, 0), -1, axis.count))))

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cxistack.read.tasks import PIECE_BYTES, TASK, Geometry, cells, tasks
-from cxistack.view import Axis, FrameView
+from cxistack.loading.tasks import PIECE_BYTES, TASK, Geometry, cells, tasks
+from cxistack.transforms.steps import Axis, FrameView
 
 GAP = 13  # bytes between stored chunks, of no dataset
 

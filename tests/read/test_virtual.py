@@ -9,16 +9,8 @@ import hdf5plugin
 import numpy as np
 import pytest
 
-from cxistack import (
-    CastError,
-    Crop,
-    CXIProtocol,
-    CXIStore,
-    Downscale,
-    LayoutError,
-    LinkError,
-)
-from cxistack.hdf5 import sources
+from cxistack import CastError, Crop, CXIProtocol, CXIStore, Downscale, LayoutError, LinkError
+from cxistack.hdf5 import virtual_sources
 from factory import DATA, MASK, frames, put
 
 UNLIMITED = h5py.h5s.UNLIMITED
@@ -233,8 +225,10 @@ def test_each_source_is_looked_at_once(tmp_path, monkeypatch):
     for k in range(50):
         layout[49 - k] = h5py.VirtualSource("s.h5", "/d", (50, *FRAME))[k]
     looked = []
-    describe = sources.describe
-    monkeypatch.setattr(sources, "describe", lambda *given: looked.append(0) or describe(*given))
+    describe = virtual_sources.describe
+    monkeypatch.setattr(
+        virtual_sources, "describe", lambda *given: looked.append(0) or describe(*given)
+    )
     store = CXIStore(virtual(tmp_path / "v.h5", layout), protocol=protocol())
     np.testing.assert_array_equal(store.load_attribute("data"), frames(50, FRAME)[::-1])
     assert len(looked) == 1

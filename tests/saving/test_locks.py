@@ -15,10 +15,10 @@ import h5py
 import numpy as np
 import pytest
 
-import cxistack.write.lock as lock
 from cxistack import CXIStore, FileChangedError, FileInUseError, StorageError
 from cxistack.hdf5._descriptor import Descriptor
-from cxistack.hdf5.written import of_each_written_here
+from cxistack.hdf5.open_writers import of_each_written_here
+from cxistack.saving.commit import lock
 from factory import DATA, DISTANCE, frames
 from saving.scenarios import names_in
 

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import constants
 
-from cxistack import CXIProtocol, CXIStore, LayoutError, STData, carrying, convert
+from cxistack import CXIProtocol, CXIStore, LayoutError, STData, convert
+from cxistack.converting import carrier
 from factory import frames, put
 
 HC, EV = constants.h * constants.c, constants.e
@@ -208,7 +209,7 @@ def test_a_run_that_contradicts_itself_is_converted_without_one_of_both(tmp_path
     target = CXIStore(tmp_path / "out.cxi", "w", protocol="cxi")
     words = r"'energy' of .* contradicts 'wavelength' of .*a\.cxi, .* leave the other out"
     with monkeypatch.context() as patched:
-        patched.setattr(carrying.Carrier, "carry", None)  # it is refused before frames are read
+        patched.setattr(carrier.Carrier, "carry", None)  # it is refused before frames are read
         with pytest.raises(LayoutError, match=words):
             convert(run, target, verbose=False)
     convert(run, target, ["data", "wavelength"], verbose=False)

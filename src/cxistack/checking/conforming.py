@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..catalogue import Catalogue
+from ..catalogue.catalogue import Catalogue
 from ..hdf5.conformance import conformance
 from .findings import Finding, Work
 

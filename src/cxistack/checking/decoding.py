@@ -9,17 +9,17 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..catalogue import Catalogue
+from ..catalogue.catalogue import Catalogue
+from ..catalogue.index import FrameIndex, Part, own_frames
+from ..catalogue.locate import Found
 from ..errors import CXIError, FileChangedError
-from ..hdf5.leaves import leaves
-from ..hdf5.locate import Found
-from ..hdf5.storage import locate_bytes
+from ..hdf5.addresses import locate_bytes
+from ..hdf5.stored import leaves
+from ..loading import blockwise, engine
+from ..loading.recipe import Recipe
+from ..loading.route import routes
 from ..progress import Bar
-from ..read import engine
-from ..read.index import FrameIndex, Part, own_frames
-from ..read.recipe import Recipe
-from ..read.route import routes
-from ..view import Axis, FrameView
+from ..transforms.steps import Axis, FrameView
 from .findings import Finding, Work
 
 __all__ = ["decodes"]
@@ -186,7 +186,7 @@ def _read(catalogue: Catalogue, part: Part, box: Box, num_threads: int | None) -
     """Read and decode all of a box, as it is stored."""
     files, stored = catalogue.files, part.stored
     if stored.is_text:
-        engine.read_text(files, stored)
+        blockwise.read_text(files, stored)
         return
     rows, ss, fs = box
     is_image = len(part.frame_shape) > 1

@@ -11,11 +11,12 @@ from typing import Annotated
 
 import typer
 
-from ..converting import Conversion
-from ..converting import convert as convert_run
-from ..protocol import CXIProtocol
-from ..store import CXIStore
-from ..transform import ComposeTransforms, Downscale, Transform
+from ..converting.convert import Conversion
+from ..converting.convert import convert as convert_run
+from ..protocol.protocol import CXIProtocol
+from ..store.store import CXIStore
+from ..transforms.base import Transform
+from ..transforms.transforms import ComposeTransforms, Downscale
 from .failure import failures_told
 from .opening import FileNames, ProtocolFile, frame_choice, open_run
 from .view import region

@@ -7,9 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
+from ..checking.problems import Problem
 from ..errors import CXIError
-from ..problems import Problem
-from ..store import CXIStore
+from ..store.store import CXIStore
 from .failure import failures_told
 from .opening import FileNames, ProtocolFile, open_run
 

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from ..errors import ProtocolError, StorageError
-from ..protocol import CXIProtocol
-from ..store import CXIStore
+from ..protocol.protocol import CXIProtocol
+from ..store.store import CXIStore
 
 __all__ = ["FileNames", "ProtocolFile", "frame_choice", "open_run", "open_store", "protocol_of"]
 

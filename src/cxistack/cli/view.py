@@ -11,8 +11,9 @@ import typer
 from numpy.typing import NDArray
 
 from ..errors import AttributeMissingError, CastError, CXIError, LayoutError
-from ..store import CXIStore
-from ..transform import ComposeTransforms, Crop, Downscale, Transform
+from ..store.store import CXIStore
+from ..transforms.base import Transform
+from ..transforms.transforms import ComposeTransforms, Crop, Downscale
 from . import picture
 from .failure import failures_told
 from .opening import FileNames, ProtocolFile, open_run

@@ -6,11 +6,11 @@ import functools
 import re
 from dataclasses import dataclass
 
+from ..catalogue.modules import is_pattern
 from ..errors import CastError
-from ..hdf5.modules import is_pattern
 from ..hdf5.tour import Seen, Tour
-from ..protocol import CXIProtocol
-from .frames import Candidate
+from ..protocol.protocol import CXIProtocol
+from .candidates import Candidate
 
 __all__ = ["Fit", "best_fit", "keeps_type", "leads_to", "path_in"]
 

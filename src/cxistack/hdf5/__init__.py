@@ -1,1 +1,1 @@
-"""Where things are in HDF5 files: names, handles, links, layouts. The room where h5py lives."""
+"""The room where h5py lives: files, links, datasets, and where their bytes are."""

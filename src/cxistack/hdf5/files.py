@@ -22,7 +22,7 @@ import hdf5plugin  # registers the filters of the field with HDF5
 
 from ..errors import ClosedStoreError, FileChangedError, StorageError
 from ._descriptor import Descriptor
-from .causes import advice, check_regular, not_opened
+from .messages import advice, check_regular, not_opened
 
 __all__ = ["Files", "Stamp", "forget", "hdf5_versions", "most_open"]
 

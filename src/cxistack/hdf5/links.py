@@ -15,8 +15,8 @@ from typing import Any, Literal
 import h5py
 
 from ..errors import LayoutError, LinkError
-from .causes import shown
 from .files import Files
+from .messages import shown
 
 __all__ = ["LinkPolicy", "Place", "candidates", "resolve", "resolve_file"]
 

@@ -5,17 +5,16 @@ The store does not use it: it names files and borrows them (see locate.py).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import h5py
 
 from ..errors import LayoutError, LinkError
-from ..protocol_fields import RANKS
 from .names import natural_key
 
-__all__ = ["dataset_shapes", "frame_rows", "has_path"]
+__all__ = ["dataset_shapes", "has_path"]
 
 
 def has_path(h5file: h5py.Group, path: str) -> bool:
@@ -42,20 +41,6 @@ def dataset_shapes(path: str, h5file: h5py.Group) -> dict[str, tuple[int, ...]]:
         if _is_virtual_over(child, children):
             return {place: _shape(child)}
     return {place: _shape(child) for child, place in children.items()}
-
-
-def frame_rows(
-    attr: str, kind: str, filename: str, shapes: Mapping[str, tuple[int, ...]]
-) -> Iterator[tuple[str, str, Any]]:
-    """Return file, path and index of each frame; the index is ``()`` of a whole dataset."""
-    for path, shape in shapes.items():
-        ndim, (least, most) = len(shape), RANKS[kind]
-        if ndim < least or (most is not None and ndim > most):
-            raise LayoutError(
-                f"{filename}: {path} has shape {shape}, which cannot be the {kind} that {attr} is"
-            )
-        whole = kind in ("scalar", "frame") or (kind == "stack" and ndim == 2)
-        yield from ((filename, path, index) for index in ([()] if whole else range(shape[0])))
 
 
 def _is_cut(h5file: h5py.Group, path: str) -> bool:

@@ -1,10 +1,16 @@
 """Compiled kernels: detector frames from one array to another, cast, chosen, viewed, binned."""
 
-from cxistack.kernels._bin import bin
-from cxistack.kernels._cast import cast, gather, good_pixels, transform, within
-from cxistack.kernels.levels import simd_level, simd_levels, use_simd
+from typing import Literal
+
+from ._bin import bin
+from ._cast import cast, gather, good_pixels, transform, within
+from .levels import simd_level, simd_levels, use_simd
+
+#: Whether a cast that would change a value raises.
+Casting = Literal["checked", "unsafe"]
 
 __all__ = [
+    "Casting",
     "bin",
     "cast",
     "gather",

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cxistack.errors import CastError, Offence
+from ..errors import CastError, Offence
 
 __all__ = ["bin_error", "cast_error", "lost"]
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ...discovery import Match, match
+from ...discovery.match import Match, match
 from ..failure import failures_told
 from ..opening import FileNames, protocol_of
 

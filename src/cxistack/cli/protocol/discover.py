@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ...discovery import discover as propose
+from ...discovery.discover import discover as propose
 from ..failure import failures_told
 from ..opening import FileNames
 

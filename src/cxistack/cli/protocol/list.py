@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import typer
 
-from ...protocol import CXIProtocol
-from ...protocol_ini import builtin_heading
+from ...protocol.ini import builtin_heading
+from ...protocol.protocol import CXIProtocol
 
 __all__ = ["list_protocols"]
 

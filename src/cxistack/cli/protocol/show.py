@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ...protocol_ini import format_sections
+from ...protocol.ini import format_sections
 from ..failure import failures_told
 from ..opening import protocol_of
 

@@ -1,0 +1,264 @@
+"""Which frame lies where: the frames of an attribute in all files as one, in O(files) memory."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import LayoutError
+from ..hdf5.stored import Stored
+from ..protocol.fields import RANKS
+from .locate import Found
+
+__all__ = [
+    "FrameIndex",
+    "Part",
+    "align",
+    "check_rank",
+    "never_indexed",
+    "own_frames",
+    "refuse_twice",
+]
+
+
+@dataclass(frozen=True)
+class Part:
+    """A run of frames that come from one dataset.
+
+    Attributes
+    ----------
+    file : int
+        Number of the file in the store.
+    stored : Stored
+        The dataset.
+    count : int
+        How many frames of the store it provides.
+    has_frame_axis : bool
+        False for a 2-D dataset: one frame, which stands for all `count`.
+    row : int
+        The dataset's row that is the first of these frames.
+    """
+
+    file: int
+    stored: Stored
+    count: int
+    has_frame_axis: bool
+    row: int = 0
+
+    @property
+    def frame_shape(self) -> tuple[int, ...]:
+        """Shape of one frame."""
+        return self.stored.shape[1:] if self.has_frame_axis else self.stored.shape
+
+    @property
+    def chunk_frames(self) -> int:
+        """How many frames lie in a chunk, and are best read together."""
+        if self.stored.assembly is not None:
+            return self.stored.assembly.chunk_frames
+        return self.stored.chunks[0] if self.stored.chunks else 1
+
+
+@dataclass(frozen=True)
+class FrameIndex:
+    """The parts of an attribute in the order of their frames.
+
+    Attributes
+    ----------
+    parts : tuple of Part
+        The runs of frames.
+    offsets : ndarray of int64, shape (parts + 1,)
+        Number of the first frame of each part, and the total.
+    mismatch : str or None
+        Why frame numbers of `data` do not number this attribute's frames.
+    """
+
+    parts: tuple[Part, ...]
+    offsets: NDArray[np.int64]
+    mismatch: str | None = None
+
+    @classmethod
+    def of(cls, parts: Sequence[Part], mismatch: str | None = None) -> FrameIndex:
+        """Make the index of `parts`, whose frames follow one another."""
+        counts = np.array([0, *(part.count for part in parts)], dtype=np.int64)
+        return cls(tuple(parts), np.cumsum(counts), mismatch)
+
+    @property
+    def total(self) -> int:
+        """Number of frames in all parts."""
+        return int(self.offsets[-1])
+
+    @property
+    def frame_shape(self) -> tuple[int, ...]:
+        """Shape of one frame, the same in all parts.
+
+        Raises
+        ------
+        LayoutError
+            The parts differ; names two of them.
+        """
+        if not self.parts:
+            return ()
+        first = self.parts[0]
+        for part in self.parts[1:]:
+            if part.frame_shape != first.frame_shape:
+                raise LayoutError(
+                    f"frames differ in shape: {first.frame_shape} in {first.stored.place}, "
+                    f"{part.frame_shape} in {part.stored.place}; load the files apart"
+                )
+        return first.frame_shape
+
+    def by_part(
+        self, numbers: NDArray[np.int64]
+    ) -> Iterator[tuple[int, Part, NDArray[np.int64], NDArray[np.intp]]]:
+        """Return the parts that have some of the frames `numbers`, in their order.
+
+        With each come its number, which of its rows they are (ascending; 0 where it is one frame),
+        and their places in `numbers`.
+        """
+        order = (
+            np.argsort(numbers, kind="stable")
+            if (np.diff(numbers) < 0).any()
+            else np.arange(len(numbers))
+        )
+        ordered = numbers[order]
+        edges = np.searchsorted(ordered, self.offsets)
+        for k in np.flatnonzero(np.diff(edges)):
+            part, first, last = self.parts[k], edges[k], edges[k + 1]
+            rows = ordered[first:last] - self.offsets[k] + part.row
+            yield (
+                int(k),
+                part,
+                rows if part.has_frame_axis else np.zeros_like(rows),
+                order[first:last],
+            )
+
+
+def check_rank(attr: str, kind: str, found: Found) -> None:
+    """Raise :class:`LayoutError` where a dataset's rank does not fit the attribute's kind."""
+    low, high = RANKS[kind]
+    for stored in found.datasets:
+        if stored.ndim < low or (high is not None and stored.ndim > high):
+            ranks = f"{low} or more" if high is None else f"{low} to {high}"
+            raise LayoutError(
+                f"{stored.place} has shape {stored.shape}; {attr!r} is a {kind}, of {ranks} axes; "
+                "if the file is right, a protocol can say another kind"
+            )
+    if kind in ("scalar", "frame") and len(found.datasets) > 1:
+        raise LayoutError(
+            f"{found.datasets[0].place.filename}:{found.path} is a group of "
+            f"{len(found.datasets)} datasets; {attr!r} is a {kind}, of one; a "
+            "protocol can name the one that is meant"
+        )
+
+
+def never_indexed(attr: str, found: Found) -> bool:
+    """Tell whether a sequence has no frame axis: 2-D `basis_vectors`, and `good_frames`."""
+    if attr == "good_frames":
+        return True
+    return attr == "basis_vectors" and all(stored.ndim == 2 for stored in found.datasets)
+
+
+def own_frames(attr: str, kind: str, found: Found) -> list[Part]:
+    """Return the frames that one file has of a stack or sequence, as it lies there.
+
+    A 2-D dataset of a stack is one frame; :func:`align` lets it stand for many.
+    """
+    parts = []
+    for stored in found.datasets:
+        pieces = None
+        if stored.assembly is not None and stored.ndim > 2:
+            pieces = stored.assembly.in_a_row(stored.shape)
+        if pieces:  # whole frames of others, one after the other
+            parts += [
+                # The unit is that of the virtual dataset: it is what was asked for.
+                Part(found.file, _in_units(piece.stored, stored), axis.count, True, axis.start)
+                for piece in pieces
+                for axis in piece.source[:1]
+            ]
+            continue
+        has_frame_axis = not (kind == "stack" and stored.ndim == 2)
+        count = stored.shape[0] if has_frame_axis else 1
+        parts.append(Part(found.file, stored, count, has_frame_axis))
+    return parts
+
+
+def _in_units(source: Stored, virtual: Stored) -> Stored:
+    return source if virtual.units is None else replace(source, units=virtual.units)
+
+
+def refuse_twice(parts: Sequence[Part], names: Sequence[str]) -> None:
+    """Raise :class:`LayoutError` where two of the store's files have the same frames.
+
+    So it is where a master of links is named together with the files that it links.
+    """
+    seen: dict[tuple[int, int, int], list[Part]] = {}
+    for part in (part for part in parts if part.count):
+        stamp = part.stored.stamp
+        seen.setdefault((stamp.device, stamp.inode, part.stored.address[1]), []).append(part)
+    for alike in seen.values():
+        alike.sort(key=lambda part: part.row)
+        for one, other in itertools.pairwise(alike):
+            if one.file != other.file and one.row + one.count > other.row:
+                raise LayoutError(
+                    f"the frames of {one.stored.place} are in {names[one.file]} and in "
+                    f"{names[other.file]}, so that each would count twice; name one of the two"
+                )
+
+
+def align(
+    attr: str, own: Mapping[int, list[Part]], data: Mapping[int, int], names: Sequence[str]
+) -> FrameIndex:
+    """Make an index whose frames are numbered as those of the store's `data` are.
+
+    Parameters
+    ----------
+    attr : str
+        The attribute, for messages.
+    own : mapping of int to list of Part
+        The attribute's own frames in each file that has it.
+    data : mapping of int to int
+        How many frames of `data` each file has; files without `data` are absent.
+    names : sequence of str
+        The files' names, for messages.
+    """
+    if not data:
+        return FrameIndex.of([part for number in sorted(own) for part in own[number]])
+    static = [n for n, parts in own.items() if n not in data and _is_static(parts)]
+    lacking = [n for n in data if n not in own]
+    shared: Part | None = None
+    mismatch: str | None = None
+    if static and lacking:
+        if len(static) > 1:
+            mismatch = (
+                f"{attr!r} in {names[static[0]]} and in {names[static[1]]} are both single frames "
+                f"without data, and either could stand for the frames of {names[lacking[0]]}"
+            )
+        else:
+            shared = own[static[0]][0]
+    parts: list[Part] = []
+    for number in sorted({*own, *data}):
+        frames = data.get(number, 0)
+        mine = own.get(number, [])
+        if not mine and shared is not None:
+            parts.append(Part(shared.file, shared.stored, frames, False))
+        elif _is_static(mine) and frames:
+            parts.append(Part(number, mine[0].stored, frames, False))
+        elif number in static and (shared is not None or mismatch is None):
+            continue  # it stands for others' frames, or nobody needs it
+        else:
+            count = sum(part.count for part in mine)
+            if count != frames and mismatch is None:
+                mismatch = (
+                    f"{names[number]} has {frames} frames of 'data' and {count} of {attr!r}: "
+                    "frame numbers do not say which belong together"
+                )
+            parts += mine
+    return FrameIndex.of(parts, mismatch)
+
+
+def _is_static(parts: Sequence[Part]) -> bool:
+    return len(parts) == 1 and not parts[0].has_frame_axis

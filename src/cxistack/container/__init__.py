@@ -1,0 +1,1 @@
+"""The container of a run's attributes: loads, transforms, replaces and saves them."""

@@ -1,0 +1,1 @@
+"""Converting a run: its attributes into one new file, in bounded memory."""

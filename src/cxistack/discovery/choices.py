@@ -1,0 +1,250 @@
+"""Which dataset of a file is which attribute, beside the frames: by name, place and shape. Pure."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass, field
+
+from ..hdf5.links import Place
+from ..hdf5.names import natural_key
+from ..hdf5.tour import Seen, Tour
+from .candidates import Candidate
+from .words import WORDS, Word, plain, rank_of
+
+__all__ = ["Choice", "choose", "choose_frames"]
+
+
+_NUMBERS = {"float": "biuf", "uint": "biu", "bool": "biu"}
+_FAMILIES = {"i": "int", "u": "uint", "f": "float", "b": "bool"}
+
+
+@dataclass
+class Choice:
+    """A dataset for an attribute.
+
+    Attributes
+    ----------
+    attr, path, kind, datatype : str
+        As in a protocol.
+    seen : Seen
+        The dataset, or the group.
+    convention : str or None
+        What the values of a mask mean.
+    unit : str or None
+        The unit of values that state none themselves.
+    reasons : list of str
+        Why it was taken.
+    meaning : list of str
+        How its values are understood, and why.
+    others : list of str
+        What else there was, and why it was not taken.
+    """
+
+    attr: str
+    path: str
+    kind: str
+    datatype: str
+    seen: Seen
+    convention: str | None = None
+    unit: str | None = None
+    reasons: list[str] = field(default_factory=list)
+    meaning: list[str] = field(default_factory=list)
+    others: list[str] = field(default_factory=list)
+
+
+def choose_frames(candidates: list[Candidate]) -> Choice | None:
+    """Return the best candidate for the frames, and what is said of the rest."""
+    if not candidates:
+        return None
+    best, *rest = candidates
+    shape = f"it has {best.count} frames of {best.frame} in {best.dtype}"
+    return Choice(
+        "data",
+        best.path,
+        "stack",
+        _FAMILIES[best.dtype.kind],
+        best.seen,
+        reasons=[*best.reasons, shape],
+        others=[f"{one.path} {one.shape}: {_why_not(one, best)}" for one in rest[:8]],
+    )
+
+
+def _why_not(one: Candidate, best: Candidate) -> str:
+    if one.rank == best.rank:
+        return f"as likely ({one.reasons[0]}); {best.path} has larger frames or the lower number"
+    if one.rank[:1] == best.rank[:1] and len(one.shape) == 2 < len(best.shape):
+        return f"{one.reasons[0]}, but it is a single image"
+    return one.reasons[0]
+
+
+def choose(tour: Tour, frames: Candidate | None) -> dict[str, Choice]:
+    """Return the datasets of a file that are attributes of the vocabulary, by attribute."""
+    is_cxi = tour.at("/cxi_version") is not None
+    found = {}
+    for word in WORDS:
+        named = [
+            (seen, path, rank)
+            for seen in tour.datasets
+            if frames is None or seen is not frames.seen
+            for path in seen.paths
+            if (rank := rank_of(word, path)) is not None
+        ]
+        fits, others = [], []
+        for seen, path, rank in named:
+            misfit = _misfit(word, seen, frames)
+            if misfit is None:
+                fits.append((_order(word, tour, seen, path, rank, frames), seen, path))
+            elif f"{seen.path}: {misfit}" not in others:
+                others.append(f"{seen.path}: {misfit}")
+        if not fits:
+            lost = _lost(word, tour)
+            if lost is not None:
+                found[word.attr] = lost
+            continue
+        (_, seen, path), *rest = sorted(fits, key=lambda fit: fit[0])
+        choice = Choice(word.attr, seen.path, word.kind, word.datatype, seen)
+        choice.others = others
+        choice.others += dict.fromkeys(
+            f"{one.path} {one.shape}: as fit, but {seen.path} is nearer to the frames or better "
+            "named"
+            for _, one, _ in rest
+            if one is not seen
+        )
+        choice.reasons = [f"it is called {path.rpartition('/')[2]}", _shape_reason(word, seen)]
+        if word.attr == "mask":
+            _settle_convention(choice, path, is_cxi)
+        elif word.unit:
+            _settle_unit(choice, word, path, is_cxi)
+        found[word.attr] = choice
+    return found
+
+
+def _lost(word: Word, tour: Tour) -> Choice | None:
+    """Return an attribute whose link leads nowhere; it is proposed, so that loading it raises."""
+    named = [(rank, path) for path in tour.troubles if (rank := rank_of(word, path)) is not None]
+    if not named:
+        return None
+    _, path = min(named)
+    seen = Seen(path, Place(tour.filename, path, (), True))
+    choice = Choice(word.attr, path, word.kind, word.datatype, seen)
+    choice.reasons = [
+        f"it is called {path.rpartition('/')[2]}, but cannot be read: loading it is an error"
+    ]
+    if word.attr == "mask":
+        _settle_convention(choice, path, is_cxi=tour.at("/cxi_version") is not None)
+    return choice
+
+
+def _misfit(word: Word, seen: Seen, frames: Candidate | None) -> str | None:
+    """Return why a dataset of the right name cannot be the attribute, or None."""
+    assert seen.shape is not None
+    assert seen.dtype is not None
+    if seen.storage == "external":
+        return "it keeps its values in external raw files, which are never read"
+    if seen.dtype.kind not in _NUMBERS[word.datatype]:
+        return f"its type is {seen.dtype}, which is no {word.datatype}"
+    shape = seen.shape
+    if word.kind == "scalar":
+        if math.prod(shape) == 1 or (frames is not None and shape == (frames.count,)):
+            return None
+        return f"its shape {shape} is not that of one number, nor of one for each frame"
+    if word.kind == "sequence":
+        return _misfit_of_rows(word, shape, frames)
+    if frames is None:
+        return None if len(shape) >= 2 else f"its shape {shape} is not that of an image"
+    wanted = [frames.frame]
+    if word.kind == "stack":
+        wanted.append((frames.count, *frames.frame))
+    if shape in wanted or (word.attr == "whitefields" and shape[1:] == frames.frame):
+        return None
+    return f"its shape {shape} is not that of a frame, {frames.frame}"
+
+
+def _misfit_of_rows(word: Word, shape: tuple[int, ...], frames: Candidate | None) -> str | None:
+    if word.attr == "good_frames":
+        return None if len(shape) == 1 else f"its shape {shape} is not that of a list"
+    if word.tails and not any(shape[-len(tail) :] == tail for tail in word.tails):
+        return f"its shape {shape} is not that of rows of {' or '.join(map(str, word.tails))}"
+    if word.attr == "basis_vectors" and len(shape) == 2:
+        return None
+    if not shape or len(shape) > 3:
+        return f"its shape {shape} is not that of a row for each frame"
+    if frames is not None and shape[0] != frames.count:
+        return f"it has {shape[0]} rows and there are {frames.count} frames"
+    return None
+
+
+def _order(
+    word: Word, tour: Tour, seen: Seen, path: str, rank: int, frames: Candidate | None
+) -> tuple[object, ...]:
+    """Return what the best dataset for an attribute has least of."""
+    at_home = not word.homes or any(home in _whereabouts(tour, seen, path) for home in word.homes)
+    near = 0
+    if frames is not None:
+        near = max(_together(path, other) for other in frames.seen.paths)
+    return (not at_home, rank, -near, path.count("/"), natural_key(path))
+
+
+def _whereabouts(tour: Tour, seen: Seen, path: str) -> str:
+    """Return in lower case the groups on the way to a dataset, and their classes."""
+    words = [seen.parent, path.rpartition("/")[0]]
+    for name in (seen.parent, path.rpartition("/")[0]):
+        group = tour.at(name or "/")
+        words.append(str(group.attributes.get("NX_class", "")) if group is not None else "")
+    return " ".join(words).lower()
+
+
+def _together(one: str, other: str) -> int:
+    """Return how many groups two paths have in common."""
+    count = 0
+    for a, b in zip(one.split("/")[1:-1], other.split("/")[1:-1], strict=False):
+        if a != b:
+            break
+        count += 1
+    return count
+
+
+def _shape_reason(word: Word, seen: Seen) -> str:
+    if word.kind == "scalar":
+        return "it is a number" if math.prod(seen.shape or ()) == 1 else "it is a number a frame"
+    what = {"stack": "that of the frames", "frame": "that of a frame"}
+    return f"its shape {seen.shape} is {what.get(word.kind, 'that of rows that go with frames')}"
+
+
+def _settle_convention(choice: Choice, path: str, is_cxi: bool) -> None:
+    name = plain(path.rpartition("/")[2])
+    if name.startswith("good"):
+        choice.convention = "good"
+        choice.meaning.append(f"by its name {name} what is not 0 is a good pixel")
+    elif choice.seen.dtype is not None and choice.seen.dtype.kind == "b":
+        choice.convention = "cxi"
+        choice.meaning.append("it is of booleans: True is taken for a good pixel")
+    elif name == "pixelmask":
+        choice.convention = "nexus"
+        choice.meaning.append("a pixel_mask is NeXus': any of the low 16 bits is bad")
+    elif is_cxi or re.match(r"/entry_\d+/|/INSTRUMENT/", choice.path):
+        choice.convention = "cxi"
+        choice.meaning.append("a mask of such a file is a bit field: 0 is good")
+    else:
+        choice.convention = "cxi"
+        choice.meaning.append(
+            "nothing says what its values mean: 0 is taken for a good pixel; if that is wrong, set "
+            "its convention to good"
+        )
+
+
+def _settle_unit(choice: Choice, word: Word, path: str, is_cxi: bool) -> None:
+    named = word.named_units.get(plain(path.rpartition("/")[2]))
+    stated = choice.seen.attributes.get("units")
+    if isinstance(stated, str) and stated:
+        choice.unit = word.unit
+        choice.meaning.append(f"it is in {stated}, as it says itself")
+    elif named is not None:
+        choice.unit = named
+        choice.meaning.append(f"it is in {named} by its name")
+    elif is_cxi or re.match(r"/entry_\d+/", choice.path):
+        choice.unit = word.unit
+        choice.meaning.append(f"it states no unit: CXI has {word.unit}")
+    else:
+        choice.meaning.append("it states no unit: its numbers come as they are stored")

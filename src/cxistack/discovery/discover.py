@@ -1,0 +1,296 @@
+"""A protocol for files that nobody described, and the reason for each of its choices."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..catalogue.catalogue import Catalogue
+from ..catalogue.locate import locate
+from ..checking.problems import Problem, misfits
+from ..errors import ProtocolError
+from ..hdf5.files import Files
+from ..hdf5.links import LinkPolicy
+from ..hdf5.names import Names, expand
+from ..hdf5.tour import Tour, tour
+from ..protocol.fields import BY_PATH
+from ..protocol.protocol import CXIProtocol, register_discoverer
+from .builtin import Fit, best_fit, keeps_type, leads_to, path_in
+from .candidates import Candidate, candidates
+from .choices import Choice, choose, choose_frames
+
+__all__ = ["Discovery", "discover"]
+
+
+_MOST_TOURS = 64  # files that are walked through because they are unlike those before
+
+
+@dataclass(frozen=True)
+class Discovery:
+    """A proposed protocol and what speaks for it.
+
+    Attributes
+    ----------
+    protocol : CXIProtocol
+        The proposal.
+    filenames : tuple of str
+        The files that it was made for.
+    base : str or None
+        The built-in protocol that it builds on, if one fits.
+    reasons : Mapping of str to tuple of str
+        Why each attribute is where the protocol says, as sentences.
+    others : Mapping of str to tuple of str
+        What else could have been an attribute, and why it was not taken.
+    notes : tuple of str
+        What else is to be known: links that lead nowhere, attributes that are not there.
+    problems : tuple of Problem
+        What in the files does not fit the proposal; each is an error when it is asked for.
+    """
+
+    protocol: CXIProtocol
+    filenames: tuple[str, ...]
+    base: str | None
+    reasons: Mapping[str, tuple[str, ...]]
+    others: Mapping[str, tuple[str, ...]]
+    notes: tuple[str, ...]
+    problems: tuple[Problem, ...]
+
+    def __str__(self) -> str:
+        names = self.filenames
+        title = names[0] if len(names) == 1 else f"{len(names)} files, {names[0]} ... {names[-1]}"
+        lines = [f"A protocol for {title}"]
+        lines.append(
+            f"  built on the built-in protocol {self.base!r}"
+            if self.base is not None
+            else "  no built-in protocol fits"
+        )
+        for attr, reasons in self.reasons.items():
+            kind, datatype = self.protocol.kinds[attr], self.protocol.datatypes[attr]
+            lines += ["", f"{attr} ({datatype} {kind})"]
+            lines += [f"  {text}" for text in reasons]
+            lines += [f"  not {text}" for text in self.others.get(attr, ())]
+        for title, texts in (("Notes", self.notes), ("Problems", self.problems)):
+            if texts:
+                lines += ["", f"{title}:", *(f"  {text}" for text in texts)]
+        return "\n".join(lines)
+
+
+def discover(names: Names, *, links: LinkPolicy = "follow") -> Discovery:
+    """Propose a protocol for files of an unknown layout; reads no pixel.
+
+    Parameters
+    ----------
+    names : str, path, or sequence of them
+        The files of a run: a file, a list, or a glob. The first is walked through, and each other
+        in which the frames are not where they are in those before.
+    links : {"follow", "tree"}
+        Links to other files are followed wherever they lead, or only in the given files' folders.
+
+    Returns
+    -------
+    Discovery
+        The protocol, and why: print it.
+
+    Raises
+    ------
+    ProtocolError
+        Nothing in the files can be recognised; says what is in them.
+    OSError
+        A file cannot be opened.
+
+    Examples
+    --------
+    >>> found = discover(example_run)
+    >>> list(found.reasons)
+    ['data']
+    >>> found.reasons["data"][1]
+    '/entry_1/instrument_1/detector_1/data is where CXI has frames'
+    """
+    files = Files(expand(names))
+    making: _Making | None = None
+    tours: list[Tour] = []
+    try:
+        for number, path in enumerate(files.paths):
+            is_known = making is not None and _has_frames(files, number, making, links)
+            if is_known or len(tours) == _MOST_TOURS:
+                continue
+            tours.append(tour(files, path, links))
+            if making is None:
+                making = _Making.begin(tours[-1])
+            else:
+                making.add(tours[-1])
+        if making is None or not making.reasons:
+            raise ProtocolError(_nothing_found(tours))
+        protocol = making.protocol()
+        found = Catalogue(files, range(len(files.names)), protocol, links)
+        return Discovery(
+            protocol=protocol,
+            filenames=files.names,
+            base=making.fit.name if making.fit is not None else None,
+            reasons={
+                attr: tuple(making.reasons[attr]) for attr in protocol if attr in making.reasons
+            },
+            others={attr: tuple(texts) for attr, texts in making.others.items() if texts},
+            notes=tuple(making.notes),
+            problems=tuple(misfits(found)),
+        )
+    finally:
+        files.release()
+
+
+register_discoverer(lambda files, links: discover(files, links=links).protocol)
+
+
+def _has_frames(files: Files, number: int, making: _Making, links: LinkPolicy) -> bool:
+    paths = making.protocol().load_paths.get("data", ())
+    return locate(files, number, paths, links) is not None
+
+
+class _Making:
+    """A proposal while file after file is looked at."""
+
+    def __init__(self, fit: Fit | None) -> None:
+        self.fit = fit
+        self.family: str | None = None  # of the frames' type
+        self.added: dict[str, list[Choice]] = {}
+        self.reasons: dict[str, list[str]] = {}
+        self.others: dict[str, list[str]] = {}
+        self.notes: list[str] = []
+
+    @classmethod
+    def begin(cls, tour: Tour) -> _Making:
+        """Look at the first file, and for a built-in protocol that fits it."""
+        frames = candidates(tour)
+        making = cls(best_fit(tour, frames[0] if frames else None))
+        making.add(tour, frames)
+        return making
+
+    def add(self, tour: Tour, frames: list[Candidate] | None = None) -> None:
+        """Look at a file, whose frames are elsewhere than in those before, or not there."""
+        frames = candidates(tour) if frames is None else frames
+        data = choose_frames(frames)
+        choices = choose(tour, frames[0] if frames else None)
+        base = self.fit.protocol if self.fit is not None else None
+        if data is not None:
+            choices = {"data": data, **choices}
+            self.family = self.family or data.datatype
+            if base is not None and "data" in base and not keeps_type(base, _KINDS[self.family]):
+                data.reasons.append(
+                    f"it is {self.family} here, which is kept, and {base.datatypes['data']} in the "
+                    "built-in protocol"
+                )
+        for attr in [*(base or ()), *(attr for attr in choices if attr not in (base or ()))]:
+            path = path_in(tour, base, attr) if base is not None else None
+            choice = choices.get(attr)
+            if path is not None:
+                self._keep(tour, attr, path, choice)
+            elif choice is not None:
+                self._append(choice)
+        for path, why in tour.troubles.items():
+            self.notes.append(f"{tour.filename}:{path} {_indented(why)}")
+        if data is None:
+            self.notes.append(f"{tour.filename} has no dataset that could be frames")
+
+    def _keep(self, tour: Tour, attr: str, path: str, choice: Choice | None) -> None:
+        """Take what the built-in protocol finds, and say what would have been chosen without."""
+        assert self.fit is not None
+        reasons = self.reasons.setdefault(attr, [])
+        text = f"{path}: the built-in protocol {self.fit.name!r} looks for it there"
+        if text in reasons:
+            return
+        reasons.append(text)
+        if choice is None:
+            return
+        if leads_to(tour, path) is choice.seen:
+            reasons += [*choice.reasons, *_meaning(self.fit.protocol, attr, path, choice)]
+            self.others.setdefault(attr, []).extend(choice.others)
+        else:
+            why = f"{choice.path}: {choice.reasons[0]}, but the built-in protocol has {path}"
+            self.others.setdefault(attr, []).append(why)
+
+    def _append(self, choice: Choice) -> None:
+        known = self.added.setdefault(choice.attr, [])
+        if any(other.path == choice.path for other in known):
+            return
+        for other in known:
+            if choice.attr == "data" and _are_modules(other.path, choice.path):
+                raise ProtocolError(
+                    f"{other.path} and {choice.path} are modules of one detector, whose frames lie "
+                    "side by side: name the files of one module, or a virtual file over all"
+                )
+        known.append(choice)
+        first, *rest = [*choice.reasons, *choice.meaning]
+        self.reasons.setdefault(choice.attr, []).extend([f"{choice.path}: {first}", *rest])
+        self.others.setdefault(choice.attr, []).extend(choice.others)
+
+    def protocol(self) -> CXIProtocol:
+        """Return the protocol as far as the files were looked at."""
+        base = self.fit.protocol if self.fit is not None else CXIProtocol({}, {})
+        fields: dict[str, dict[str, Any]] = {
+            one.name: dict(getattr(base, one.name)) for one in dataclasses.fields(base)
+        }
+        for attr, choices in self.added.items():
+            first = choices[0]
+            fields["datatypes"].setdefault(attr, first.datatype)
+            fields["kinds"].setdefault(attr, first.kind)
+            told = {
+                "conventions": [choice.convention for choice in choices],
+                "units": [choice.unit for choice in choices],
+            }
+            for name in BY_PATH:
+                before = fields[name].get(attr)
+                if before:  # a built-in protocol's: each new path needs its own
+                    fields[name][attr] = (*before, *(one or before[0] for one in told[name]))
+                elif attr not in base and None not in told[name]:
+                    fields[name][attr] = tuple(told[name])
+            paths = [choice.path for choice in choices]
+            fields["load_paths"][attr] = (*fields["load_paths"].get(attr, ()), *paths)
+        is_kept = self.family is None or ("data" in base and keeps_type(base, _KINDS[self.family]))
+        if not is_kept:
+            fields["datatypes"]["data"] = self.family
+        return CXIProtocol(**fields)
+
+
+def _meaning(base: CXIProtocol, attr: str, path: str, choice: Choice) -> Iterator[str]:
+    """Say how a built-in protocol understands the values that it finds."""
+    convention, unit = base.get_convention(attr, path), base.get_unit(attr, path)
+    stated = choice.seen.attributes.get("units")
+    if convention is not None:
+        yield f"the built-in protocol takes its values by the convention {convention!r}"
+    if unit is not None and not stated:
+        yield f"it states no unit: the built-in protocol has {unit}"
+    elif stated:
+        yield f"it is in {stated}, as it says itself"
+
+
+_KINDS = {"float": "f", "int": "i", "uint": "u"}
+_MODULE = re.compile(r"(/INSTRUMENT/.+/)\d+(CH0:.+)")
+
+
+def _are_modules(one: str, other: str) -> bool:
+    pairs = [_MODULE.fullmatch(path) for path in (one, other)]
+    return all(pairs) and len({match.groups() for match in pairs if match is not None}) == 1
+
+
+def _indented(why: str) -> str:
+    return why if len(why) < 200 else f"{why[:200]} ..."
+
+
+def _nothing_found(tours: Sequence[Tour]) -> str:
+    """Say what is in files in which nothing was recognised."""
+    texts = []
+    for one in tours[:3]:
+        sized = sorted(one.datasets, key=lambda seen: -math.prod(seen.shape or ()))
+        listed = ", ".join(f"{seen.path} {seen.shape} {seen.dtype}" for seen in sized[:8])
+        more = f", ... and {len(sized) - 8} smaller" if len(sized) > 8 else ""
+        troubles = "".join(f"; {path}: {why}" for path, why in list(one.troubles.items())[:3])
+        texts.append(
+            f"{one.filename} has {len(one.groups)} groups and {len(sized)} datasets"
+            + (f": {listed}{more}" if sized else "")
+            + troubles
+        )
+    return f"nothing that can be recognised as frames or their metadata: {'; '.join(texts)}"

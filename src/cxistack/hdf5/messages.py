@@ -1,0 +1,146 @@
+"""HDF5's reasons in words for people: what it says of a file or a dataset, and what can be done.
+
+h5py hands on the last lines of HDF5's error stack; these stand behind our own words, not for them.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import stat
+from typing import Any
+
+import h5py
+
+from ..errors import CXIError, StorageError
+
+__all__ = [
+    "advice",
+    "blamed",
+    "check_regular",
+    "named",
+    "not_opened",
+    "shown",
+    "unreadable",
+    "words",
+]
+
+
+# "file read failed: time = ..., errno = 5, error message = 'Input/output error', buf = 0x7f..."
+_DUMP = re.compile(r"(?:time|filename|name) = .*?error message = '([^']*)'.*?(?=\)|$)", re.DOTALL)
+_NUMBER = re.compile(r"\[Errno \d+\] ")
+_SYSTEM = re.compile(r"memory|alloc|Too many open")  # trouble that is not the file's
+_SIZES = re.compile(r"truncated file: eof = (\d+), .*stored_eof = (\d+)")
+
+_KINDS = (
+    (stat.S_ISDIR, "a folder, not a file: name the files in it"),
+    (stat.S_ISFIFO, "a pipe, not a file: HDF5 is read at any place of a file, so save it as one"),
+    (stat.S_ISSOCK, "a socket, not a file"),
+    (stat.S_ISCHR, "a device, not a file"),
+)
+
+
+def words(cause: BaseException) -> str:
+    """Return what an exception of h5py says, on one line, without addresses and numbers of errors.
+
+    Examples
+    --------
+    >>> words(KeyError("Unable to synchronously open object (bad object header version number)"))
+    'Unable to synchronously open object (bad object header version number)'
+    >>> words(OSError("Can't read (time = now, errno = 5, error message = 'I/O error', buf = 0x7)"))
+    "Can't read (I/O error)"
+    """
+    text = str(cause.args[0]) if isinstance(cause, KeyError) and cause.args else str(cause)
+    return " ".join(_NUMBER.sub("", _DUMP.sub(r"\1", text)).split())
+
+
+def shown(name: str) -> str:
+    r"""Return a name for people to read: bytes that are no text, in another encoding, as ``\xb5``.
+
+    Examples
+    --------
+    >>> print(shown(os.fsdecode(b"\xb5m")))
+    \xb5m
+    """
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
+def advice(cause: OSError) -> str:
+    """Return what can be done about a refusal of the system, to stand behind it; or nothing.
+
+    Examples
+    --------
+    >>> advice(OSError(errno.EMFILE, "Too many open files"))
+    '; allow more open files (ulimit -n)'
+    """
+    return "; allow more open files (ulimit -n)" if cause.errno == errno.EMFILE else ""
+
+
+def blamed(cause: BaseException) -> str:
+    """Return what :func:`words` does, and what to do where the file itself must be the trouble."""
+    said = words(cause)
+    if (isinstance(cause, OSError) and cause.errno) or _SYSTEM.search(said):
+        return said
+    return f"{said}; the file is damaged or half written, so copy it again"
+
+
+def check_regular(path: str, mode: int) -> None:
+    """Raise where `path` is no file, by its mode: opening a pipe would wait for ever."""
+    for is_kind, what in _KINDS:
+        if is_kind(mode):
+            raise StorageError(f"{path} is {what}")
+
+
+def not_opened(path: str, size: int, cause: OSError) -> OSError:
+    """Return the exception that says why HDF5 does not open a file of `size` bytes."""
+    if isinstance(cause, PermissionError):
+        return PermissionError(errno.EACCES, "this user may not read it", path)
+    said = words(cause)
+    sizes = _SIZES.search(said)
+    if size == 0:
+        why = "it is empty, of 0 bytes; its writer has not begun or was stopped"
+    elif "signature not found" in said:
+        why = "it is none (it has no HDF5 signature); name the run's HDF5 files only"
+    elif sizes:
+        why = (
+            f"it is truncated, {sizes[1]} of the {sizes[2]} bytes that it says it has; copy it "
+            "again, or wait until its writer has closed it"
+        )
+    elif "already open for write" in said:
+        why = (
+            "it is being written, or its writer ended without closing it; when nobody writes to "
+            "it, `h5clear -s` takes away the mark"
+        )
+    else:
+        why = said + advice(cause)
+    return StorageError(f"{path} cannot be opened as an HDF5 file: {why}")
+
+
+def named(error: Exception, filename: str, path: str) -> Exception:
+    """Return an error of h5py as one that names the file and what was looked for in it."""
+    what = f"{filename}:{path}"
+    if type(error) is StorageError and filename not in str(error):
+        said = f"{what} leads to another file: {error}"
+    elif isinstance(error, CXIError) or (isinstance(error, OSError) and error.filename):
+        return error
+    else:
+        said = f"{what} cannot be made sense of by HDF5: {blamed(error)}"
+    storage = StorageError(said)
+    storage.__cause__ = error
+    return storage
+
+
+def unreadable(dataset: Any, cause: BaseException) -> str:
+    """Say why HDF5 could not read an open dataset, after it has failed with `cause`."""
+    plist = dataset.id.get_create_plist()
+    for number in range(plist.get_nfilters()):
+        code, _, _, name = plist.get_filter(number)
+        if not h5py.h5z.filter_avail(code):
+            title = f" ({os.fsdecode(name)})" if name else ""
+            return (
+                f"it is compressed by the HDF5 filter {code}{title}, which is not installed here; "
+                "install its plugin and say where it is by HDF5_PLUGIN_PATH, or rewrite the file "
+                "without it by the program that wrote it"
+            )
+    return blamed(cause)

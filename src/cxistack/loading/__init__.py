@@ -1,0 +1,1 @@
+"""Loading: from a user's words to the pixels in their places."""

@@ -1,0 +1,337 @@
+"""Reads frames beside libhdf5: makes the tasks of datasets that are stored alike, and runs them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import StorageError
+from ..hdf5.addresses import Chunked, Contiguous, Unlisted
+from ..hdf5.files import Files, Stamp, most_open
+from ..hdf5.single_chunks import fetched
+from ..hdf5.stored import Stored
+from ..kernels import threads
+from ._read_chunks import ChunkJob
+from .ranges import Range
+from .tasks import PIECE_BYTES, TASK, Cell, Geometry, Window, cells, tasks
+
+__all__ = ["Wanted", "plan", "read"]
+
+
+_MOST_TASKS = 1 << 18  # of one job: their table takes some MiB
+_FETCHED = 64 << 20  # bytes of frames whose chunks are in memory, still encoded, at a time
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Rows of a dataset, and where they go.
+
+    Attributes
+    ----------
+    stored : Stored
+        The dataset; each row of its first axis is a frame of two axes or more.
+    where : Contiguous or Chunked
+        Where its bytes lie.
+    rows, places : ndarray of int64
+        The rows, in ascending order, and each one's place in the result.
+    windows : tuple of Window
+        What is taken of each row, and where it goes in the result's frame.
+    has_frame_axis : bool
+        False where the dataset is one frame, and every row 0.
+    descriptor : int or None
+        On what holds its chunks where that is not its file.
+    ranges : tuple of Range or None
+        Pixels become whether they lie in all of these.
+    """
+
+    stored: Stored
+    where: Contiguous | Chunked
+    rows: NDArray[np.int64]
+    places: NDArray[np.int64]
+    windows: tuple[Window, ...]
+    has_frame_axis: bool = True
+    descriptor: int | None = None
+    ranges: tuple[Range, ...] | None = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape with a frame axis."""
+        return self.stored.shape if self.has_frame_axis else (1, *self.stored.shape)
+
+    @property
+    def chunk(self) -> tuple[int, ...] | None:
+        """Shape of a chunk with a frame axis; None where there are none."""
+        if isinstance(self.where, Contiguous):
+            return None
+        return self.where.chunk if self.has_frame_axis else (1, *self.where.chunk)
+
+
+def read(
+    files: Files,
+    wanted: Sequence[Wanted],
+    out: NDArray[Any],
+    *,
+    checked: bool,
+    num_threads: int | None,
+    tick: Callable[[int], object],
+    frames: int | None = None,
+    both: bool = False,
+) -> bool:
+    """Read what is wanted into `out`; return whether every value fits.
+
+    With `both`, pixels of wanted ranges that are False in `out` stay so.
+    `tick` is told of `frames` frames in all, of as many as there are rows where that is not said.
+
+    Raises
+    ------
+    StorageError
+        Bytes cannot be read or decoded, or a file was changed; names file, dataset and chunk.
+    """
+    wanted = [one for one in wanted if len(one.rows)]
+    if not out.size or not wanted:
+        return True
+    rows = sum(len(one.rows) for one in wanted)
+    count = _Count(rows if frames is None else frames, rows, tick)
+    for group in _alike(wanted):
+        geometry = _geometry(group[0])
+        pieces = _Cells(geometry, out.strides[1:])
+        for batch in _batches(group, geometry, pieces):
+            with ExitStack() as stack:
+                batch = [_fetched(files, one, stack) for one in batch]
+                entries = _entries(batch, geometry, pieces)
+                descriptors = [
+                    file if isinstance(file, int) else stack.enter_context(files.descriptor(*file))
+                    for file in entries.files
+                ]
+                job = _job(batch[0], entries, np.array(descriptors, np.int32), out, checked, both)
+                count.begin(job, sum(len(one.rows) for one in batch))
+                threads.run(job, num_threads, count.look)
+            if job.failure is not None:
+                raise _failure(batch, entries, *job.failure)
+            if job.first_bad is not None:
+                return False
+            count.look()
+    return True
+
+
+def _fetched(files: Files, one: Wanted, stack: ExitStack) -> Wanted:
+    """Return what is wanted with its chunks at hand, where HDF5 has to find them one by one."""
+    if not isinstance(one.where, Unlisted):
+        return one
+    found = plan(one)
+    numbers = np.sort(found["address"] - found["shift"])
+    numbers = numbers[np.diff(numbers, prepend=-1) != 0]
+    table, descriptor = stack.enter_context(fetched(files, one.stored, one.where, numbers))
+    return replace(one, where=table, descriptor=descriptor)
+
+
+class _Count:
+    """Tells how many more frames are read, whenever it is asked to look."""
+
+    def __init__(self, frames: int, rows: int, tick: Callable[[int], object]) -> None:
+        self._frames, self._rows, self._tick = frames, rows, tick
+        self._before = self._here = self._told = 0
+        self._job: ChunkJob | None = None
+
+    def begin(self, job: ChunkJob, rows: int) -> None:
+        """Count the rows of the next job."""
+        self._before += self._here
+        self._job, self._here = job, rows
+
+    def look(self) -> None:
+        """Tell."""
+        assert self._job is not None
+        rows = self._before + self._here * self._job.done // self._job.tasks
+        frames = self._frames * rows // self._rows
+        self._tick(frames - self._told)
+        self._told = frames
+
+
+class _Cells:
+    """The cells of all windows that a job has to do with; those of the same windows once."""
+
+    def __init__(self, geometry: Geometry, dst_steps: tuple[int, ...]) -> None:
+        self._geometry, self._dst_steps = geometry, dst_steps
+        self._known: dict[tuple[Window, ...], tuple[int, list[Cell]]] = {}
+        self.all: list[Cell] = []
+
+    def of(self, windows: tuple[Window, ...]) -> tuple[int, list[Cell]]:
+        """Return the windows' cells, and the number of the first among all."""
+        if windows not in self._known:
+            found = cells(self._geometry, windows, self._dst_steps)
+            self._known[windows] = len(self.all), found
+            self.all += found
+        return self._known[windows]
+
+
+def plan(one: Wanted) -> NDArray[np.void]:
+    """Return the tasks that read what is wanted (the result's strides left out)."""
+    if not len(one.rows) or 0 in one.shape or not any(window.size for window in one.windows):
+        return np.zeros(0, TASK)
+    geometry = _geometry(one)
+    pieces = cells(geometry, one.windows, (0,) * len(one.windows[0].places))
+    return tasks(geometry, pieces, one.rows, 0, *_chunk_table(one, geometry))
+
+
+@dataclass(frozen=True)
+class _Entries:
+    """The tables of a job."""
+
+    geometry: Geometry
+    pieces: list[Cell]
+    tasks: NDArray[np.void]
+    sources: NDArray[np.int64]
+    places: NDArray[np.int64]
+    files: list[tuple[str, Stamp] | int]
+
+
+def _alike(wanted: Sequence[Wanted]) -> Iterable[list[Wanted]]:
+    """Gather what is stored alike."""
+    groups: dict[tuple[object, ...], list[Wanted]] = {}
+    for one in wanted:
+        groups.setdefault(_kind(one), []).append(one)
+    return groups.values()
+
+
+def _batches(group: Sequence[Wanted], geometry: Geometry, pieces: _Cells) -> Iterator[list[Wanted]]:
+    """Cut a group into what one job does: no more files than may be open, nor tasks than memory."""
+    most_files = most_open()
+    batch: list[Wanted] = []
+    files: set[str] = set()
+    room = _MOST_TASKS
+    for one in group:
+        per_row = max(1, len(pieces.of(one.windows)[1]))
+        if isinstance(one.where, Unlisted):
+            share = math.prod(one.shape[1:]) * one.stored.dtype.itemsize / _FETCHED
+            per_row = max(per_row, int(_MOST_TASKS * min(1.0, share)))
+        begin = 0
+        while begin < len(one.rows):
+            files.add(one.stored.place.filename)
+            if batch and (len(files) > most_files or room < per_row):
+                yield batch
+                batch, room = [], _MOST_TASKS
+                files = {one.stored.place.filename}
+            end = _chunk_end(one.rows, begin + max(1, room // per_row), geometry.chunk[0])
+            batch.append(replace(one, rows=one.rows[begin:end], places=one.places[begin:end]))
+            room -= (end - begin) * per_row
+            begin = end
+    if batch:
+        yield batch
+
+
+def _chunk_end(rows: NDArray[np.int64], end: int, frames: int) -> int:
+    """Return a place to cut at or after `end`, so that no chunk is decoded on both sides."""
+    if end >= len(rows):
+        return len(rows)
+    return int(np.searchsorted(rows, (rows[end - 1] // frames + 1) * frames))
+
+
+def _kind(one: Wanted) -> tuple[object, ...]:
+    """Return what two datasets must share to be read by one job."""
+    where = one.where
+    filters = None
+    if isinstance(where, Chunked):
+        filters = where.pipeline.filters if where.pipeline is not None else ()
+    stored = (one.stored.dtype.str, one.shape[1:], one.chunk, filters, where.fill.tobytes())
+    return (*stored, one.ranges)
+
+
+def _geometry(one: Wanted) -> Geometry:
+    frame, itemsize = one.shape[1:], one.stored.dtype.itemsize
+    if isinstance(one.where, Chunked):
+        assert one.chunk is not None
+        return Geometry(frame, one.chunk, itemsize, one.where.pipeline is not None)
+    # Bytes in one piece are read as if in chunks: of several small frames, or of one.
+    together = max(1, PIECE_BYTES // max(1, math.prod(frame) * itemsize))
+    return Geometry(frame, (together, *frame), itemsize, False)
+
+
+def _entries(batch: Sequence[Wanted], geometry: Geometry, pieces: _Cells) -> _Entries:
+    tables = []
+    files: dict[tuple[str, Stamp] | int, int] = {}
+    place = 0
+    for one in batch:
+        first, mine = pieces.of(one.windows)
+        table = tasks(geometry, mine, one.rows, place, *_chunk_table(one, geometry))
+        file = (
+            (one.stored.place.filename, one.where.stamp)
+            if one.descriptor is None
+            else one.descriptor
+        )
+        table["file"] = files.setdefault(file, len(files))
+        table["cell"] += first
+        tables.append(table)
+        place += len(one.rows)
+    return _Entries(
+        geometry,
+        pieces.all,
+        np.concatenate(tables),
+        np.concatenate([one.rows for one in batch]) % geometry.chunk[0],
+        np.concatenate([one.places for one in batch]),
+        list(files),
+    )
+
+
+class _InARow:
+    """The chunk table of bytes in one piece, worked out for the entries that are asked for."""
+
+    def __init__(self, first: int | None, step: int, dtype: type[np.generic]) -> None:
+        self._first, self._step, self._dtype = first, step, dtype
+
+    def __getitem__(self, where: NDArray[np.int64]) -> NDArray[Any]:
+        if self._first is None:
+            return np.full(where.shape, -1, self._dtype)
+        return (self._first + self._step * where).astype(self._dtype)
+
+
+def _chunk_table(one: Wanted, geometry: Geometry) -> tuple[Any, Any, Any]:
+    where = one.where
+    if isinstance(where, Chunked):
+        return where.address, where.size, where.mask
+    step = geometry.chunk[0] * geometry.chunk_frame_bytes
+    zero = _InARow(0, 0, np.int64), _InARow(0, 0, np.uint32)
+    return _InARow(where.offset, step, np.int64), *zero
+
+
+def _job(
+    first: Wanted,
+    entries: _Entries,
+    descriptors: NDArray[np.int32],
+    out: NDArray[Any],
+    checked: bool,
+    both: bool,
+) -> ChunkJob:
+    return ChunkJob(
+        entries.tasks,
+        entries.sources,
+        entries.places,
+        descriptors,
+        entries.pieces,
+        first.where.pipeline if isinstance(first.where, Chunked) else None,
+        first.where.fill.reshape(1).view(np.uint8),
+        entries.geometry.chunk_frame_bytes,
+        first.stored.dtype,
+        out,
+        checked,
+        first.ranges,
+        both,
+    )
+
+
+def _failure(batch: Sequence[Wanted], entries: _Entries, number: int, why: str) -> StorageError:
+    task = entries.tasks[number]
+    begin = 0
+    for one in batch:
+        if task["place"] < begin + len(one.rows):
+            break
+        begin += len(one.rows)
+    rows = one.rows[task["place"] - begin :][: task["count"]]
+    which = f"row {rows[0]}" if len(rows) == 1 else f"rows {rows[0]} to {rows[-1]}"
+    at = f" at {task['address']}" if one.descriptor is None else ""
+    return StorageError(f"{one.stored.place}, {which}: the chunk of {task['size']} bytes{at} {why}")

@@ -1,0 +1,99 @@
+"""By which way each part of a load is read: beside libhdf5, or through it, and why."""
+
+from __future__ import annotations
+
+import math
+import os
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..catalogue.index import FrameIndex, Part
+from ..hdf5.addresses import Assembled, Bytes, Single, ThroughH5py, locate_bytes, locate_few
+from ..hdf5.files import Files
+from ..hdf5.open_writers import written_here
+from ..hdf5.stored import Stored
+from .assembled import pieces_near
+
+__all__ = ["routes"]
+
+
+# Listing a chunk costs about 3 us, finding one in HDF5's index about 70 us.
+_LISTED_FOR_ONE = 23
+_MOST_CELLS = 4096  # chunks of a frame: each takes some KiB to plan
+_SMALL_TABLE = 4096  # chunks: listed in no time
+
+
+def routes(
+    files: Files, index: FrameIndex, numbers: NDArray[np.int64], kind: str, dtype: np.dtype[Any]
+) -> list[Bytes]:
+    """Choose the way of each part of `index` when frames `numbers` are loaded as `dtype`."""
+    if kind not in ("stack", "frame"):
+        return [ThroughH5py("it is small")] * len(index.parts)
+    written = written_here()
+    found: list[Bytes] = [ThroughH5py("none of it is wanted")] * len(index.parts)
+    for number, part, rows, _ in index.by_part(numbers):
+        if part.stored.assembly is None:
+            found[number] = _route(
+                files, part.stored, part.has_frame_axis, len(rows), dtype, written
+            )
+        else:
+            found[number] = _assembled(files, part, rows, dtype, written)
+    return found
+
+
+def _assembled(
+    files: Files,
+    part: Part,
+    rows: NDArray[np.int64],
+    dtype: np.dtype[Any],
+    written: frozenset[str],
+) -> Assembled:
+    """Choose the way of each piece that frames are wanted of; once for each dataset."""
+    assembly = part.stored.assembly
+    assert assembly is not None
+    frames: dict[tuple[object, ...], int] = {}
+    pieces: dict[int, tuple[object, ...]] = {}
+    stored: dict[tuple[object, ...], tuple[Stored, bool]] = {}
+    for piece, number, first, last in pieces_near(part, rows):
+        has_rows = part.has_frame_axis and piece.has_rows
+        key = (*piece.stored.address, has_rows)
+        pieces[number] = key
+        stored[key] = (piece.stored, has_rows)
+        frames[key] = frames.get(key, 0) + -(-(last - first) // piece.target[0].step)
+    routes = {key: _route(files, *one, frames[key], dtype, written) for key, one in stored.items()}
+    obstacles = (one.reason for one in routes.values() if isinstance(one, ThroughH5py))
+    reason = _unknown(dtype) or _unknown(part.stored.dtype) or next(obstacles, None)
+    return Assembled({number: routes[key] for number, key in pieces.items()}, reason)
+
+
+def _unknown(dtype: np.dtype[Any]) -> str | None:
+    """Return why our kernels do not take pixels of a type; None where they do."""
+    if dtype.kind not in "biuf" or dtype.str[1:] == "f2" or dtype.itemsize > 8:
+        return f"{dtype} is no type of our kernels"
+    return None
+
+
+def _route(
+    files: Files,
+    stored: Stored,
+    has_frame_axis: bool,
+    frames: int,
+    dtype: np.dtype[Any],
+    written: frozenset[str],
+) -> Single:
+    if written and os.path.realpath(stored.place.filename) in written:
+        return ThroughH5py("this process has the file open for writing")
+    unknown = _unknown(dtype)
+    if unknown is not None:
+        return ThroughH5py(unknown)
+    if stored.chunks is not None:
+        grid = [-(-n // c) for n, c in zip(stored.shape, stored.chunks, strict=True)]
+        chunks, of_frame = math.prod(grid), math.prod(grid[1:] if has_frame_axis else grid)
+        if of_frame > _MOST_CELLS:
+            return ThroughH5py(f"each of its frames lies in {of_frame} chunks")
+        is_few = chunks > _SMALL_TABLE and chunks > _LISTED_FOR_ONE * frames * of_frame
+        if is_few:
+            return locate_few(files, stored, f"few of its {chunks} chunks are wanted")
+    return locate_bytes(files, stored)

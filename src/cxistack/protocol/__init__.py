@@ -1,0 +1,1 @@
+"""What attributes there are, where files keep them, and what they are."""

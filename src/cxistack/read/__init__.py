@@ -1,1 +1,0 @@
-"""Reading: which frames lie where (index), what to read (plan), and doing it (engine)."""

@@ -1,0 +1,1 @@
+"""Saving: from a user's words to a dataset that has been changed."""

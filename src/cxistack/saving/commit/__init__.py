@@ -1,0 +1,1 @@
+"""A file appears whole or not at all."""

@@ -1,0 +1,157 @@
+"""An attribute that is not read yet: shape and dtype at once, pixels when it is indexed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from ..errors import FrameIndexError
+from ..protocol.protocol import CXIProtocol
+
+__all__ = ["LazyArray"]
+
+
+class Loads(Protocol):
+    """What is asked of a store."""
+
+    @property
+    def protocol(self) -> CXIProtocol:
+        """The protocol, which tells an attribute's kind."""
+
+    def describe(self, attr: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
+        """Return shape and dtype."""
+
+    def is_indexed(self, attr: str) -> bool:
+        """Tell whether there is a frame axis."""
+
+    @property
+    def load_attribute(self) -> Callable[..., Any]:
+        """Read; see :meth:`CXIStore.load_attribute`."""
+
+
+class LazyArray:
+    """What ``store[attr]`` is: an array in the files, indexed as NumPy indexes, read when it is.
+
+    Parameters
+    ----------
+    store : CXIStore
+        What reads it.
+    attr : str
+        The attribute.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        Its shape; the frame axis comes first for stacks and sequences.
+    dtype : numpy.dtype
+        The type that its values come in.
+    """
+
+    def __init__(self, store: Loads, attr: str) -> None:
+        self._store = store
+        self._attr = attr
+        self.shape, self.dtype = store.describe(attr)
+        self._has_frames = store.is_indexed(attr)
+        self._has_pixels = store.protocol.get_kind(attr) in ("stack", "frame")
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """Number of values."""
+        return int(np.prod(self.shape, dtype=np.int64))
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that all of it takes once it is read."""
+        return self.size * self.dtype.itemsize
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise TypeError("len() of unsized object")
+        return self.shape[0]
+
+    def __repr__(self) -> str:
+        return f"<{self._attr}: {self.dtype} {self.shape}, not read>"
+
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
+        if copy is False:
+            raise ValueError("an attribute in a file cannot become an array without a copy")
+        # The dtype is the load's, so that a value which does not fit raises.
+        return np.asarray(self._store.load_attribute(self._attr, dtype=dtype, verbose=False))
+
+    def __getitem__(self, key: Any) -> Any:
+        keys = key if isinstance(key, tuple) else (key,)
+        if any(k is None for k in keys):
+            raise FrameIndexError("np.newaxis cannot index an attribute in a file; read it first")
+        if any(_is_wide_mask(k) for k in keys):
+            return self._read(None, {})[keys]
+        full = self._filled(keys)
+        pixels = {}
+        if self._has_pixels and self.ndim - self._has_frames >= 2:
+            # The last two axes say what to read; NumPy does all else on what was read.
+            (ss, left), (fs, right) = _pushed(full[-2]), _pushed(full[-1])
+            pixels = {"ss_idxs": ss, "fs_idxs": fs}
+            full = (*full[:-2], left, right)
+        if not self._has_frames:
+            return self._read(None, pixels)[full]
+        frames, first = _frames_to_read(full[0])
+        return self._read(frames, pixels)[(first, *full[1:])]
+
+    def _read(self, frames: Any, pixels: dict[str, Any]) -> Any:
+        values = self._store.load_attribute(self._attr, frames, verbose=False, **pixels)
+        return values if isinstance(values, np.ndarray) else np.asarray(values)
+
+    def _filled(self, keys: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Return a key for each axis, with full slices for what the user left out."""
+        dots = [n for n, k in enumerate(keys) if k is Ellipsis]
+        if len(dots) > 1:
+            raise FrameIndexError("an index can only have a single ellipsis ('...')")
+        missing = self.ndim - (len(keys) - len(dots))
+        if missing < 0:
+            raise FrameIndexError(
+                f"too many indices: {self._attr!r} has {self.ndim} axes, {len(keys)} were indexed"
+            )
+        at = dots[0] if dots else len(keys)
+        return (*keys[:at], *[slice(None)] * missing, *keys[at + len(dots) :])
+
+
+def _frames_to_read(key: Any) -> tuple[Any, Any]:
+    """Return which frames to read for an index of the first axis, and its index among them.
+
+    An int drops the axis, as in NumPy; load_attribute keeps it.
+    """
+    if isinstance(key, slice):
+        return key, slice(None)
+    array = np.asarray(key)
+    if array.ndim == 0:
+        return key, 0
+    if array.dtype == np.bool_:
+        return key, np.arange(np.count_nonzero(array))
+    if not array.size:
+        return [], array.astype(np.intp)
+    if array.dtype.kind not in "iu":
+        raise FrameIndexError(f"frames are indexed by integers or booleans, not by {array.dtype}")
+    frames, places = np.unique(array, return_inverse=True)
+    return frames, places.reshape(array.shape)
+
+
+def _pushed(key: Any) -> tuple[slice, Any]:
+    """Return the pixels to read for an index of a detector axis, and its index among them."""
+    if isinstance(key, slice):
+        return key, slice(None)
+    if isinstance(key, (int, np.integer)) and not isinstance(key, bool):
+        return slice(key, key + 1 if key != -1 else None), 0
+    return slice(None), key
+
+
+def _is_wide_mask(key: Any) -> bool:
+    """Tell whether a key is a boolean array that indexes several axes, or none."""
+    array = np.asarray(key) if isinstance(key, (bool, np.bool_, np.ndarray, list)) else None
+    return array is not None and array.dtype == np.bool_ and array.ndim != 1

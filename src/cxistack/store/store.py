@@ -1,0 +1,408 @@
+"""CXIStore: the files of a run under a protocol; attributes by name, from all files as one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from types import TracebackType
+from typing import Any, Literal
+
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+from ..catalogue.catalogue import Catalogue
+from ..catalogue.frames import FrameSelection
+from ..errors import FileChangedError
+from ..hdf5.files import Files
+from ..hdf5.links import LinkPolicy
+from ..hdf5.names import Names, expand
+from ..kernels import Casting
+from ..protocol.protocol import CXIProtocol
+from ..saving import frame_counts, photons, save, session
+from ..saving.commit.lock import Locking
+from ..saving.commit.transaction import Transaction
+from ..saving.request import SaveMode, whole_frames
+from ..transforms.base import Transform
+from .run import Run
+from .writer import FrameWriter, writing
+
+__all__ = ["CXIStore"]
+
+
+FileMode = Literal["r", "r+", "w", "w-", "x", "a"]
+_MODES = ("r", "r+", "w", "w-", "x", "a")
+
+
+class CXIStore(Run):
+    """The files of a run: finds the protocol's attributes in them, loads and saves them by name.
+
+    Parameters
+    ----------
+    names : str, path, or sequence of them
+        A file, a list of files, or a glob. Frames count in this order; a glob's in natural order.
+        Saves go to the first file.
+    mode : {"r", "r+", "w", "w-", "x", "a"}
+        How the first file is opened; the others open for reading.
+
+        * "r": it must exist, and is not written.
+        * "r+": it must exist.
+        * "w": it is replaced at the first save; until then it stands as it is. What somebody saves
+          to it between the opening and that save is not replaced: the save is refused.
+        * "w-" or "x": it must not exist, and appears at the first save.
+        * "a": it is created when it does not exist.
+    protocol : CXIProtocol or str, optional
+        What is looked for, and where: a protocol, or the name of a built-in one ("cxi", "nxmx"; see
+        :meth:`CXIProtocol.names`). The default protocol when None.
+    links : {"follow", "tree"}
+        Links to other HDF5 files are followed wherever they lead, or only to files in or below the
+        given files' folders.
+    safe : bool
+        Save by changing a copy of the file, which then takes its name: whatever happens meanwhile,
+        the file is what it was or what it is to be. False changes the file in place, without the
+        time and the room that a copy takes, and keeps hard links and owners. A kill, a power cut, a
+        full or failing disk during a save may then lose the whole file, also what the save does not
+        touch; readers must have closed it; a :meth:`transaction` groups nothing. New files are made
+        safely in any case.
+    locking : {True, "best-effort"}
+        Other programs are kept from saving to the file meanwhile by locks (flock). Where the file
+        system keeps none, True refuses to save, and "best-effort" saves: then see to it that
+        nobody else does. What locks tell between machines is up to a network file system.
+
+    Raises
+    ------
+    FileNotFoundError, FileExistsError
+        As `mode` says.
+    ProtocolError
+        There is no built-in protocol of this name.
+
+    Notes
+    -----
+    A store is a mapping from attribute names to arrays that are read when they are indexed. It is
+    open when made; files are opened as they are needed. ``bool(store)`` tells whether it is open.
+
+    Examples
+    --------
+    >>> store = CXIStore(example_run)
+    >>> store["data"].shape, store["data"].dtype
+    ((6, 16, 20), dtype('uint16'))
+    >>> store["data"][0, :2, :3]
+    array([[100, 101, 102],
+           [120, 121, 122]], dtype=uint16)
+    """
+
+    def __init__(
+        self,
+        names: Names,
+        mode: FileMode = "r",
+        protocol: CXIProtocol | str | None = None,
+        *,
+        links: LinkPolicy = "follow",
+        safe: bool = True,
+        locking: Locking = True,
+    ) -> None:
+        if mode not in _MODES:
+            raise ValueError(f"mode must be one of {', '.join(_MODES)}, not {mode!r}")
+        if links not in ("follow", "tree"):
+            raise ValueError(f'links must be "follow" or "tree", not {links!r}')
+        if locking not in (True, "best-effort"):
+            raise ValueError(f'locking must be True or "best-effort", not {locking!r}')
+        if protocol is None or isinstance(protocol, str):
+            name = "default" if protocol is None else protocol
+            protocol = CXIProtocol.import_named(name)
+        self.protocol = protocol
+        self.mode: FileMode = mode
+        self.links: LinkPolicy = links
+        self._files = Files(expand(names, may_be_new=mode not in ("r", "r+")))
+        self._transaction: Transaction | None = None
+        # What the saves of the transaction say, and the units that they are in.
+        self._said: dict[str, photons.Said] = {}
+        self._made_in: dict[str, str | None] = {}
+        # Whether the first file is still to come (or to be replaced) by a commit of this store.
+        self._safe = safe
+        self._locking: Locking = locking
+        self._to_come = session.check_mode(self._files, mode, locking)
+        # What the first file was when it was looked at; of one to be replaced, when it was opened.
+        self._seen = self._files.now(self._files.paths[0])
+        self.update_indices()
+
+    # ---------------------------------------------------------------- open and closed
+
+    def open(self) -> None:
+        """Open the store again after :meth:`close`; what changed on disk meanwhile is seen."""
+        if not self:
+            self._files.closed = False
+            self.update_indices()
+
+    def close(self) -> None:
+        """Close every file. Nothing waits for it: each save is on disk when it returns."""
+        self._files.closed = True  # first: who is reading lets go of the file that it reads
+        self._files.release()
+
+    def __enter__(self) -> CXIStore:
+        self.open()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def update_indices(self) -> None:
+        """Look at the files anew: forget what was found and reopen what has changed on disk."""
+        if not self._to_come:
+            self._seen = self._files.now(self._files.paths[0])
+        self._files.refresh()
+        numbers = range(1 if self._to_come else 0, len(self._files.names))
+        self._catalogue = Catalogue(self._files, numbers, self.protocol, self.links)
+
+    # ---------------------------------------------------------------- saving
+
+    def save_attribute(
+        self,
+        attr: str,
+        data: ArrayLike,
+        mode: SaveMode = "overwrite",
+        idxs: FrameSelection = None,
+        *,
+        casting: Casting = "checked",
+        compression: str | Mapping[str, Any] | None = None,
+        chunks: Sequence[int] | None = None,
+        num_threads: int | None = None,
+        transform: Transform | None = None,
+        frame_shape: tuple[int, int] | None = None,
+        fill_value: Any = None,
+        raw: bool = False,
+        unit: str | None = None,
+    ) -> None:
+        """Save an attribute to the first file, where it was found or at the protocol's first path.
+
+        An energy that was made of a file's wavelength, or the other way round, goes to the first
+        path of its own; the two must say the same when a save or a :meth:`transaction` ends.
+
+        The object's names, links, HDF5 attributes, filters and stored type survive. The file is
+        changed in a copy that takes its name when all is written: until then, and after any error,
+        the old file stands. Inside a :meth:`transaction` that happens once at its end.
+
+        A file that this makes is a CXI 1.6 file: what CXI has a name for is found by it too. A CXI
+        file gets a process, once a run of the program: which program saved to it, by which command,
+        and when.
+
+        Parameters
+        ----------
+        attr : str
+            The attribute's name.
+        data : array_like
+            The values, of the attribute's kind.
+        mode : {"overwrite", "append", "insert"}
+            For stacks and sequences: replace all frames, add frames at the end, or put frames in
+            at `idxs`. Scalars and frames are always replaced.
+        idxs : sequence of int, optional
+            Where each frame of `data` goes, with "insert"; an error with another mode. In a run of
+            several files, numbers of the first file's frames.
+        casting : {"checked", "unsafe"}
+            Whether a value that does not fit the stored type is refused.
+        compression : str or mapping, optional
+            "bitshuffle" (with LZ4), "bitshuffle-zstd", "zstd", "deflate" (or "gzip"), "lz4" (these
+            three after HDF5's byte shuffle), or "none"; with a level after a colon where there are
+            levels: "deflate:6". Or h5py's keywords, or a filter of hdf5plugin. When None, a dataset
+            that is there keeps its filters, and of new ones stacks are bitshuffled. Scalars and
+            text are never compressed.
+        chunks : sequence of int, optional
+            Shape of a chunk. When None, a dataset that is there keeps its chunks, and a new stack
+            has one a frame; small frames share one.
+        num_threads : int, optional
+            How many threads compress; None is all cores.
+        transform : Transform, optional
+            What made `data` of whole frames: its pixels go back to their places. Of frames that are
+            there all other pixels stay as they are; of new ones they are `fill_value`.
+        frame_shape : tuple of int, optional
+            Shape (slow, fast) of whole frames, for `transform`; that of the frames that are there
+            when None.
+        fill_value : scalar, optional
+            With `transform`, what is outside where there is nothing yet. When None, 0 for integers,
+            `data` and whitefields, NaN for other floats. A mask is bad there in any case.
+        raw : bool
+            Save a mask that is a bit field as its bits are, not where pixels are good.
+        unit : str, optional
+            Unit that `data` is in; the values are converted to what the protocol, or else the
+            dataset that is there, states. When None, they are in the protocol's unit, or, where it
+            states none, as the dataset has them.
+
+        Raises
+        ------
+        NotImplementedError
+            `transform` bins: the pixels of a bin are lost.
+        ReadOnlyStoreError
+            The store's mode is "r".
+        AttributeMissingError, LayoutError, FrameIndexError, CastError
+            It cannot be saved so; the file is as it was.
+        FileInUseError
+            Somebody else writes to the file, and is named as far as that can be known.
+        FileChangedError
+            Somebody else changed it meanwhile, and theirs stays: during this save, or since a store
+            of mode "w" was opened that has not saved yet.
+        StorageError
+            The system failed or refused: a full disk, for one. The file is as it was.
+        """
+        self._check_open()
+        if raw and transform is not None:
+            raise ValueError("raw= saves whole frames of flags; transform= parts of frames")
+        whole = whole_frames(transform, frame_shape, fill_value)
+        is_done_at_once = not self._safe and not self._to_come
+
+        def prepare() -> save.Change:
+            if self.mode != "r":
+                session.check_readable(self._catalogue)
+            change = save.prepare(
+                self._catalogue,
+                self.mode,
+                attr,
+                data,
+                mode,
+                idxs,
+                casting,
+                compression,
+                chunks,
+                num_threads,
+                whole,
+                raw=raw,
+                unit=unit,
+                made_in=self._made_in.get(attr),
+                is_changed=self._transaction is not None and attr in self._transaction.changed,
+            )
+            if is_done_at_once and photons.has_other(self.protocol, attr):
+                photons.refuse_contradictions(self._catalogue, {attr: save.said(change)})
+            return change
+
+        change = prepare()
+        with self.transaction() as transaction:
+            try:
+                self._begin(transaction)
+            except FileChangedError:  # somebody saved to it since it was looked at
+                if self._to_come:
+                    raise
+                self.update_indices()
+                change = prepare()
+                self._begin(transaction)
+            if not is_done_at_once and photons.has_other(self.protocol, attr):
+                self._said[attr] = save.said(change)
+            save.run(transaction, change)
+            transaction.changed.add(attr)
+            self._made_in[attr] = change.encoder.new_unit
+            if not self._safe:
+                self.update_indices()
+
+    def _begin(self, transaction: Transaction) -> None:
+        try:
+            transaction.begin(self._seen)
+        except (FileChangedError, FileExistsError) as error:
+            if not self._to_come or self.mode != "w":
+                raise
+            path = self._files.paths[0]
+            raise FileChangedError(
+                f"{path} was saved to by somebody else since this store was opened, and stays as "
+                'it is: open a new store with mode="w" to replace it all the same, or with "a" to '
+                "add to it"
+            ) from error
+
+    def refuse_unequal_frames(
+        self, saved: Mapping[str, NDArray[Any]], mode: SaveMode, idxs: FrameSelection = None
+    ) -> None:
+        """Raise LayoutError if saving attributes would give frames the numbers of others."""
+        self._check_open()
+        frame_counts.refuse_unequal(self._catalogue, saved, mode, idxs)
+
+    def writer(
+        self,
+        attr: str,
+        shape: Sequence[int] | None = None,
+        dtype: DTypeLike | None = None,
+        mode: Literal["overwrite", "append"] = "overwrite",
+        *,
+        casting: Casting = "checked",
+        compression: str | Mapping[str, Any] | None = None,
+        chunks: Sequence[int] | None = None,
+        num_threads: int | None = None,
+        raw: bool = False,
+    ) -> AbstractContextManager[FrameWriter]:
+        """Lend a writer that takes the frames of an attribute batch by batch.
+
+        Memory holds one batch at a time. What was appended is in the file, by one commit, when the
+        block ends well; nothing of it is when the block ends by an error. Saves of other attributes
+        within the block belong to the same commit.
+
+        Parameters
+        ----------
+        attr : str
+            A stack or a sequence.
+        shape : sequence of int, optional
+            Shape of one frame (or row); that of the first ones when None.
+        dtype : dtype, optional
+            Type to cast the frames to; that of the first ones when None.
+        mode : {"overwrite", "append"}
+            Whether the frames replace those that are there, or come after them.
+        casting, compression, chunks, num_threads, raw
+            As in :meth:`save_attribute`.
+
+        Examples
+        --------
+        >>> store = CXIStore("new.cxi", "w")
+        >>> with store.writer("data", shape=(4, 6), dtype="uint16") as writer:
+        ...     for number in range(10):
+        ...         writer.append(np.full((4, 6), number))
+        >>> store["data"].shape
+        (10, 4, 6)
+        """
+        self._check_open()
+        return writing(
+            self,
+            attr,
+            shape,
+            dtype,
+            mode,
+            casting=casting,
+            compression=compression,
+            chunks=chunks,
+            num_threads=num_threads,
+            raw=raw,
+        )
+
+    @contextmanager
+    def transaction(self) -> Iterator[Transaction]:
+        """Group saves into one commit: all of them appear in the file, or none does.
+
+        Loads within the block still see the file as it was. Other threads' saves wait. A save that
+        fails within the block fails the block, also when its error is caught. In a store with
+        ``safe=False`` each save is made at once and stays.
+        """
+        self._check_open()
+        with self._files.saving:  # one thread at a time
+            around = self._transaction
+            if around is not None:
+                try:
+                    yield around
+                except BaseException as error:
+                    around.fail(error)
+                    raise
+                return
+            path = self._files.paths[0]
+            is_there = self._seen is not None and self._files.now(path) is not None
+            made = Transaction(
+                path,
+                fresh=self._to_come,
+                new=self._to_come and not is_there,
+                safe=self._safe,
+                locking=self._locking,
+            )
+            try:
+                with made as self._transaction:
+                    yield made
+                    photons.refuse_contradictions(self._catalogue, self._said)
+            finally:
+                self._transaction = None
+                self._said, self._made_in = {}, {}
+                if made.done:
+                    self._to_come = False
+                    self.update_indices()

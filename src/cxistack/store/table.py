@@ -1,0 +1,58 @@
+"""The table of what is there: what a store shows of itself."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from ..catalogue.catalogue import Catalogue
+from ..checking.problems import misfits
+from ..errors import CastError, CXIError
+from ..loading.load import prepare
+
+__all__ = ["rows", "table"]
+
+
+HEADER = ("attribute", "kind", "shape", "dtype", "found at")
+
+
+def rows(catalogue: Catalogue) -> list[tuple[str, str, str, str, str]]:
+    """Return one line for each attribute found: name, kind, shape, dtype, where."""
+    lines = []
+    for attr, found in catalogue.found_all().items():
+        if not catalogue.has(attr):
+            continue
+        try:
+            load = prepare(catalogue, attr)
+            shape, dtype = str(load.shape), "str" if load.is_text else str(load.dtype)
+        except CastError:
+            stored = [one.datasets[0] for one in found.values() if one.datasets]
+            shape, dtype = str(stored[0].shape), f"{stored[0].dtype}: say dtype="
+        except (CXIError, OSError):
+            shape, dtype = "?", "see problems"
+        paths = Counter(one.path for one in found.values())
+        where = ", ".join(paths) or "made of limits"
+        if len(catalogue.files.names) > 1 and found:
+            where += f" in {len(found)} of {len(catalogue.files.names)} files"
+        lines.append((attr, catalogue.protocol.get_kind(attr), shape, dtype, where))
+    return lines
+
+
+def table(catalogue: Catalogue, mode: str) -> str:
+    """Return the text that a store shows of itself."""
+    names = catalogue.files.names
+    title = names[0] if len(names) == 1 else f"{len(names)} files, {names[0]} ... {names[-1]}"
+    lines = [HEADER, *rows(catalogue)]
+    widths = [max(len(line[k]) for line in lines) for k in range(len(HEADER) - 1)]
+    text = [f"CXIStore ({mode}): {title}"]
+    for line in lines:
+        cells = [cell.ljust(width) for cell, width in zip(line, widths, strict=False)]
+        text.append("  ".join([" ", *cells, line[-1]]))
+    if len(lines) == 1:
+        text.append("    (none of the protocol's attributes)")
+    problems = misfits(catalogue)
+    if problems:
+        text.append("Problems:")
+        text += [f"    {problem}" for problem in problems[:10]]
+        if len(problems) > 10:
+            text.append(f"    ... and {len(problems) - 10} more: see store.problems")
+    return "\n".join(text)

@@ -1,0 +1,1 @@
+"""Which pixels of a frame, in which order: crops, strides, mirrors, bins."""

@@ -1,0 +1,244 @@
+"""Which steps a transform or an index is: as few as can be.
+
+:func:`fold` makes the list of a transform, :func:`view_of_indices` that of ``frame[..., ss, fs]``.
+Both keep it short: no two neighbours are views or picks, a view that changes nothing is left out,
+and what is cropped behind a bin is cropped before it, so that it need not be read.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Protocol, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import FrameIndexError, LayoutError
+from .steps import Axis, Bin, FrameView, Index, Pick, Shape, Step
+
+__all__ = [
+    "IndexTransform",
+    "append",
+    "extend",
+    "fold",
+    "shape_after",
+    "view_of_indices",
+]
+
+
+class IndexTransform(Protocol):
+    """The least that a transform can be: something that filters index arrays."""
+
+    def index_array(
+        self, ss_idxs: npt.NDArray[Any], fs_idxs: npt.NDArray[Any], /
+    ) -> tuple[Any, Any]:
+        """Return the indices of the pixels that are kept, where they are to be."""
+
+
+def fold(
+    transform: IndexTransform | None, frame_shape: Sequence[int], *, sums: bool = True
+) -> tuple[Step, ...]:
+    """Return the steps that equal `transform` on frames of `frame_shape`.
+
+    Without `sums` every bin is a mean: the sum of a mask or a phase means nothing.
+
+    Examples
+    --------
+    >>> from cxistack.transforms.transforms import ComposeTransforms, Crop, Downscale
+    >>> fold(ComposeTransforms([Crop([2, 10, 0, 4]), Downscale(2)]), (2**20, 2**20))
+    (FrameView(ss=Axis(start=2, step=2, count=4), fs=Axis(start=0, step=2, count=2)),)
+    """
+    rows, columns = map(operator.index, frame_shape)
+    steps = () if transform is None else extend((), transform, (rows, columns))
+    if sums:
+        return steps
+    return tuple(replace(step, mode="mean") if isinstance(step, Bin) else step for step in steps)
+
+
+def extend(
+    steps: tuple[Step, ...], transform: IndexTransform, frame_shape: Shape
+) -> tuple[Step, ...]:
+    """Return `steps` on frames of `frame_shape` with `transform` after them.
+
+    A transform with a ``fold_onto`` folds itself; but where a subclass brings an ``index_array``
+    of its own, that one counts.
+    """
+    for cls in type(transform).__mro__:
+        if "fold_onto" in vars(cls):
+            return cast("Any", transform).fold_onto(steps, frame_shape)  # type: ignore[no-any-return]
+        if "index_array" in vars(cls):
+            break
+    last = steps[-1] if steps else None
+    if isinstance(last, FrameView | Pick):
+        steps = steps[:-1]
+        ss, fs = (np.array(index) for index in np.broadcast_arrays(*last.indices()))
+    else:
+        ss, fs = np.indices(shape_after(steps, frame_shape), dtype=np.intp)
+    step, shape = _grid(transform.index_array(ss, fs), shape_after(steps, frame_shape))
+    if len(shape) != 2:
+        raise LayoutError(
+            f"{type(transform).__name__}.index_array must return index arrays of two dimensions; "
+            f"those that it returned make shape {shape}"
+        )
+    return append(steps, step, frame_shape)
+
+
+def shape_after(steps: tuple[Step, ...], frame_shape: Shape) -> Shape:
+    """Return the shape of frames of `frame_shape` after `steps`."""
+    return steps[-1].shape if steps else frame_shape
+
+
+def append(steps: tuple[Step, ...], step: Step, frame_shape: Shape) -> tuple[Step, ...]:
+    """Return `steps` on frames of `frame_shape` with `step` after them, as few as can be."""
+    before = shape_after(steps, frame_shape)
+    if isinstance(step, FrameView) and step.is_full(before):
+        return steps
+    last = steps[-1] if steps else None
+    if isinstance(step, Bin) or last is None:
+        return (*steps, step)
+    if not isinstance(last, Bin):
+        return append(steps[:-1], _compose(last, step), frame_shape)
+    if isinstance(step, Pick) and 0 in step.shape:
+        return (*steps, step)
+    ss, fs = step.bounds()
+    region = FrameView(Axis.of_slice(ss, before[0]), Axis.of_slice(fs, before[1]))
+    if region.is_full(before):
+        return (*steps, step)
+    n = last.n
+    pixels = FrameView(
+        Axis(region.ss.start * n, 1, region.ss.count * n),
+        Axis(region.fs.start * n, 1, region.fs.count * n),
+    )
+    steps = (*append(steps[:-1], pixels, frame_shape), Bin(n, last.mode, region.shape))
+    return append(steps, step.within_bounds(), frame_shape)
+
+
+def _compose(first: FrameView | Pick, second: FrameView | Pick) -> FrameView | Pick:
+    if isinstance(second, FrameView):
+        if isinstance(first, FrameView):
+            return first.then(second)
+        return Pick(*(second.of(index) for index in first.indices()))
+    if isinstance(first, FrameView):
+        ss, fs = first.ss, first.fs
+        return Pick(ss.start + ss.step * second.ss_idxs, fs.start + fs.step * second.fs_idxs)
+    return Pick(*(second.apply(index) for index in first.indices()))
+
+
+def view_of_indices(
+    ss_idxs: Any, fs_idxs: Any, frame_shape: Sequence[int]
+) -> tuple[tuple[Step, ...], tuple[int, ...]]:
+    """Return what ``frames[..., ss_idxs, fs_idxs]`` means in NumPy.
+
+    Parameters
+    ----------
+    ss_idxs, fs_idxs : int, slice or array_like
+        Indices along the slow and the fast axis: integers, slices, arrays of integers or 1-D
+        boolean arrays, in any combination. Negative ones count from the end.
+    frame_shape : sequence of int
+        Shape of the frames.
+
+    Returns
+    -------
+    steps : tuple of Step
+        At most one step. Slices and regular grids given as index arrays are a view.
+    result_shape : tuple of int
+        The shape that NumPy gives to the indexed axes. The result of the steps, which always has
+        two, is to be reshaped to it.
+
+    Raises
+    ------
+    FrameIndexError
+        If an index is out of bounds, or is none for NumPy.
+
+    Examples
+    --------
+    >>> view_of_indices(-1, slice(None, None, 2), (3, 4))
+    ((FrameView(ss=Axis(start=2, step=1, count=1), fs=Axis(start=0, step=2, count=2)),), (2,))
+    """
+    rows, columns = map(operator.index, frame_shape)
+    ss = _read_index(ss_idxs, rows, "slow")
+    fs = _read_index(fs_idxs, columns, "fast")
+    if isinstance(ss, Axis) and isinstance(fs, Axis):
+        step: Step = FrameView(ss, fs)
+        shape: tuple[int, ...] = step.shape
+    elif isinstance(fs, np.ndarray) and isinstance(ss, Axis):
+        step, _ = _grid((ss.indices()[:, None], fs.reshape(1, -1)), (rows, columns))
+        shape = (ss.count, *fs.shape)
+    elif isinstance(ss, np.ndarray) and isinstance(fs, Axis):
+        step, _ = _grid((ss.reshape(-1, 1), fs.indices()[None, :]), (rows, columns))
+        shape = (*ss.shape, fs.count)
+    else:
+        step, shape = _grid((ss, fs), (rows, columns))
+    return append((), step, (rows, columns)), shape
+
+
+def _read_index(index: Any, size: int, axis: str) -> Axis | Index:
+    if isinstance(index, slice):
+        return Axis.of_slice(index, size)
+    indices = np.asarray(index)
+    if indices.size == 0 and not isinstance(index, np.ndarray):
+        indices = indices.astype(np.intp)
+    if indices.dtype == np.bool_ and indices.ndim == 1:
+        if len(indices) != size:
+            raise FrameIndexError(
+                f"a boolean index of length {len(indices)} does not fit the {axis} axis of "
+                f"{size} pixels"
+            )
+        return indices.nonzero()[0]
+    return _bounded(indices, size, axis)
+
+
+def _bounded(indices: Any, size: int, axis: str) -> Index:
+    """Return integer indices with the negative ones counted from the end."""
+    indices = np.asarray(indices)
+    if indices.dtype.kind not in "iu":
+        raise FrameIndexError(
+            f"the {axis} axis is indexed by integers, slices and 1-D boolean arrays, "
+            f"not by an array of {indices.ndim} dimensions and type {indices.dtype}"
+        )
+    outside = (indices >= size) | (indices < -size)
+    if outside.any():
+        raise FrameIndexError(
+            f"index {indices[outside].flat[0]} is out of bounds for the {axis} axis of {size} "
+            "pixels"
+        )
+    signed: Index = indices.astype(np.intp)
+    return np.where(signed < 0, signed + size, signed)
+
+
+def _grid(pair: tuple[Any, Any], frame_shape: Shape) -> tuple[FrameView | Pick, tuple[int, ...]]:
+    """Return a view where two index arrays are a regular grid, else a pick, and their shape."""
+    ss, fs = _bounded(pair[0], frame_shape[0], "slow"), _bounded(pair[1], frame_shape[1], "fast")
+    try:
+        shape = np.broadcast_shapes(ss.shape, fs.shape)
+    except ValueError:
+        raise FrameIndexError(
+            f"index arrays of shapes {ss.shape} and {fs.shape} do not go together"
+        ) from None
+    if len(shape) > 2:
+        rows = math.prod(shape[:-1])
+        ss, fs = (np.broadcast_to(index, shape).reshape(rows, shape[-1]) for index in (ss, fs))
+    ss, fs = np.atleast_2d(ss), np.atleast_2d(fs)
+    rows, columns = np.broadcast_shapes(ss.shape, fs.shape)
+    if ss.shape[0] == rows and ss.shape[1] and fs.shape[1] == columns and fs.shape[0]:
+        ss_axis, fs_axis = _progression(ss[:, 0]), _progression(fs[0])
+        if (
+            ss_axis is not None
+            and fs_axis is not None
+            and (ss == ss[:, :1]).all()
+            and (fs == fs[:1]).all()
+        ):
+            return FrameView(ss_axis, fs_axis), shape
+    return Pick(ss, fs), shape
+
+
+def _progression(indices: Index) -> Axis | None:
+    if len(indices) < 2:
+        return Axis(int(indices[0]) if len(indices) else 0, 1, len(indices))
+    step = int(indices[1] - indices[0])
+    if step and (np.diff(indices) == step).all():
+        return Axis(int(indices[0]), step, len(indices))
+    return None

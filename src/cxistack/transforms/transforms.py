@@ -1,0 +1,326 @@
+"""Transforms of frames: Crop, Downscale, Mirror and their composition.
+
+All act on the slow and the fast axis, the last two of an array of any rank. The built-in ones fold
+to a :class:`~cxistack.view.FrameView` or a :class:`~cxistack.view.Bin`; a transform of your own
+needs only an ``index_array``.
+
+Points are pixel coordinates: `x` along the fast axis, `y` along the slow one, whole numbers at the
+centres of pixels. ``forward_points`` takes the point of a pixel to where ``forward`` takes the
+pixel, and ``backward_points`` back.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import LayoutError
+from .base import Transform
+from .fold import append, extend, shape_after
+from .steps import Axis, Bin, FrameView, Shape, Step
+
+__all__ = ["ComposeTransforms", "Crop", "Downscale", "Mirror"]
+
+
+Array: TypeAlias = npt.NDArray[Any]
+
+
+def _points(*coordinates: npt.ArrayLike) -> list[Any]:
+    """Return coordinates that subtract and multiply without wrapping around."""
+    arrays = map(np.asarray, coordinates)
+    return [(a.astype(np.int64) if a.dtype.kind in "biu" else a)[()] for a in arrays]
+
+
+def _slice_grid(view: FrameView, shape: Shape, ss: Array, fs: Array) -> tuple[Array, Array]:
+    """Return index arrays seen through a view; an axis that an open grid leaves out stays so."""
+    rows, columns = (
+        [axis.slice if n == size else slice(None) for n in (ss.shape[i], fs.shape[i])]
+        for i, (axis, size) in enumerate(zip((view.ss, view.fs), shape, strict=True))
+    )
+    return ss[rows[0], columns[0]], fs[rows[1], columns[1]]
+
+
+class _View(Transform):
+    """A transform that is one view of a frame."""
+
+    def view(self, frame_shape: Shape) -> FrameView:
+        """Return the view that the transform is on frames of `frame_shape`."""
+        raise NotImplementedError
+
+    def fold_onto(self, steps: tuple[Step, ...], frame_shape: Shape) -> tuple[Step, ...]:
+        """Return `steps` on frames of `frame_shape` with this transform after them."""
+        return append(steps, self.view(shape_after(steps, frame_shape)), frame_shape)
+
+    def index_array(self, ss_idxs: npt.ArrayLike, fs_idxs: npt.ArrayLike) -> tuple[Array, Array]:
+        """Filter the indices of a frame; see :meth:`Transform.index_array`."""
+        ss, fs = np.asarray(ss_idxs), np.asarray(fs_idxs)
+        if ss.ndim != 2 or fs.ndim != 2:
+            raise LayoutError(
+                f"index arrays of a frame have two dimensions, not shapes {ss.shape}, {fs.shape}"
+            )
+        rows, columns = np.broadcast_shapes(ss.shape, fs.shape)
+        return _slice_grid(self.view((rows, columns)), (rows, columns), ss, fs)
+
+
+@dataclass(frozen=True)
+class Crop(_View):
+    """Crop frames to a region of interest.
+
+    Parameters
+    ----------
+    roi : sequence of 4 int
+        ``[y_min, y_max, x_min, x_max]``: the region is ``frame[y_min:y_max, x_min:x_max]``, just as
+        NumPy slices. So a bound beyond the frame is clamped to it, a negative one counts from the
+        end, and a region whose end is not past its start is empty.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> Crop([1, 3, 0, 2]).forward(np.arange(12).reshape(3, 4))
+    array([[4, 5],
+           [8, 9]])
+    """
+
+    roi: Sequence[int]
+
+    def __post_init__(self) -> None:
+        roi = tuple(map(operator.index, self.roi))
+        if len(roi) != 4:
+            raise ValueError(f"roi must be [y_min, y_max, x_min, x_max], not {list(roi)}")
+        object.__setattr__(self, "roi", roi)
+
+    def view(self, frame_shape: Shape) -> FrameView:
+        """Return the view that the crop is on frames of `frame_shape`."""
+        y_min, y_max, x_min, x_max = self.roi
+        return FrameView(
+            Axis.of_slice(slice(y_min, y_max), frame_shape[0]),
+            Axis.of_slice(slice(x_min, x_max), frame_shape[1]),
+        )
+
+    def forward_points(self, x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[Any, Any]:
+        """Return points relative to the region; see :meth:`Transform.forward_points`.
+
+        Raises
+        ------
+        ValueError
+            If ``y_min`` or ``x_min`` is negative: the size of the frame is not known here.
+        """
+        y_min, x_min = self._origin()
+        xs, ys = _points(x, y)
+        return xs - x_min, ys - y_min
+
+    def backward_points(self, x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[Any, Any]:
+        """Return points relative to the frame; undoes :meth:`forward_points`."""
+        y_min, x_min = self._origin()
+        xs, ys = _points(x, y)
+        return xs + x_min, ys + y_min
+
+    def _origin(self) -> tuple[int, int]:
+        y_min, _, x_min, _ = self.roi
+        if y_min < 0 or x_min < 0:
+            raise ValueError(
+                f"{self!r} counts from the end of a frame whose size is not known here; "
+                "give y_min and x_min from the start to map points"
+            )
+        return y_min, x_min
+
+
+@dataclass(frozen=True)
+class Downscale(_View):
+    """Downscale frames by a whole number.
+
+    Parameters
+    ----------
+    scale : int
+        How many rows and columns become one.
+    mode : {"stride", "sum", "mean"}
+        Take every `scale`-th row and column, or the sum or the mean of the pixels of each square.
+        Incomplete squares at the end are dropped. Sums are int64, uint64 or float64, means are
+        float64; a boolean square is True where all its pixels are.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> frame = np.arange(12).reshape(3, 4)
+    >>> Downscale(2).forward(frame)
+    array([[ 0,  2],
+           [ 8, 10]])
+    >>> Downscale(2, mode="sum").forward(frame)
+    array([[10, 18]])
+    """
+
+    scale: int
+    mode: Literal["stride", "sum", "mean"] = "stride"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "scale", operator.index(self.scale))
+        if self.scale < 1:
+            raise ValueError(f"scale must be 1 or more, not {self.scale}")
+        if self.mode not in ("stride", "sum", "mean"):
+            raise ValueError(f"mode must be 'stride', 'sum' or 'mean', not {self.mode!r}")
+
+    def view(self, frame_shape: Shape) -> FrameView:
+        """Return the strided view, or that of the pixels which are in a whole square."""
+        if self.mode == "stride":
+            stride = slice(None, None, self.scale)
+            return FrameView(*(Axis.of_slice(stride, size) for size in frame_shape))
+        return FrameView(*(Axis(0, 1, size // self.scale * self.scale) for size in frame_shape))
+
+    def fold_onto(self, steps: tuple[Step, ...], frame_shape: Shape) -> tuple[Step, ...]:
+        """Return `steps` on frames of `frame_shape` with this transform after them."""
+        steps = super().fold_onto(steps, frame_shape)
+        if self.mode == "stride":
+            return steps
+        rows, columns = shape_after(steps, frame_shape)
+        return append(
+            steps,
+            Bin(self.scale, self.mode, (rows // self.scale, columns // self.scale)),
+            frame_shape,
+        )
+
+    def index_array(self, ss_idxs: npt.ArrayLike, fs_idxs: npt.ArrayLike) -> tuple[Array, Array]:
+        """Filter the indices of a frame; see :meth:`Transform.index_array`."""
+        if self.mode != "stride":
+            raise NotImplementedError(
+                f"{self!r} has no index_array: a pixel of its result is many pixels of the frame"
+            )
+        return super().index_array(ss_idxs, fs_idxs)
+
+    def forward_points(self, x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[Any, Any]:
+        """Return points divided by the scale; see :meth:`Transform.forward_points`."""
+        xs, ys = _points(x, y)
+        return (xs - self._centre) / self.scale, (ys - self._centre) / self.scale
+
+    def backward_points(self, x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[Any, Any]:
+        """Return points times the scale; undoes :meth:`forward_points`."""
+        xs, ys = _points(x, y)
+        return xs * self.scale + self._centre, ys * self.scale + self._centre
+
+    @property
+    def _centre(self) -> float:
+        """Where on the frame the first pixel of the result is centred."""
+        return 0 if self.mode == "stride" else (self.scale - 1) / 2
+
+
+@dataclass(frozen=True)
+class Mirror(_View):
+    """Mirror frames.
+
+    Parameters
+    ----------
+    axis : {0, 1}
+        Reverse the order of the rows (0) or of the columns (1).
+    shape : sequence of 2 int
+        Shape of the frames that the transform meets; frames of another shape raise LayoutError.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> mirror = Mirror(axis=1, shape=(2, 3))
+    >>> mirror.forward(np.array([[1, 2, 3], [4, 5, 6]]))
+    array([[3, 2, 1],
+           [6, 5, 4]])
+    >>> x, y = mirror.forward_points(0, 1)
+    >>> int(x), int(y)
+    (2, 1)
+    """
+
+    axis: int
+    shape: Sequence[int]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "axis", operator.index(self.axis))
+        object.__setattr__(self, "shape", tuple(map(operator.index, self.shape)))
+        if self.axis not in (0, 1):
+            raise ValueError(f"axis must be 0 (rows) or 1 (columns), not {self.axis}")
+        if len(self.shape) != 2 or min(self.shape) < 0:
+            raise ValueError(f"shape must be that of a frame, not {self.shape}")
+
+    def view(self, frame_shape: Shape) -> FrameView:
+        """Return the view that the mirror is on frames of `frame_shape`."""
+        if frame_shape != self.shape:
+            raise LayoutError(
+                f"{self!r} meets frames of shape {frame_shape}; "
+                "give it the shape that frames have where it is applied"
+            )
+        order = [slice(None), slice(None)]
+        order[self.axis] = slice(None, None, -1)
+        return FrameView(*map(Axis.of_slice, order, frame_shape))
+
+    def forward_points(self, x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[Any, Any]:
+        """Return mirrored points; see :meth:`Transform.forward_points`."""
+        xs, ys = _points(x, y)
+        if self.axis == 0:
+            return xs, self.shape[0] - 1 - ys
+        return self.shape[1] - 1 - xs, ys
+
+    def backward_points(self, x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[Any, Any]:
+        """Return mirrored points; a mirror undoes itself."""
+        return self.forward_points(x, y)
+
+
+@dataclass(frozen=True)
+class ComposeTransforms(Transform):
+    """Several transforms, one after another.
+
+    Parameters
+    ----------
+    transforms : sequence of Transform
+        Two or more; the first is applied first.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> both = ComposeTransforms([Crop([0, 2, 0, 4]), Mirror(0, (2, 4))])
+    >>> both.forward(np.arange(12).reshape(3, 4))
+    array([[4, 5, 6, 7],
+           [0, 1, 2, 3]])
+    >>> both[0]
+    Crop(roi=(0, 2, 0, 4))
+    """
+
+    transforms: Sequence[Transform]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "transforms", tuple(self.transforms))
+        if len(self.transforms) < 2:
+            raise ValueError("two or more transforms are needed to compose")
+
+    def __len__(self) -> int:
+        return len(self.transforms)
+
+    def __iter__(self) -> Iterator[Transform]:
+        return iter(self.transforms)
+
+    def __getitem__(self, index: Any) -> Any:
+        return super().__getitem__(index) if isinstance(index, str) else self.transforms[index]
+
+    def fold_onto(self, steps: tuple[Step, ...], frame_shape: Shape) -> tuple[Step, ...]:
+        """Return `steps` on frames of `frame_shape` with all transforms after them."""
+        for transform in self:
+            steps = extend(steps, transform, frame_shape)
+        return steps
+
+    def index_array(self, ss_idxs: npt.ArrayLike, fs_idxs: npt.ArrayLike) -> tuple[Array, Array]:
+        """Filter the indices of a frame; see :meth:`Transform.index_array`."""
+        ss, fs = np.asarray(ss_idxs), np.asarray(fs_idxs)
+        for transform in self:
+            ss, fs = transform.index_array(ss, fs)
+        return ss, fs
+
+    def forward_points(self, x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[Any, Any]:
+        """Return points after all transforms; see :meth:`Transform.forward_points`."""
+        for transform in self:
+            x, y = transform.forward_points(x, y)
+        return x, y
+
+    def backward_points(self, x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[Any, Any]:
+        """Return points before all transforms; undoes :meth:`forward_points`."""
+        for transform in reversed(self.transforms):
+            x, y = transform.backward_points(x, y)
+        return x, y
