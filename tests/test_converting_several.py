@@ -172,13 +172,13 @@ class TestValuesThatDiffer:
                 h5[WHITE] = h5py.ExternalLink("../common.h5", "/white")
         store = CXIStore(store.paths())
         loaded = []
-        load = agreement.loads.prepare_singles
+        load = agreement.prepare_singles
 
         def counting(catalogue, attr, found, transform):
             loaded.extend(found)
             return load(catalogue, attr, found, transform)
 
-        monkeypatch.setattr(agreement.loads, "prepare_singles", counting)
+        monkeypatch.setattr(agreement, "prepare_singles", counting)
         monkeypatch.setattr(agreement, "_TOGETHER", 1)
         convert(store, into(), verbose=False)
         assert len(loaded) == 1

@@ -9,14 +9,15 @@ from ..errors import AttributeMissingError, LayoutError
 from ..hdf5.files import Files
 from ..hdf5.links import LinkPolicy
 from ..hdf5.stored import Stored
+from ..protocol.attribute import Attribute
 from ..protocol.limits import LARGEST, Limit
 from ..protocol.protocol import CXIProtocol
-from ..protocol.units import Conversion, conversion_to_first
-from .index import FrameIndex, align, check_rank, never_indexed, own_frames, refuse_twice
+from ..protocol.units import UnitConversion, conversion_to_first
+from .index import FrameIndex, align, check_rank, own_frames, refuse_twice
 from .locate import Found, bring_together, locate
 from .modules import Trains
 
-__all__ = ["Catalogue"]
+__all__ = ["Catalogue", "conversion_of"]
 
 
 class Catalogue:
@@ -76,11 +77,7 @@ class Catalogue:
     def found(self, attr: str) -> dict[int, Found]:
         """Return what each file has of the attribute, by the file's number."""
         if attr not in self._found:
-            if attr not in self.protocol:
-                raise AttributeMissingError(
-                    f"{attr!r} is not in the protocol, which knows {', '.join(self.protocol)}"
-                )
-            self._look_for([attr])
+            self._look_for([self.protocol.attribute(attr).name])
         return self._found[attr]
 
     def found_all(self) -> dict[str, dict[int, Found]]:
@@ -93,50 +90,23 @@ class Catalogue:
         for number in self.numbers:
             if attrs and self.opens(number):
                 for attr in attrs:
-                    paths = self.protocol.load_paths[attr]
-                    has_units = attr in self.protocol.units
-                    one = locate(self.files, number, paths, self.policy, has_units)
+                    wanted = self.protocol.attribute(attr)
+                    has_units = bool(wanted.units)
+                    one = locate(self.files, number, wanted.paths, self.policy, has_units)
                     if one is not None:
                         found[attr][number] = one
         for attr in attrs:
-            kind = self.protocol.get_kind(attr)
-            whole = bring_together(self.files, found[attr], kind, self._trains, self.policy)
-            whole = {n: _of_right_rank(attr, kind, one) for n, one in whole.items()}
-            if attr in self.protocol.units:
-                whole = {n: self._of_known_units(attr, one) for n, one in whole.items()}
+            wanted = self.protocol.attribute(attr)
+            whole = bring_together(self.files, found[attr], wanted.kind, self._trains, self.policy)
+            whole = {n: _of_right_rank(wanted, one) for n, one in whole.items()}
+            if wanted.units:
+                whole = {n: _of_known_units(wanted, one) for n, one in whole.items()}
             self._found[attr] = whole
-
-    def conversion(self, attr: str, path: str, stored: Stored) -> Conversion | None:
-        """Return what makes of a dataset's values those of the attribute; None where it is nothing.
-
-        Raises
-        ------
-        LayoutError
-            The unit that the dataset states, or that its load path has, cannot become the wanted.
-        """
-        units = self.protocol.units.get(attr)
-        if not units:
-            return None
-        unit = stored.units if stored.units is not None else self.protocol.get_unit(attr, path)
-        try:
-            return conversion_to_first(unit or "", units)
-        except ValueError as error:
-            whose = "states the unit" if stored.units is not None else "is by the protocol in"
-            raise LayoutError(
-                f"{stored.place} {whose} {unit!r}, and {attr!r} comes in {units[0]!r}: {error}"
-            ) from None
-
-    def _of_known_units(self, attr: str, found: Found) -> Found:
-        try:
-            for stored in found.datasets:
-                self.conversion(attr, found.path, stored)
-        except LayoutError as error:
-            return found if found.error is not None else replace(found, error=error)
-        return found
 
     def limits(self, attr: str) -> tuple[Limit, ...]:
         """Return the limits of a mask that count: the files have what they compare."""
-        return tuple(limit for limit in self.protocol.get_limits(attr) if self._counts(limit))
+        limits = self.protocol.attribute(attr).limits
+        return tuple(limit for limit in limits if self._counts(limit))
 
     def _counts(self, limit: Limit) -> bool:
         stacks = self.found(limit.attr).values()
@@ -150,9 +120,11 @@ class Catalogue:
 
     def is_indexed(self, attr: str) -> bool:
         """Tell whether the attribute has a frame axis that frame numbers index."""
-        if self.protocol.get_kind(attr) not in ("sequence", "stack"):
-            return False
-        return not any(never_indexed(attr, found) for found in self.found(attr).values())
+        wanted = self.protocol.attribute(attr)
+        return wanted.kind in ("sequence", "stack") and all(
+            not found.datasets or any(wanted.is_indexed(stored.ndim) for stored in found.datasets)
+            for found in self.found(attr).values()
+        )
 
     def usable(self, attr: str) -> dict[int, Found]:
         """Return what :meth:`found` does, or raise where any of it cannot be used."""
@@ -162,7 +134,8 @@ class Catalogue:
         if not found:
             raise AttributeMissingError(
                 f"{attr!r} is in none of the files {_listed(self.files.names)}; looked at "
-                f"{', '.join(self.protocol.load_paths[attr])}; a protocol can name other paths"
+                f"{', '.join(self.protocol.attribute(attr).paths)}; give the store a protocol that "
+                "names its path"
             )
         for one in found.values():
             if one.error is not None:
@@ -187,12 +160,12 @@ class Catalogue:
     def index(self, attr: str) -> FrameIndex:
         """Return where the frames of a stack or sequence lie, numbered as those of `data` are."""
         if attr not in self._index:
-            kind = self.protocol.get_kind(attr)
-            own = {n: own_frames(attr, kind, one) for n, one in self.usable(attr).items()}
-            if attr == "data":
+            wanted = self.protocol.attribute(attr)
+            own = {n: own_frames(wanted, one) for n, one in self.usable(attr).items()}
+            if wanted.is_data:
                 refuse_twice([part for n in sorted(own) for part in own[n]], self.files.names)
             frames: dict[int, int] = {}
-            if attr != "data" and self.has_data():
+            if not wanted.is_data and self.has_data():
                 data = self.index("data")
                 for part in data.parts:
                     frames[part.file] = frames.get(part.file, 0) + part.count
@@ -203,14 +176,44 @@ class Catalogue:
         """Tell whether there are `data` frames that other attributes' frames go with."""
         return (
             "data" in self.protocol
-            and self.protocol.get_kind("data") == "stack"
+            and self.protocol.attribute("data").is_data
             and bool(self.found("data"))
         )
 
 
-def _of_right_rank(attr: str, kind: str, found: Found) -> Found:
+def conversion_of(wanted: Attribute, path: str, stored: Stored) -> UnitConversion | None:
+    """Return what makes of a dataset's values those of the attribute; None where it is nothing.
+
+    Raises
+    ------
+    LayoutError
+        The unit that the dataset states, or that its load path has, cannot become the wanted.
+    """
+    if not wanted.units:
+        return None
+    unit = stored.units if stored.units is not None else wanted.at(path).unit
     try:
-        check_rank(attr, kind, found)
+        return conversion_to_first(unit or "", wanted.units)
+    except ValueError as error:
+        whose = "states the unit" if stored.units is not None else "is by the protocol in"
+        raise LayoutError(
+            f"{stored.place} {whose} {unit!r}, and {wanted.name!r} comes in {wanted.unit!r}: "
+            f"{error}"
+        ) from None
+
+
+def _of_known_units(wanted: Attribute, found: Found) -> Found:
+    try:
+        for stored in found.datasets:
+            conversion_of(wanted, found.path, stored)
+    except LayoutError as error:
+        return found if found.error is not None else replace(found, error=error)
+    return found
+
+
+def _of_right_rank(wanted: Attribute, found: Found) -> Found:
+    try:
+        check_rank(wanted, found)
     except LayoutError as error:
         return Found(found.file, found.path, found.datasets, error)
     return found

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ..errors import LayoutError
 from ..hdf5.stored import Stored
+from ..protocol.attribute import Attribute
 from ..protocol.fields import RANKS
 from .locate import Found
 
@@ -19,7 +20,6 @@ __all__ = [
     "Part",
     "align",
     "check_rank",
-    "never_indexed",
     "own_frames",
     "refuse_twice",
 ]
@@ -137,32 +137,25 @@ class FrameIndex:
             )
 
 
-def check_rank(attr: str, kind: str, found: Found) -> None:
+def check_rank(wanted: Attribute, found: Found) -> None:
     """Raise :class:`LayoutError` where a dataset's rank does not fit the attribute's kind."""
-    low, high = RANKS[kind]
     for stored in found.datasets:
-        if stored.ndim < low or (high is not None and stored.ndim > high):
+        if not wanted.fits(stored.ndim):
+            low, high = RANKS[wanted.kind]
             ranks = f"{low} or more" if high is None else f"{low} to {high}"
             raise LayoutError(
-                f"{stored.place} has shape {stored.shape}; {attr!r} is a {kind}, of {ranks} axes; "
-                "if the file is right, a protocol can say another kind"
+                f"{stored.place} has shape {stored.shape}; {wanted.name!r} is a {wanted.kind}, of "
+                f"{ranks} axes; if the file is right, a protocol can say another kind"
             )
-    if kind in ("scalar", "frame") and len(found.datasets) > 1:
+    if wanted.kind in ("scalar", "frame") and len(found.datasets) > 1:
         raise LayoutError(
             f"{found.datasets[0].place.filename}:{found.path} is a group of "
-            f"{len(found.datasets)} datasets; {attr!r} is a {kind}, of one; a "
+            f"{len(found.datasets)} datasets; {wanted.name!r} is a {wanted.kind}, of one; a "
             "protocol can name the one that is meant"
         )
 
 
-def never_indexed(attr: str, found: Found) -> bool:
-    """Tell whether a sequence has no frame axis: 2-D `basis_vectors`, and `good_frames`."""
-    if attr == "good_frames":
-        return True
-    return attr == "basis_vectors" and all(stored.ndim == 2 for stored in found.datasets)
-
-
-def own_frames(attr: str, kind: str, found: Found) -> list[Part]:
+def own_frames(wanted: Attribute, found: Found) -> list[Part]:
     """Return the frames that one file has of a stack or sequence, as it lies there.
 
     A 2-D dataset of a stack is one frame; :func:`align` lets it stand for many.
@@ -180,7 +173,7 @@ def own_frames(attr: str, kind: str, found: Found) -> list[Part]:
                 for axis in piece.source[:1]
             ]
             continue
-        has_frame_axis = not (kind == "stack" and stored.ndim == 2)
+        has_frame_axis = not (wanted.kind == "stack" and stored.ndim == 2)
         count = stored.shape[0] if has_frame_axis else 1
         parts.append(Part(found.file, stored, count, has_frame_axis))
     return parts

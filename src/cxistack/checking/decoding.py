@@ -86,8 +86,8 @@ def _pieces(catalogue: Catalogue, attr: str) -> Iterator[_Piece]:
         index = catalogue.index(attr)
         parts, offsets = index.parts, index.offsets.tolist()
     except (CXIError, OSError):  # something is wrong with one file: the others are read
-        kind = catalogue.protocol.get_kind(attr)
-        parts = tuple(part for one in found.values() for part in own_frames(attr, kind, one))
+        wanted = catalogue.protocol.attribute(attr)
+        parts = tuple(part for one in found.values() for part in own_frames(wanted, one))
         offsets = None
     for number, part in enumerate(parts):
         has_number = offsets is not None and part.has_frame_axis

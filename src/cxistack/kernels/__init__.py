@@ -10,7 +10,6 @@ from .levels import simd_level, simd_levels, use_simd
 Casting = Literal["checked", "unsafe"]
 
 __all__ = [
-    "Casting",
     "bin",
     "cast",
     "gather",

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from ..catalogue.catalogue import Catalogue
+from ..catalogue.catalogue import Catalogue, conversion_of
 from ..catalogue.frames import FrameSelection, frame_numbers
 from ..catalogue.index import FrameIndex, Part
 from ..catalogue.locate import Found
@@ -20,7 +20,7 @@ from ..errors import LayoutError
 from ..kernels import Casting
 from ..protocol.fields import INTENSITIES
 from ..protocol.limits import Limit
-from ..protocol.units import Conversion
+from ..protocol.units import UnitConversion
 from ..transforms.base import Transform
 from ..transforms.fold import fold, view_of_indices
 from ..transforms.steps import Bin, Step
@@ -135,7 +135,7 @@ class Load:
     checks : tuple of Check
         What values of other stacks a mask's good pixels have. Without recipes, the mask is made of
         these alone, and `index` is that of the first.
-    conversions : tuple of Conversion or None
+    conversions : tuple of UnitConversion or None
         What happens to the values of each part when they are read, as float64; none where no value
         changes its unit.
     """
@@ -151,7 +151,7 @@ class Load:
     dtype: np.dtype[Any]
     is_raw: bool = False
     checks: tuple[Check, ...] = ()
-    conversions: tuple[Conversion | None, ...] = ()
+    conversions: tuple[UnitConversion | None, ...] = ()
 
     @property
     def is_text(self) -> bool:
@@ -312,12 +312,13 @@ def _conversions(
     found: Mapping[int, Found],
     index: FrameIndex,
     steps: tuple[Step, ...],
-) -> tuple[Conversion | None, ...]:
+) -> tuple[UnitConversion | None, ...]:
     """Return how each part's values come in the attribute's unit; nothing where all do."""
-    if attr not in catalogue.protocol.units:
+    wanted = catalogue.protocol.attribute(attr)
+    if not wanted.units:
         return ()
     conversions = tuple(
-        catalogue.conversion(attr, found[part.file].path, part.stored) for part in index.parts
+        conversion_of(wanted, found[part.file].path, part.stored) for part in index.parts
     )
     if not any(conversions):
         return ()

@@ -8,31 +8,24 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, ClassVar, Self, TypeVar, overload
+from typing import Any, ClassVar, Self
 
-import h5py
-import numpy as np
-import numpy.typing as npt
-
-from .. import kernels
-from ..errors import AttributeMissingError, CastError, ProtocolError
+from ..errors import ProtocolError
 from ..hdf5.links import LinkPolicy
 from ..hdf5.names import Names
-from ..hdf5.shapes import dataset_shapes, has_path
-from .fields import BY_PATH, DEFAULTS, FAMILIES, NDIMS, OPTIONAL, fault, strings
+from .attribute import Attribute, LoadPath
+from .fields import BY_PATH, FAMILIES, NDIMS, OPTIONAL, fault, strings
 from .fields import check as check_fields
 from .ini import builtin_file, builtin_names, format_list, parse_list, read_ini, write_ini
-from .limits import Limit, parse_limit
-from .pyrost import frame_rows
+from .limits import parse_limit
+from .lookup import Lookup
+from .pyrost import OnOpenFiles
 
 __all__ = ["CXIProtocol", "register_discoverer"]
 
 
-T = TypeVar("T")
-
-
 @dataclass(frozen=True, repr=False)
-class CXIProtocol:
+class CXIProtocol(Lookup, OnOpenFiles):
     """What attributes there are, where files keep them, and what they are.
 
     A protocol does not change: methods that would change it return a new one. Protocols can be
@@ -125,6 +118,22 @@ class CXIProtocol:
         }
         for name, value in fields.items():
             object.__setattr__(self, name, MappingProxyType(value))
+        object.__setattr__(self, "_attributes", {attr: self._made(attr) for attr in self.datatypes})
+
+    def _made(self, attr: str) -> Attribute:
+        paths = self.load_paths[attr]
+        nothing = (None,) * len(paths)
+        places = zip(
+            paths, self.conventions.get(attr, nothing), self.units.get(attr, nothing), strict=True
+        )
+        return Attribute(
+            name=attr,
+            datatype=self.datatypes[attr],
+            kind=self.kinds[attr],
+            places=tuple(LoadPath(*place) for place in places),
+            flags=tuple(self.flags[attr]) if attr in self.flags else None,
+            limits=tuple(parse_limit(text) for text in self.limits.get(attr, ())),
+        )
 
     @classmethod
     def import_default(cls) -> Self:
@@ -282,7 +291,7 @@ class CXIProtocol:
             if name not in fields:
                 new[name] = {
                     attr: tuple(
-                        self._by_path(name, attr, path)
+                        dict(zip(self.load_paths.get(attr, ()), values, strict=False)).get(path)
                         or ("good" if name == "conventions" else values[0])
                         for path in strings("load_paths", attr, new["load_paths"].get(attr, ()))
                     )
@@ -338,207 +347,8 @@ class CXIProtocol:
             **options,
         )
 
-    def find_path(self, attr: str, h5file: h5py.Group) -> str:
-        """Return the first load path of `attr` that `h5file` has, or an empty string.
-
-        A path with a link that leads nowhere counts as present: reading it raises LinkError, where
-        taking the next path instead could load other data.
-
-        Parameters
-        ----------
-        attr : str
-            Name of the attribute.
-        h5file : h5py.File
-            An open file.
-        """
-        paths = self.load_paths.get(attr, ())
-        return next((path for path in paths if has_path(h5file, path)), "")
-
-    @overload
-    def get_load_paths(self, attr: str) -> Sequence[str] | None: ...
-    @overload
-    def get_load_paths(self, attr: str, value: T) -> Sequence[str] | T: ...
-    def get_load_paths(self, attr: str, value: Any = None) -> Any:
-        """Return the load paths of `attr`, or `value` if the protocol does not have it."""
-        return self.load_paths.get(attr, value)
-
-    def get_kind(self, attr: str, value: str = "scalar") -> str:
-        """Return the kind of `attr`, or `value` if the protocol does not have it."""
-        return self.kinds.get(attr, value)
-
-    def get_ndim(self, attr: str, value: Any = 0) -> Any:
-        """Return the numbers of dimensions that the kind of `attr` is described with, or `value`.
-
-        Frames of more dimensions are read too, and a 2-D dataset as a stack of one frame.
-
-        Examples
-        --------
-        >>> CXIProtocol.import_default().get_ndim("translations")
-        (1, 2, 3)
-        """
-        return NDIMS[self.kinds[attr]] if attr in self else value
-
-    def get_convention(self, attr: str, path: str) -> str | None:
-        """Return what the values of a mask at `path` mean, or None if the protocol does not say.
-
-        Examples
-        --------
-        >>> CXIProtocol.import_default().get_convention("mask", "/mask_maker/mask")
-        'good'
-        """
-        return self._by_path("conventions", attr, path)
-
-    def get_unit(self, attr: str, path: str | None = None) -> str | None:
-        """Return the unit that values at `path` have where they state none, or None: no unit.
-
-        Without a path, the unit that values of `attr` come in.
-
-        Examples
-        --------
-        >>> protocol = CXIProtocol({"energy": "float"}, {"energy": ["/e"]}, units={"energy": "eV"})
-        >>> protocol.get_unit("energy")
-        'eV'
-        """
-        if path is None:
-            return next(iter(self.units.get(attr, ())), None)
-        return self._by_path("units", attr, path)
-
-    def get_limits(self, attr: str) -> tuple[Limit, ...]:
-        """Return what holds of a good pixel, beside what the mask `attr` says."""
-        return tuple(parse_limit(text) for text in self.limits.get(attr, ()))
-
-    def _by_path(self, name: str, attr: str, path: str) -> str | None:
-        pairs = zip(self.load_paths.get(attr, ()), getattr(self, name).get(attr, ()), strict=False)
-        return next((value for known, value in pairs if known == path), None)
-
-    def get_dtype(self, attr: str, dtype: npt.DTypeLike | None = None) -> np.dtype[Any]:
-        """Return the type in which data of `dtype` is loaded as `attr`.
-
-        A type of the attribute's family stays, and of ``number`` are all integers and floats.
-        Otherwise integers keep their width when they get or lose the sign, integers and booleans
-        become float64, booleans int64 or uint64, and all numbers bool.
-
-        Parameters
-        ----------
-        attr : str
-            Name of the attribute.
-        dtype : dtype_like, optional
-            Type of the data; without it, the default type of the attribute's family.
-
-        Raises
-        ------
-        AttributeMissingError
-            If the protocol does not have the attribute.
-        CastError
-            If there is no such conversion, as from float to int, which needs a ``dtype=``.
-
-        Examples
-        --------
-        >>> protocol = CXIProtocol.import_default()
-        >>> protocol.get_dtype("data", "int32")
-        dtype('uint32')
-        >>> protocol.get_dtype("whitefield")
-        dtype('float64')
-        """
-        if attr not in self:
-            raise AttributeMissingError(f"the protocol has no attribute {attr!r}")
-        family = self.datatypes[attr]
-        if dtype is None:
-            return np.dtype(DEFAULTS[family])
-        stored = np.dtype(dtype)
-        match stored.kind, family:
-            case kind, _ if kind in FAMILIES[family]:
-                return stored
-            case (("b" | "i" | "u" | "f" | "c"), "bool"):
-                return np.dtype(np.bool_)
-            case (("b" | "i" | "u"), "float") | ("b", "number"):
-                return np.dtype(np.float64)
-            case (("i" | "u"), ("int" | "uint")):
-                return np.dtype(f"{FAMILIES[family]}{stored.itemsize}")
-            case "b", ("int" | "uint"):
-                return np.dtype(DEFAULTS[family])
-        raise CastError(
-            f"{attr} is {family} in the protocol but its data is {stored}, and nothing says how "
-            f"to make one of the other; give a dtype=, or a protocol in which {attr} has another "
-            "type"
-        )
-
-    def cast(self, attr: str, array: npt.ArrayLike) -> npt.NDArray[Any]:
-        """Return data in the type of `attr`; see :meth:`get_dtype`.
-
-        Raises
-        ------
-        AttributeMissingError
-            If the protocol does not have the attribute.
-        CastError
-            If there is no conversion, or a value would change in it.
-        """
-        data = np.asarray(array)
-        dtype = self.get_dtype(attr, data.dtype)
-        if dtype == data.dtype:
-            return data
-        return kernels.cast(data, dtype)
-
-    def read_dataset_shapes(self, path: str, h5file: h5py.Group) -> dict[str, tuple[int, ...]]:
-        """Return the shapes of the datasets at `path`, by their paths.
-
-        Parameters
-        ----------
-        path : str
-            A dataset, or a group, which stands for its direct children that are datasets, each
-            once and in natural order; but one that is virtual over others stands for all.
-        h5file : h5py.File
-            An open file.
-
-        Raises
-        ------
-        LayoutError
-            If something else is there, or a dataset without a dataspace.
-        LinkError
-            If a link at `path`, or in the group, leads nowhere.
-        """
-        return dataset_shapes(path, h5file)
-
-    def read_attribute_shapes(self, attr: str, h5file: h5py.Group) -> dict[str, tuple[int, ...]]:
-        """Return the shapes of the datasets of `attr` in `h5file`, by their paths."""
-        return self.read_dataset_shapes(self.find_path(attr, h5file), h5file)
-
-    def read_attribute_indices(self, attr: str, h5files: Iterable[h5py.File]) -> npt.NDArray[Any]:
-        """Return where each frame of `attr` is, a Python object each.
-
-        It is here for those who used it; a store does not need such a list.
-
-        Parameters
-        ----------
-        attr : str
-            Name of the attribute.
-        h5files : iterable of h5py.File
-            Open files.
-
-        Returns
-        -------
-        numpy.ndarray
-            Objects of shape (N, 3): name of the file, path of the dataset, index of the row. The
-            index is ``()`` where the whole dataset is meant.
-
-        Raises
-        ------
-        LayoutError
-            If a dataset has not the dimensions that its kind needs.
-        """
-        shapes = [(one.filename, self.read_attribute_shapes(attr, one)) for one in h5files]
-        kind = self.get_kind(attr)
-        rows = [row for name, found in shapes for row in frame_rows(attr, kind, name, found)]
-        table = np.empty((len(rows), 3), dtype=object)
-        for number, row in enumerate(rows):
-            table[number, 0], table[number, 1], table[number, 2] = row
-        return table
-
     def __iter__(self) -> Iterator[str]:
         return iter(self.datatypes)
-
-    def __contains__(self, attr: object) -> bool:
-        return attr in self.datatypes
 
     def __len__(self) -> int:
         return len(self.datatypes)
@@ -561,13 +371,13 @@ class CXIProtocol:
 
     def __str__(self) -> str:
         rows = [("attribute", "type", "kind", "paths")]
-        for attr, paths in self.load_paths.items():
-            meanings = self.conventions.get(attr) or self.units.get(attr)
-            places = list(paths)
-            if meanings:
-                places = [f"{path} ({how})" for path, how in zip(paths, meanings, strict=True)]
-            places += [f"good where {limit}" for limit in self.limits.get(attr, ())]
-            rows.append((attr, self.datatypes[attr], self.kinds[attr], places[0]))
+        for one in self._attributes.values():
+            places = [
+                f"{place.path} ({how})" if (how := place.convention or place.unit) else place.path
+                for place in one.places
+            ]
+            places += [f"good where {limit}" for limit in self.limits.get(one.name, ())]
+            rows.append((one.name, one.datatype, one.kind, places[0]))
             rows.extend(("", "", "", place) for place in places[1:])
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         widths[-1] = 0

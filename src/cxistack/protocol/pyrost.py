@@ -1,25 +1,117 @@
-"""Where each frame of an attribute is, a Python object each: pyrost's way to ask."""
+"""What pyrost's protocol is asked of an open file: paths, shapes, and where each frame is.
+
+A store does not use it: it names files and borrows them (see ``catalogue/locate.py``).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from ..errors import LayoutError
-from .fields import RANKS
+from ..hdf5.shapes import dataset_shapes, has_path
+from .attribute import Attribute
 
-__all__ = ["frame_rows"]
+__all__ = ["OnOpenFiles"]
 
 
-def frame_rows(
-    attr: str, kind: str, filename: str, shapes: Mapping[str, tuple[int, ...]]
+class OnOpenFiles:
+    """A protocol's methods that take h5py objects."""
+
+    load_paths: Mapping[str, Sequence[str]]
+
+    def attribute(self, attr: str) -> Attribute:
+        """Return all that the protocol says of a name."""
+        raise NotImplementedError
+
+    def find_path(self, attr: str, h5file: Any) -> str:
+        """Return the first load path of `attr` that `h5file` has, or an empty string.
+
+        A path with a link that leads nowhere counts as present: reading it raises LinkError, where
+        taking the next path instead could load other data.
+
+        Parameters
+        ----------
+        attr : str
+            Name of the attribute.
+        h5file : h5py.File
+            An open file.
+        """
+        paths = self.load_paths.get(attr, ())
+        return next((path for path in paths if has_path(h5file, path)), "")
+
+    def read_dataset_shapes(self, path: str, h5file: Any) -> dict[str, tuple[int, ...]]:
+        """Return the shapes of the datasets at `path`, by their paths.
+
+        Parameters
+        ----------
+        path : str
+            A dataset, or a group, which stands for its direct children that are datasets, each
+            once and in natural order; but one that is virtual over others stands for all.
+        h5file : h5py.File
+            An open file.
+
+        Raises
+        ------
+        LayoutError
+            If something else is there, or a dataset without a dataspace.
+        LinkError
+            If a link at `path`, or in the group, leads nowhere.
+        """
+        return dataset_shapes(path, h5file)
+
+    def read_attribute_shapes(self, attr: str, h5file: Any) -> dict[str, tuple[int, ...]]:
+        """Return the shapes of the datasets of `attr` in `h5file`, by their paths."""
+        return self.read_dataset_shapes(self.find_path(attr, h5file), h5file)
+
+    def read_attribute_indices(self, attr: str, h5files: Iterable[Any]) -> npt.NDArray[Any]:
+        """Return where each frame of `attr` is, a Python object each.
+
+        It is here for those who used it; a store does not need such a list.
+
+        Parameters
+        ----------
+        attr : str
+            Name of the attribute.
+        h5files : iterable of h5py.File
+            Open files.
+
+        Returns
+        -------
+        numpy.ndarray
+            Objects of shape (N, 3): name of the file, path of the dataset, index of the row. The
+            index is ``()`` where the whole dataset is meant.
+
+        Raises
+        ------
+        LayoutError
+            If a dataset has not the dimensions that its kind needs.
+        """
+        shapes = [(one.filename, self.read_attribute_shapes(attr, one)) for one in h5files]
+        rows = [
+            row
+            for name, found in shapes
+            if found
+            for row in _rows(self.attribute(attr), name, found)
+        ]
+        table = np.empty((len(rows), 3), dtype=object)
+        for number, row in enumerate(rows):
+            table[number, 0], table[number, 1], table[number, 2] = row
+        return table
+
+
+def _rows(
+    attribute: Attribute, filename: str, shapes: Mapping[str, tuple[int, ...]]
 ) -> Iterator[tuple[str, str, Any]]:
     """Return file, path and index of each frame; the index is ``()`` of a whole dataset."""
     for path, shape in shapes.items():
-        ndim, (least, most) = len(shape), RANKS[kind]
-        if ndim < least or (most is not None and ndim > most):
+        if not attribute.fits(len(shape)):
             raise LayoutError(
-                f"{filename}: {path} has shape {shape}, which cannot be the {kind} that {attr} is"
+                f"{filename}: {path} has shape {shape}, which cannot be the {attribute.kind} that "
+                f"{attribute.name} is"
             )
-        whole = kind in ("scalar", "frame") or (kind == "stack" and ndim == 2)
-        yield from ((filename, path, index) for index in ([()] if whole else range(shape[0])))
+        has_rows = attribute.kind == "sequence" or (attribute.kind == "stack" and len(shape) > 2)
+        yield from ((filename, path, row) for row in (range(shape[0]) if has_rows else [()]))

@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import CastError
 
-__all__ = ["Conversion", "apply_by_row", "conversion", "conversion_to_first"]
+__all__ = ["UnitConversion", "apply_by_row", "conversion", "conversion_to_first"]
 
 
 # What the field writes and pint does not know, or takes for something else. By casefold().
@@ -48,7 +48,7 @@ _LONGEST = 64
 
 
 @dataclass(frozen=True)
-class Conversion:
+class UnitConversion:
     """How values in one unit become values in another.
 
     Attributes
@@ -121,7 +121,7 @@ def _of_15_digits(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 @functools.lru_cache(maxsize=256)
-def conversion(stated: str, wanted: str) -> Conversion | None:
+def conversion(stated: str, wanted: str) -> UnitConversion | None:
     """Return how values in one unit become values in another, or None where nothing changes.
 
     Parameters
@@ -160,10 +160,10 @@ def conversion(stated: str, wanted: str) -> Conversion | None:
         scale = _scale(registry, source, target, photon is not None)
     except ValueError:
         raise ValueError(f"{stated!r} cannot become {wanted!r}") from None
-    return None if scale == 1 and not photon else Conversion(stated, wanted, scale, photon)
+    return None if scale == 1 and not photon else UnitConversion(stated, wanted, scale, photon)
 
 
-def conversion_to_first(stated: str, units: Sequence[str]) -> Conversion | None:
+def conversion_to_first(stated: str, units: Sequence[str]) -> UnitConversion | None:
     """Return how values in `stated` come in the first of an attribute's units.
 
     An energy becomes a photon's wavelength, or the other way round, only of an attribute whose
@@ -185,7 +185,7 @@ def conversion_to_first(stated: str, units: Sequence[str]) -> Conversion | None:
 
 def apply_by_row(
     values: NDArray[np.float64],
-    conversions: Sequence[Conversion | None],
+    conversions: Sequence[UnitConversion | None],
     parts: NDArray[np.integer[Any]],
     *,
     checked: bool = True,

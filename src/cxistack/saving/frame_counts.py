@@ -92,16 +92,16 @@ def _after(there: int | None, count: int, mode: SaveMode, idxs: FrameSelection) 
 
 def _there(catalogue: Catalogue, attr: str) -> int | None:
     """Return how many frames the first file has; None of what is not by frames."""
-    kind = catalogue.protocol.get_kind(attr)
+    wanted = catalogue.protocol.attribute(attr)
     found = catalogue.found(attr).get(0)
-    if kind not in ("stack", "sequence") or attr == "good_frames":
+    if not wanted.is_indexed(ndim=3):
         return None
     if found is None:
         return 0
     if found.error is not None or not catalogue.is_indexed(attr):
         return None
-    parts = own_frames(attr, kind, found)
-    if attr != "data" and not all(part.has_frame_axis for part in parts):
+    parts = own_frames(wanted, found)
+    if not wanted.is_data and not all(part.has_frame_axis for part in parts):
         return None
     return sum(part.count for part in parts)
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..catalogue.catalogue import Catalogue
+from ..catalogue.catalogue import Catalogue, conversion_of
 from ..catalogue.frames import FrameSelection
 from ..catalogue.modules import is_pattern
 from ..errors import (
@@ -24,7 +24,7 @@ from ..hdf5.links import Place
 from ..kernels import Casting
 from ..protocol.masks import FLAGS
 from ..protocol.protocol import CXIProtocol
-from ..protocol.units import Conversion
+from ..protocol.units import UnitConversion
 from . import cxi_layout, photons, provenance
 from .commit.transaction import Transaction
 from .compression import Storage
@@ -252,12 +252,12 @@ def _resolved(catalogue: Catalogue, attr: str, path: str) -> Place:
     return place
 
 
-def _conversion(catalogue: Catalogue, attr: str) -> Conversion | None:
+def _conversion(catalogue: Catalogue, attr: str) -> UnitConversion | None:
     """Return how what is there comes in the attribute's unit: it keeps its own when overwritten."""
     found = catalogue.found(attr).get(0)
     if found is None or not found.datasets:
         return None
-    return catalogue.conversion(attr, found.path, found.datasets[0])
+    return conversion_of(catalogue.protocol.attribute(attr), found.path, found.datasets[0])
 
 
 def _flags(

@@ -13,7 +13,7 @@ from .. import kernels
 from ..errors import CastError
 from ..kernels.offence import cast_error
 from ..protocol.masks import FLAGS, bad_bits, is_truth
-from ..protocol.units import Conversion
+from ..protocol.units import UnitConversion
 
 __all__ = ["PIXELS", "Encoder"]
 
@@ -36,7 +36,7 @@ class Encoder:
         Whether a value that does not fit the stored type raises.
     flags : sequence of str, optional
         Names of the flags that make a pixel bad, instead of those of the convention.
-    conversion : Conversion or None
+    conversion : UnitConversion or None
         How the stored values become those of the attribute; undone before they are written over.
     new_unit : str or None
         The unit that a dataset states which is not there yet.
@@ -46,7 +46,7 @@ class Encoder:
     convention: str | None = None
     casting: Literal["checked", "unsafe"] = "checked"
     flags: Sequence[str] | None = None
-    conversion: Conversion | None = None
+    conversion: UnitConversion | None = None
     new_unit: str | None = None
 
     @property
