@@ -57,7 +57,7 @@ class Stored:
         self.out = np.zeros((len(chunks), chunk_bytes), np.uint8)
         pipeline = _decode.Pipeline(filters, chunk_bytes)
         self.decoders = [_decode.Decoder(pipeline) for _ in range(threads)]
-        self.rows = [memoryview(row.data) for row in self.out]
+        self.rows = [row.data for row in self.out]
 
     @classmethod
     def of(cls, data: NDArray[Any], options: dict[str, Any], threads: int) -> Stored:

@@ -143,30 +143,35 @@ def timing_table(timings: Sequence[Timing]) -> str:
 
 def ratio_table(found: Sequence[Ratio], suite: str) -> str:
     """Return what was shown, beside what must and should be."""
-    lines = [f"{f'{suite}: case, against':{_LABEL}}{'ratio':>8}{'must':>7}{'goal':>7}"]
-    for stored, group in itertools.groupby(found, key=lambda ratio: ratio.stored):
-        lines += _heading(stored)
-        for one in group:
-            must, goal = ("-" if x is None else f"{x:.2f}" for x in (one.must, one.goal))
-            cells = f"{_number(one.value):>8}{must:>7}{goal:>7}"
-            lines += _row(f"{one.case}, {one.against}", f"{cells}  {one.verdict}", one.note)
-    return "\n".join(lines)
+
+    def cells(one: Ratio) -> str:
+        must, goal = ("-" if x is None else _number(x) for x in (one.must, one.goal))
+        return f"{_number(one.value):>8}{must:>7}{goal:>7}  {one.verdict}"
+
+    rows = [(one.stored, f"{one.case}, {one.against}", cells(one), one.note) for one in found]
+    return _table(f"{suite}: case, against", f"{'ratio':>8}{'must':>7}{'goal':>7}", rows)
 
 
 def figure_table(found: Sequence[Figure], suite: str) -> str:
     """Return numbers of any unit, beside the most that they may be."""
-    lines = [f"{f'{suite}: case, figure':{_LABEL}}{'value':>8} {'unit':9}{'most':>7}"]
-    for stored, group in itertools.groupby(found, key=lambda figure: figure.stored):
-        lines += _heading(stored)
-        for one in group:
-            most = "" if one.most is None else _number(one.most)
-            cells = f"{_number(one.value):>8} {one.unit:9}{most:>7} {one.verdict}"
-            lines += _row(f"{one.case}, {one.what}", cells, one.note)
+
+    def cells(one: Figure) -> str:
+        most = "" if one.most is None else _number(one.most)
+        return f"{_number(one.value):>8} {one.unit:9}{most:>7}  {one.verdict}"
+
+    rows = [(one.stored, f"{one.case}, {one.what}", cells(one), one.note) for one in found]
+    return _table(f"{suite}: case, figure", f"{'value':>8} {'unit':9}{'most':>7}", rows)
+
+
+def _table(title: str, head: str, rows: Sequence[tuple[str, str, str, str]]) -> str:
+    """Return rows of what they are stored as (a heading), a label, cells and a note."""
+    lines = [f"{title:{_LABEL}}{head}"]
+    for stored, group in itertools.groupby(rows, key=lambda row: row[0]):
+        if stored != "-":
+            lines.append(wrapped("no filter" if stored == "none" else stored))
+        for _, label, cells, note in group:
+            lines += _row(label, cells, note)
     return "\n".join(lines)
-
-
-def _heading(stored: str) -> list[str]:
-    return [] if stored == "-" else [wrapped("no filter" if stored == "none" else stored)]
 
 
 def _row(label: str, cells: str, note: str = "") -> list[str]:
@@ -183,4 +188,6 @@ def _number(value: float) -> str:
 
 
 def _time(seconds: float) -> str:
+    if seconds >= 10:
+        return f"{seconds:.1f} s"
     return f"{seconds * 1e3:.1f} ms" if seconds >= 1e-3 else f"{seconds * 1e6:.2f} us"

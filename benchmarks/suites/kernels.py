@@ -10,7 +10,7 @@ import functools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -91,7 +91,7 @@ def view(shape: tuple[int, ...], step: int) -> SimpleNamespace:
     return SimpleNamespace(ss=ss, fs=fs)
 
 
-def binned(stack: Array, n: int, mode: str) -> Array:
+def binned(stack: Array, n: int, mode: Literal["sum", "mean"]) -> Array:
     rows, columns = stack.shape[-2] // n, stack.shape[-1] // n
     whole = stack[..., : rows * n, : columns * n]
     bins = whole.reshape(*stack.shape[:-2], rows, n, columns, n)
@@ -209,7 +209,8 @@ def checked(stack: Array, floats: Array, again: Array) -> Iterator[Case]:
 
 
 def reductions(stack: Array, part: Array) -> Iterator[Case]:
-    for n, mode in ((2, "sum"), (4, "mean")):
+    modes: dict[int, Literal["sum", "mean"]] = {2: "sum", 4: "mean"}
+    for n, mode in modes.items():
         yield Case(
             f"bins of {n} x {n}, {mode}",
             functools.partial(kernels.bin, stack[:4], n, mode),

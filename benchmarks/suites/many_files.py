@@ -1,4 +1,4 @@
-"""Many files and many frames: opening and planning them, and the memory it takes."""
+"""Many files, and a file of many frames: to open, to plan, and in memory."""
 
 from __future__ import annotations
 

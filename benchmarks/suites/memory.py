@@ -1,4 +1,4 @@
-"""What a load takes of memory beside its result, in a process of its own (Linux)."""
+"""The memory of a load beside its result, in a process of its own."""
 
 from __future__ import annotations
 

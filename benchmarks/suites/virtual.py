@@ -1,4 +1,4 @@
-"""Virtual datasets beside the files that they stand on, and beside h5py.
+"""Virtual datasets beside the files that hold their frames, and h5py.
 
 Frames are stored with bitshuffle+LZ4, in the page cache: those of 100 files in a row, and those of
 16 modules in a file each, stacked along an axis of their own and laid out with gaps between them.
