@@ -1,4 +1,4 @@
-"""A conversion with a crop beside an h5py loop, synchronised, and its memory.
+"""A conversion with a crop beside an h5py loop, and its memory.
 
 Frames of 2167 x 2070 uint16 (Poisson counts with a bright centre), deflate and shuffle, are cropped
 to 1600 x 1500 and written to a new file as bitshuffle+LZ4, which is on disk (fsync) when a way

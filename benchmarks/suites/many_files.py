@@ -1,4 +1,4 @@
-"""Many files, and a file of many frames: to open, to plan, and in memory."""
+"""Many files, and one of many frames: to open, to plan, in memory."""
 
 from __future__ import annotations
 

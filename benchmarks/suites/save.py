@@ -1,4 +1,4 @@
-"""Saves to a new file, synchronised, beside h5py and hard limits, for each codec.
+"""Saves to a new file, synchronised, beside h5py and hard limits.
 
 Frames of 2167 x 2070 uint16 (Poisson counts with a bright centre) go into a new file, which is on
 disk (fsync) when a way ends. Ways take turns, and the least time of each counts; all files are read

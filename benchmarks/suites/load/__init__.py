@@ -1,4 +1,4 @@
-"""Loads beside h5py, other peers and hard limits, for each codec and layout.
+"""Loads beside h5py, other peers and hard limits, by codec and layout.
 
 Frames of 2167 x 2070 uint16 (Poisson counts with a bright centre), in the page cache. In each case
 every way must give the values that h5py gives before it is timed; ways take turns, and the least
