@@ -86,7 +86,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="TEXT",
         help="cases with TEXT in their name; may be given again",
     )
-    parser.add_argument("--threads", type=int, default=Options.threads, metavar="N")
+    parser.add_argument(
+        "--threads",
+        type=int,
+        default=Options.threads,
+        metavar="N",
+        help="threads that are used (default: %(default)s)",
+    )
     parser.add_argument(
         "--folder", type=Path, help="where files are written (default: in memory; saves, on disk)"
     )

@@ -1,4 +1,4 @@
-"""Whole-chunk decoders beside their bare libraries and bslz4_to_sparse.
+"""Decoders of whole chunks beside bare libraries and bslz4_to_sparse.
 
 Chunks lie in memory. Ways take turns, and the least time of each counts. Every result is compared.
 """
