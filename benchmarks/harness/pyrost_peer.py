@@ -6,6 +6,7 @@ the source distribution on PyPI, into a package of the same name in a temporary 
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import importlib
 import io
@@ -60,6 +61,7 @@ def pyrost_store() -> Iterator[Any]:
                 del sys.modules[name]
 
 
+@functools.cache  # several suites of one run ask for it
 def _fetch() -> bytes:
     # The index's JSON form: PEP 691.
     accept = {"Accept": "application/vnd.pypi.simple.v1+json"}

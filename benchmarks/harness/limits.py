@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 from cxistack import kernels
 
 from .data import Subject, pipeline_of
-from .decoders import Stored, on_threads
+from .libraries import Stored, on_threads
 from .timing import Way
 
 __all__ = [
@@ -52,7 +51,7 @@ def bare_codec(subject: Subject, threads: int, name: str | None = None) -> list[
     except SystemExit as error:  # the library is not here
         print(f"without {CODEC} of {subject.codec}: {error}")
         return []
-    return [Way(name or library(subject.codec), lambda: _none(on_threads(limit, threads)))]
+    return [Way(name or library(subject.codec), lambda: on_threads(limit, threads))]
 
 
 def bare_pread(
@@ -61,7 +60,7 @@ def bare_pread(
     """Return reading the stored chunks, into `out` where they are the frames themselves."""
     table = subject.table if which is None else [subject.table[number] for number in which]
     if out is not None and subject.codec == "none" and subject.chunk[1:] == subject.data.shape[1:]:
-        rows = [memoryview(block).cast("B") for block in _blocks(out, subject.chunk[0])]
+        rows = [block.data.cast("B") for block in _blocks(out, subject.chunk[0])]
 
         def into_rows() -> NDArray[Any]:
             _read(subject, table, threads, lambda thread, number: rows[number])
@@ -84,7 +83,7 @@ def fresh_pread(subject: Subject, threads: int) -> list[Way]:
 
     def into_new() -> NDArray[Any]:
         out = np.empty_like(subject.data)
-        rows = [memoryview(frame).cast("B") for frame in out]
+        rows = [frame.data.cast("B") for frame in out]
         _read(subject, subject.table, threads, lambda thread, number: rows[number])
         return out
 
@@ -94,15 +93,15 @@ def fresh_pread(subject: Subject, threads: int) -> list[Way]:
 def bare_stores(out: NDArray[Any], threads: int) -> Way:
     """Return filling `out` from one short row that stays in the cache."""
     row = np.broadcast_to(np.arange(out.shape[-1], dtype=np.uint16), out.shape)
-    return Way(STORES, lambda: _none(kernels.cast(row, out=out, num_threads=threads)))
+
+    def fill() -> None:
+        kernels.cast(row, out=out, num_threads=threads)
+
+    return Way(STORES, fill)
 
 
 def _blocks(out: NDArray[Any], frames: int) -> list[NDArray[Any]]:
     return [out[begin : begin + frames] for begin in range(0, len(out), frames)]
-
-
-def _none(_: object) -> None:
-    return None
 
 
 def _read(
@@ -113,18 +112,13 @@ def _read(
 ) -> None:
     descriptor = os.open(subject.path, os.O_RDONLY)
 
-    def work(first: int) -> None:
-        for number in range(first, len(table), threads):
+    def work(first: int, step: int) -> None:
+        for number in range(first, len(table), step):
             buffer = target(first, number)
             if os.preadv(descriptor, [buffer], table[number][0]) != len(buffer):
                 raise OSError("a short read")
 
     try:
-        others = [threading.Thread(target=work, args=(k,)) for k in range(1, threads)]
-        for thread in others:
-            thread.start()
-        work(0)
-        for thread in others:
-            thread.join()
+        on_threads(work, threads)
     finally:
         os.close(descriptor)

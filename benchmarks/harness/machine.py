@@ -1,10 +1,11 @@
-"""What machine and which versions the figures come from."""
+"""What machine and which versions the figures come from, and how many files may be open."""
 
 from __future__ import annotations
 
 import importlib.metadata
 import os
 import platform
+import resource
 from pathlib import Path
 
 import h5py
@@ -12,11 +13,11 @@ import h5py
 import cxistack as cxi
 from cxistack import kernels
 
-__all__ = ["machine"]
+__all__ = ["allow_open_files", "machine"]
 
 
-def machine(threads: int, folder: Path) -> dict[str, str]:
-    """Describe the machine, the versions and where the files lie."""
+def machine(threads: int) -> dict[str, str]:
+    """Describe the machine and the versions."""
     described = {
         "CPU": _cpu(),
         "cores": f"{_cores()}, of which {threads} are used",
@@ -26,7 +27,6 @@ def machine(threads: int, folder: Path) -> dict[str, str]:
         "Python": platform.python_version(),
         "cxistack": cxi.__version__,
         "HDF5": h5py.version.hdf5_version,
-        "files": f"in the page cache ({folder.parent})",
     }
     for name in ("numpy", "h5py", "hdf5plugin", "hidefix", "bslz4_to_sparse"):
         try:
@@ -60,3 +60,10 @@ def _memory() -> str:
     except (ValueError, OSError):
         return "unknown"
     return f"{nbytes / 2**30:.1f} GiB"
+
+
+def allow_open_files() -> int:
+    """Let this process hold as many files open as the system allows; return that number."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return hard

@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from .data import Subject
-from .limits import bare_pread
-from .peers import Request, h5py_ways, ours
-from .timing import OURS, Case, Pool, Ratio, Target
+from ...harness.data import Subject
+from ...harness.limits import bare_pread
+from ...harness.peers import Request, h5py_ways, ours
+from ...harness.results import OURS, Ratio
+from ...harness.timing import Case, Pool, Target
 
 __all__ = ["averages", "axis_cases"]
 

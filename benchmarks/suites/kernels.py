@@ -1,23 +1,44 @@
-"""The kernels against NumPy, in one run, each result verified: python -m benchmarks.kernels.
+"""The kernels beside NumPy, in one run, each result verified.
 
 A ratio is NumPy's shortest time over ours. ``write limit`` is what this machine's memory allows:
-no cast of that size can be faster.
+no cast of that size can be faster. Kernels use all cores, whatever number of threads is given.
 """
 
 from __future__ import annotations
 
-import argparse
-import time
+import functools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from cxistack import kernels
 
+from ..harness.data import DETECTOR
+from ..harness.options import Options, Size
+from ..harness.report import Report, timings_of
+from ..harness.results import OURS, Ratio
+from ..harness.timing import Pace, in_turns
+
+__all__ = ["SIZES", "run"]
+
 Array = np.ndarray[Any, Any]
+NUMPY = "NumPy"
+
+
+@dataclass(frozen=True)
+class _Size(Size):
+    loops: int  # of a call that is too short for a clock
+    seconds: float  # that such calls are measured for
+
+
+SIZES = {
+    "normal": _Size(60, DETECTOR, Pace(3, least=3.0), 2000, 0.75),
+    "quick": _Size(12, DETECTOR, Pace(3, least=0.5), 2000, 0.125),
+    "tiny": _Size(4, (33, 70), Pace(1), 10, 0.0),
+}
 
 
 @dataclass(frozen=True)
@@ -30,35 +51,34 @@ class Case:
     target: float | None = None
 
 
-def shortest(case: Case, seconds: float, loops: int) -> tuple[float, float]:
-    """Return the shortest time of each, taken in turns so that both meet the same disturbances."""
-    best = [float("inf"), float("inf")]
-    begun = time.perf_counter()
-    turns = 0
-    while turns < 3 or time.perf_counter() - begun < seconds:
-        for i, call in enumerate((case.ours, case.numpy)):
-            start = time.perf_counter()
+def run(report: Report, options: Options) -> None:
+    """Measure short calls, then those that memory bounds."""
+    size = options.choose(SIZES)
+    short = Pace(size.pace.rounds, least=size.seconds)
+    for case in small():
+        _measure(report, options, case, short, size.loops)
+    for case in large(size):
+        _measure(report, options, case, size.pace)
+
+
+def _measure(report: Report, options: Options, case: Case, pace: Pace, loops: int = 1) -> None:
+    """Verify and measure a case, each call of a turn so many times."""
+    if not options.wants(case.name):
+        return
+    np.testing.assert_array_equal(case.ours(), case.numpy())
+
+    def repeat(call: Callable[[], Array]) -> Callable[[], None]:
+        def work() -> None:
             for _ in range(loops):
                 call()
-            best[i] = min(best[i], (time.perf_counter() - start) / loops)
-        turns += 1
-    return best[0], best[1]
 
+        return work
 
-def report(case: Case, seconds: float, loops: int = 1) -> bool:
-    """Verify, measure and print one case; return whether it meets its target."""
-    np.testing.assert_array_equal(case.ours(), case.numpy())
-    ours, theirs = shortest(case, seconds, loops)
-    ratio = theirs / ours
-    scale, unit = (1e3, "ms") if loops == 1 else (1e6, "us")
-    verdict = ""
-    if case.target is not None:
-        verdict = f"target {case.target:.2f} {'met' if ratio >= case.target else 'MISSED'}"
-    print(
-        f"{case.name:44} {ours * scale:9.2f} {theirs * scale:9.2f} {unit} {ratio:7.2f} {verdict}",
-        flush=True,
-    )
-    return case.target is None or ratio >= case.target
+    spent = in_turns({OURS: repeat(case.ours), NUMPY: repeat(case.numpy)}, pace)
+    for one in spent.values():
+        one.seconds /= loops
+    ratio = Ratio("-", case.name, NUMPY, spent[NUMPY].seconds / spent[OURS].seconds, case.target)
+    report.add(case.name, timings_of("-", case.name, spent), [ratio])
 
 
 def copyto(target: Array, source: Array) -> Array:
@@ -71,23 +91,32 @@ def view(shape: tuple[int, ...], step: int) -> SimpleNamespace:
     return SimpleNamespace(ss=ss, fs=fs)
 
 
-def binned(stack: Array, n: int, mode: str) -> Array:
+def binned(stack: Array, n: int, mode: Literal["sum", "mean"]) -> Array:
     rows, columns = stack.shape[-2] // n, stack.shape[-1] // n
     whole = stack[..., : rows * n, : columns * n]
     bins = whole.reshape(*stack.shape[:-2], rows, n, columns, n)
-    return bins.sum(axis=(-3, -1)) if mode == "sum" else bins.mean(axis=(-3, -1))
+    result: Array = bins.sum(axis=(-3, -1)) if mode == "sum" else bins.mean(axis=(-3, -1))
+    return result
 
 
-def large(frames: int) -> Iterator[Case]:
+def large(size: _Size) -> Iterator[Case]:
     """Yield the cases that memory bounds."""
     rng = np.random.default_rng(0)
-    stack = rng.poisson(3.0, (1, 2167, 2070)).astype("u2")
-    stack = np.repeat(stack, frames, axis=0) + np.arange(frames, dtype="u2")[:, None, None]
-    shape = stack.shape
-    floats, again = np.zeros(shape, "f4"), np.zeros(shape, "f4")
+    stack = rng.poisson(3.0, (1, *size.shape)).astype("u2")
+    stack = np.repeat(stack, size.frames, axis=0)
+    stack += np.arange(size.frames, dtype="u2")[:, None, None]
+    floats, again = np.zeros(stack.shape, "f4"), np.zeros(stack.shape, "f4")
+    index = rng.permutation(size.frames)[: size.frames // 2]
+    yield from casts(stack, floats, again)
+    yield from views(stack, floats, again)
+    yield from gathers(stack, index, floats, again)
+    yield from checked(stack[: len(index)], floats, again)
+    yield from reductions(stack, stack[: len(index)])
 
+
+def casts(stack: Array, floats: Array, again: Array) -> Iterator[Case]:
     # One row of the source, again and again: hardly anything is read, everything is written.
-    constant = np.broadcast_to(stack[0, 0], shape)
+    constant = np.broadcast_to(stack[0, 0], stack.shape)
     yield Case(
         "write limit: the same float32, nothing read",
         lambda: kernels.cast(constant, out=floats),
@@ -109,6 +138,10 @@ def large(frames: int) -> Iterator[Case]:
         lambda: kernels.cast(stack, "f4"),
         lambda: stack.astype("f4"),
     )
+
+
+def views(stack: Array, floats: Array, again: Array) -> Iterator[Case]:
+    shape = stack.shape
     every2 = view(shape, 2)
     yield Case(
         "every 2nd pixel as float32",
@@ -134,8 +167,10 @@ def large(frames: int) -> Iterator[Case]:
         lambda: kernels.transform(stack, mirror, out=floats),
         lambda: copyto(again, stack[..., ::-1]),
     )
-    index = rng.permutation(frames)[: frames // 2]
-    chosen, chosen_again = np.zeros((2, len(index), *shape[1:]), "u2")
+
+
+def gathers(stack: Array, index: Array, floats: Array, again: Array) -> Iterator[Case]:
+    chosen, chosen_again = np.zeros((2, len(index), *stack.shape[1:]), "u2")
     yield Case(
         f"gather {len(index)} random frames, out=",
         lambda: kernels.gather(stack, index, out=chosen),
@@ -148,7 +183,13 @@ def large(frames: int) -> Iterator[Case]:
         lambda: kernels.gather(stack, index, out=floats[part]),
         lambda: copyto(again[part], stack[index]),
     )
-    swapped = stack[part].astype(">u2")
+
+
+def checked(stack: Array, floats: Array, again: Array) -> Iterator[Case]:
+    """Yield casts that are not plain; the second takes what the first writes."""
+    part = slice(len(stack))
+    chosen, chosen_again = np.zeros((2, *stack.shape), "u2")
+    swapped = stack.astype(">u2")
     yield Case(
         "byte-swapped to float32, out=",
         lambda: kernels.cast(swapped, out=floats[part]),
@@ -159,19 +200,23 @@ def large(frames: int) -> Iterator[Case]:
         lambda: kernels.cast(floats[part], out=chosen),
         lambda: copyto(chosen_again, floats[part]),
     )
-    bytes_, bytes_again = np.zeros((2, len(index), *shape[1:]), "u1")
+    bytes_, bytes_again = np.zeros((2, *stack.shape), "u1")
     yield Case(
         "uint16 to uint8, checked, out=",
-        lambda: kernels.cast(stack[part], out=bytes_),
-        lambda: copyto(bytes_again, stack[part]),
+        lambda: kernels.cast(stack, out=bytes_),
+        lambda: copyto(bytes_again, stack),
     )
-    for n, mode in ((2, "sum"), (4, "mean")):
+
+
+def reductions(stack: Array, part: Array) -> Iterator[Case]:
+    modes: dict[int, Literal["sum", "mean"]] = {2: "sum", 4: "mean"}
+    for n, mode in modes.items():
         yield Case(
             f"bins of {n} x {n}, {mode}",
-            lambda n=n, mode=mode: kernels.bin(stack[:4], n, mode),
-            lambda n=n, mode=mode: binned(stack[:4], n, mode),
+            functools.partial(kernels.bin, stack[:4], n, mode),
+            functools.partial(binned, stack[:4], n, mode),
         )
-    flags = stack[part].astype("u4")
+    flags = part.astype("u4")
     yield Case(
         "good pixels of uint32 flags",
         lambda: kernels.good_pixels(flags, 0xFFFF),
@@ -213,19 +258,3 @@ def small() -> Iterator[Case]:
         lambda: binned(frame, 2, "sum"),
         least,
     )
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(description="The kernels against NumPy.")
-    parser.add_argument("--quick", action="store_true", help="12 frames, less time for each")
-    quick = parser.parse_args().quick
-    seconds = 0.5 if quick else 3.0
-    print(f"SIMD level {kernels.simd_level()}; NumPy {np.__version__}")
-    print(f"{'':44} {'ours':>9} {'NumPy':>9}    {'ratio':>7}")
-    met = [report(case, seconds / 4, loops=2000) for case in small()]
-    met += [report(case, seconds) for case in large(12 if quick else 60)]
-    return 0 if all(met) else 1
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

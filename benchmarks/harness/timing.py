@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["OURS", "Case", "Pace", "Pool", "Ratio", "Target", "Timing", "Way", "measure", "ratios"]
+from .results import OURS, Kind, Ratio, Timing
 
-OURS = "cxistack"
+__all__ = [
+    "Case",
+    "Pace",
+    "Pool",
+    "Spent",
+    "Target",
+    "Way",
+    "in_turns",
+    "measure",
+    "ratios",
+    "seconds_of",
+]
+
 _MOST_TURNS = 40
-Kind = Literal["peer", "limit", "threads", "bound"]
 
 
 @dataclass(frozen=True)
@@ -91,41 +103,6 @@ class Case:
 
 
 @dataclass(frozen=True)
-class Timing:
-    """The least time of one way."""
-
-    stored: str
-    case: str
-    way: str
-    seconds: float
-    runs: int
-    gb_per_s: float
-
-
-@dataclass(frozen=True)
-class Ratio:
-    """How many times faster than another way ours is, or how far below a bound; more is better."""
-
-    stored: str
-    case: str
-    against: str
-    value: float
-    must: float | None = None
-    goal: float | None = None
-    kind: Kind = "peer"
-    note: str = ""
-
-    @property
-    def verdict(self) -> str:
-        """Whether it shows what it must."""
-        if self.goal is not None and self.value >= self.goal:
-            return "goal"
-        if self.must is None:
-            return "" if self.goal is None else "below goal"
-        return "must" if self.value >= self.must else "MISSED"
-
-
-@dataclass(frozen=True)
 class Pace:
     """How long to measure.
 
@@ -140,7 +117,7 @@ class Pace:
     """
 
     rounds: int
-    patience: float
+    patience: float = math.inf
     least: float = 0.0
 
 
@@ -165,14 +142,35 @@ class Pool:
 
 def measure(case: Case, pool: Pool, pace: Pace) -> list[Timing]:
     """Check that all ways agree, then time them in turns."""
+    spent = _agree(case, pool, pace)
+    turns = pace.rounds
+    turn = 0
+    while turn < turns:
+        turn += 1
+        for way in case.ways:
+            times = spent[way.name]
+            if len(times) < 2 or sum(times) < pace.patience:
+                times.append(seconds_of(way.call)[0])
+        if turn == 1:
+            first = spent[case.ways[0].name][0]
+            turns = min(_MOST_TURNS, max(turns, round(pace.least / first)))
+    timings = []
+    for way in case.ways:
+        seconds = way.share * min(spent[way.name])
+        rate = case.nbytes / seconds / 1e9
+        runs = len(spent[way.name])
+        timings.append(Timing(case.stored, case.name, way.name, seconds, runs, rate))
+    return timings
+
+
+def _agree(case: Case, pool: Pool, pace: Pace) -> dict[str, list[float]]:
+    """Check that all ways give the same; return the seconds of those that take long."""
     by_name = {way.name: way for way in case.ways}
     expected = np.array(by_name[case.reference].call())
     spent: dict[str, list[float]] = {}
     for way in case.ways:
         pool.spoil()
-        start = time.perf_counter()
-        result = way.call()  # warms caches, too
-        seconds = time.perf_counter() - start
+        seconds, result = seconds_of(way.call)  # warms caches, too
         spent[way.name] = [seconds] if seconds > pace.patience / 2 else []
         if result is not None and not (
             result.shape == expected.shape and np.array_equal(result, expected)
@@ -181,35 +179,47 @@ def measure(case: Case, pool: Pool, pace: Pace) -> list[Timing]:
                 f"{case.stored}, {case.name}: {way.name} does not give what {case.reference} gives"
             )
         del result
-    del expected
-    turns = pace.rounds
+    return spent
+
+
+def seconds_of(call: Callable[[], Any]) -> tuple[float, Any]:
+    """Return how long a call takes, and its result: freeing memory is not loading."""
+    start = time.perf_counter()
+    result = call()
+    return time.perf_counter() - start, result
+
+
+@dataclass
+class Spent:
+    """The least that a way took, of the clock and of all threads' processor time."""
+
+    seconds: float = math.inf
+    cpu: float = math.inf
+    runs: int = 0
+
+
+def in_turns(
+    ways: Mapping[str, Callable[[], object]],
+    pace: Pace,
+    between: Callable[[], None] = lambda: None,
+) -> dict[str, Spent]:
+    """Time ways that were checked before: all rounds, and on until the least time has passed.
+
+    What a way returns is freed within its time; `between` runs after each way, and is not timed.
+    """
+    spent = {name: Spent() for name in ways}
+    begin = time.perf_counter()
     turn = 0
-    while turn < turns:
+    while turn < pace.rounds or time.perf_counter() - begin < pace.least:
         turn += 1
-        for way in case.ways:
-            times = spent[way.name]
-            if len(times) < 2 or sum(times) < pace.patience:
-                start = time.perf_counter()
-                result = way.call()
-                times.append(time.perf_counter() - start)
-                del result  # after the clock: freeing memory is not loading
-        if turn == 1:
-            first = spent[case.ways[0].name][0]
-            turns = min(_MOST_TURNS, max(turns, round(pace.least / first)))
-    timings = []
-    for way in case.ways:
-        seconds = way.share * min(spent[way.name])
-        timings.append(
-            Timing(
-                case.stored,
-                case.name,
-                way.name,
-                seconds,
-                len(spent[way.name]),
-                case.nbytes / seconds / 1e9,
-            )
-        )
-    return timings
+        for name, call in ways.items():
+            start, cpu = time.perf_counter(), time.process_time()
+            call()
+            seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
+            least = spent[name]
+            spent[name] = Spent(min(least.seconds, seconds), min(least.cpu, cpu), turn)
+            between()
+    return spent
 
 
 def ratios(case: Case, timings: Sequence[Timing]) -> list[Ratio]:

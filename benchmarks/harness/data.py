@@ -20,8 +20,19 @@ from numpy.typing import NDArray
 
 import cxistack as cxi
 
-__all__ = ["CODECS", "PATH", "Subject", "detector_frames", "pipeline_of", "workspace"]
+__all__ = [
+    "CODECS",
+    "DETECTOR",
+    "PATH",
+    "Subject",
+    "detector_frames",
+    "disk_workspace",
+    "pipeline_of",
+    "synchronise",
+    "workspace",
+]
 
+DETECTOR = (2167, 2070)  # rows and columns of most suites' frames
 PATH = "entry/data/data"  # the default protocol's first
 CODECS: Mapping[str, Mapping[str, Any]] = {
     "bitshuffle+LZ4": dict(hdf5plugin.Bitshuffle(cname="lz4")),
@@ -54,6 +65,20 @@ def workspace(where: Path | None, need: int) -> Iterator[Path]:
         where = shared if shutil.disk_usage(shared).free > 2 * need else None
     with tempfile.TemporaryDirectory(prefix="cxistack-bench-", dir=where) as folder:
         yield Path(folder)
+
+
+@contextmanager
+def disk_workspace(where: Path | None, need: int) -> Iterator[Path]:
+    """Make a folder for files that are synchronised, among temporary files, and remove it."""
+    with workspace(where or Path(tempfile.gettempdir()), need) as folder:
+        yield folder
+
+
+def synchronise(path: Path) -> None:
+    """Wait until a file is on disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    os.fsync(descriptor)
+    os.close(descriptor)
 
 
 def pipeline_of(dataset: Any) -> list[tuple[int, tuple[int, ...]]]:

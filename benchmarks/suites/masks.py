@@ -1,14 +1,12 @@
-"""Masks that limits make, beside the load of what they look at: python -m benchmarks.masks.
+"""Masks that limits make, beside the load of what they look at.
 
 Each mask is verified. A time is the shortest CPU time of all threads, in turns, so that others on
-the machine do not count. A ratio is the mask's over that of the pixels' own load: 1 where limits
+the machine do not count. The figure is the mask's over that of the pixels' own load: 1 where limits
 cost nothing. NumPy is that load with a comparison after it.
 """
 
 from __future__ import annotations
 
-import argparse
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,9 +17,19 @@ from numpy.typing import NDArray
 
 import cxistack as cxi
 
-from .data import CODECS, detector_frames, workspace
-from .timing import OURS
+from ..harness.data import CODECS, DETECTOR, detector_frames, workspace
+from ..harness.options import Options, Size
+from ..harness.report import Report
+from ..harness.results import OURS, Figure
+from ..harness.timing import Pace, in_turns
 
+__all__ = ["SIZES", "run"]
+
+SIZES = {
+    "normal": Size(48, DETECTOR, Pace(15)),
+    "quick": Size(12, DETECTOR, Pace(5)),
+    "tiny": Size(3, (20, 30), Pace(1)),
+}
 LOAD, NUMPY = "load", "NumPy"
 TOP = 6
 _PATHS = {"data": ["/data"], "mask": ["/mask"]}
@@ -32,8 +40,29 @@ _LIMITS = {
 }
 
 
-def _cases(folder: Path, stack: NDArray[Any]) -> Iterator[tuple[str, Path, list[str], bool]]:
-    """Yield what is measured: a name, a file, limits, and whether it has a mask of its own."""
+def run(report: Report, options: Options) -> None:
+    """Write files, verify, measure; remove the files."""
+    size = options.choose(SIZES)
+    stack = detector_frames(size.frames, size.shape)
+    with workspace(options.folder, 4 * stack.nbytes) as folder:
+        report.place(f"in the page cache ({folder.parent})")
+        report.say(f"\n{'ms of CPU time':44} {OURS:>9} {LOAD:>9} {NUMPY:>9}")
+        for stored, name, path, sentences, has_mask in _cases(folder, stack):
+            if not options.wants(f"{stored}, {name}"):
+                continue
+            ways = _ways(path, sentences, has_mask, options.threads)
+            np.testing.assert_array_equal(ways[OURS](), ways[NUMPY]())
+            cpu = {way: spent.cpu for way, spent in in_turns(ways, size.pace).items()}
+            shown = " ".join(f"{1e3 * cpu[way]:9.1f}" for way in (OURS, LOAD, NUMPY))
+            report.say(f"{f'{stored}, {name}':44} {shown}")
+            figures = [Figure(stored, name, way, 1e3 * cpu[way], "ms of CPU") for way in cpu]
+            report.add(name, others=figures, in_table=False)
+            against = Figure(stored, name, f"{OURS} over {LOAD}", cpu[OURS] / cpu[LOAD], "x")
+            report.add(name, others=[against])
+
+
+def _cases(folder: Path, stack: NDArray[Any]) -> Iterator[tuple[str, str, Path, list[str], bool]]:
+    """Yield what is measured: codec, name, file, limits, and whether it has a mask of its own."""
     for codec in ("none", "bitshuffle+LZ4"):
         for dtype in ("uint16", "float32") if codec == "none" else ("uint16",):
             path = folder / f"{codec}-{dtype}.h5"
@@ -42,8 +71,8 @@ def _cases(folder: Path, stack: NDArray[Any]) -> Iterator[tuple[str, Path, list[
                 h5.create_dataset("data", data=stack.astype(dtype), chunks=chunk, **CODECS[codec])
                 h5["mask"] = np.indices(stack.shape[1:]).sum(axis=0) % 5 > 0
             for name, sentences in _LIMITS.items():
-                yield f"{codec}, {dtype}, {name}", path, sentences, False
-                yield f"{codec}, {dtype}, {name}, a mask", path, sentences, True
+                yield codec, f"{dtype}, {name}", path, sentences, False
+                yield codec, f"{dtype}, {name}, a mask", path, sentences, True
             path.unlink()
 
 
@@ -81,40 +110,3 @@ def _ways(
         LOAD: load,
         NUMPY: by_numpy,
     }
-
-
-def _shortest(ways: dict[str, Callable[[], NDArray[Any]]], turns: int) -> dict[str, float]:
-    best = dict.fromkeys(ways, float("inf"))
-    for _ in range(turns):
-        for name, call in ways.items():
-            start = time.process_time()
-            call()
-            best[name] = min(best[name], time.process_time() - start)
-    return best
-
-
-def run(stack: NDArray[Any], threads: int, turns: int, folder: Path) -> None:
-    """Write files, verify, measure and print; remove the files."""
-    print(f"{'ms of CPU time':44} {OURS:>9} {LOAD:>9} {NUMPY:>9} {'ratio':>7}")
-    for name, path, sentences, has_mask in _cases(folder, stack):
-        ways = _ways(path, sentences, has_mask, threads)
-        np.testing.assert_array_equal(ways[OURS](), ways[NUMPY]())
-        best = _shortest(ways, turns)
-        shown = " ".join(f"{1e3 * best[way]:9.1f}" for way in (OURS, LOAD, NUMPY))
-        print(f"{name:44} {shown} {best[OURS] / best[LOAD]:7.2f}", flush=True)
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(description="Masks that limits make.")
-    parser.add_argument("--quick", action="store_true", help="12 frames, fewer turns")
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--folder", type=Path)
-    given = parser.parse_args()
-    stack = detector_frames(12 if given.quick else 48, (2167, 2070))
-    with workspace(given.folder, 4 * stack.nbytes) as folder:
-        run(stack, given.threads, 5 if given.quick else 15, folder)
-    return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from .timing import Ratio
+from .results import Ratio
 
 __all__ = ["draw"]
 

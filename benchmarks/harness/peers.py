@@ -6,7 +6,6 @@ import functools
 import importlib
 import os
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -19,10 +18,22 @@ from numpy.typing import NDArray
 import cxistack as cxi
 
 from .data import PATH, Subject
+from .libraries import on_threads
 from .pyrost_peer import PeerUnavailableError, pyrost_store
-from .timing import OURS, Pool, Way
+from .results import OURS
+from .timing import Pool, Way
 
-__all__ = ["Peers", "Request", "bslz4", "h5py_ways", "hidefix", "lend_peers", "ours", "pyrost"]
+__all__ = [
+    "Peers",
+    "Request",
+    "bslz4",
+    "h5py_ways",
+    "hidefix",
+    "lend_peers",
+    "ours",
+    "peer_module",
+    "pyrost",
+]
 
 
 @dataclass(frozen=True)
@@ -159,15 +170,7 @@ def bslz4(peers: Peers, subject: Subject, out: NDArray[Any], threads: int) -> It
         edges = np.linspace(0, len(out), count + 1).astype(int).tolist()
 
         def run() -> NDArray[Any]:
-            others = [
-                threading.Thread(target=work, args=(edges[k], edges[k + 1]))
-                for k in range(1, count)
-            ]
-            for thread in others:
-                thread.start()
-            work(edges[0], edges[1])
-            for thread in others:
-                thread.join()
+            on_threads(lambda k, _: work(edges[k], edges[k + 1]), count)
             return out
 
         return run
@@ -201,24 +204,27 @@ def _threads(count: int) -> str:
 
 
 @contextmanager
-def lend_peers() -> Iterator[Peers]:
+def lend_peers(threads: int) -> Iterator[Peers]:
     """Lend the peers there are, with a word on each that is not."""
-
-    def module(name: str, has: str) -> ModuleType | None:
-        try:
-            found = importlib.import_module(name)
-        except ImportError as error:
-            print(f"without {name}: {error}", file=sys.stderr)
-            return None
-        if not hasattr(found, has):
-            print(f"without {name}: this release has no {has}", file=sys.stderr)
-            return None
-        return found
-
+    os.environ["RAYON_NUM_THREADS"] = str(threads)  # hidefix: before it is loaded
     with ExitStack() as stack:
         try:
             store = stack.enter_context(pyrost_store())
         except PeerUnavailableError as error:
             print(f"without pyrost: {error}", file=sys.stderr)
             store = None
-        yield Peers(module("hidefix", "Index"), module("bslz4_to_sparse", "decompress"), store)
+        hidefix = peer_module("hidefix", "Index")
+        yield Peers(hidefix, peer_module("bslz4_to_sparse", "decompress"), store)
+
+
+def peer_module(name: str, has: str) -> ModuleType | None:
+    """Return a peer's module, or None, with a word, where it is not installed or lacks that."""
+    try:
+        found = importlib.import_module(name)
+    except ImportError as error:
+        print(f"without {name}: {error}", file=sys.stderr)
+        return None
+    if not hasattr(found, has):
+        print(f"without {name}: this release has no {has}", file=sys.stderr)
+        return None
+    return found

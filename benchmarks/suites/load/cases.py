@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import chain
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from . import limits
-from .data import Subject
-from .limits import CODEC, PREAD, STORES
-from .peers import Peers, Request, bslz4, h5py_ways, hidefix, ours, pyrost
-from .timing import OURS, Case, Pool, Target
+from ...harness import limits
+from ...harness.data import Subject
+from ...harness.limits import CODEC, PREAD, STORES
+from ...harness.peers import Peers, Request, bslz4, h5py_ways, hidefix, ours, pyrost
+from ...harness.results import OURS
+from ...harness.timing import Case, Pool, Target, Way
 
-__all__ = ["layout_case", "whole_frame_cases"]
+__all__ = ["LAYOUT", "layout_case", "whole_frame_cases"]
 
 ONE = f"{OURS}, 1 thread"
 CODEC_ONE = f"one thread of {CODEC}"
@@ -101,8 +102,7 @@ def _whole(subject: Subject, peers: Peers, pool: Pool, threads: int) -> Case:
         subject.data.nbytes,
         "h5py [...]",
         [
-            ours(subject, request, out, threads),
-            ours(subject, request, out, 1, ONE),
+            *_our_ways(subject, request, out, threads),
             ours(subject, request, None, threads, FRESH),
             *h5py_ways(subject, request, out, "read_direct", "[...]", "by frame"),
             *hidefix(peers, subject),
@@ -115,6 +115,10 @@ def _whole(subject: Subject, peers: Peers, pool: Pool, threads: int) -> Case:
         ],
         [*WHOLE[subject.codec], *_library_on_threads(subject.codec)],
     )
+
+
+def _our_ways(subject: Subject, request: Request, out: NDArray[Any], threads: int) -> list[Way]:
+    return [ours(subject, request, out, threads), ours(subject, request, out, 1, ONE)]
 
 
 def _library_on_threads(codec: str) -> list[Target]:
@@ -134,8 +138,7 @@ def _as_float(subject: Subject, pool: Pool, threads: int) -> Case:
         subject.data.nbytes,
         "h5py by frame + astype",
         [
-            ours(subject, request, out, threads),
-            ours(subject, request, out, 1, ONE),
+            *_our_ways(subject, request, out, threads),
             ours(subject, request, None, threads, FRESH),
             *h5py_ways(subject, request, out, "read_direct", "[...]", "by frame", "by frame, cast"),
             *limits.bare_codec(subject, threads),
@@ -172,8 +175,7 @@ def _pixels(
         subject.data.nbytes,
         theirs[0].name,
         [
-            ours(subject, request, out, threads),
-            ours(subject, request, out, 1, ONE),
+            *_our_ways(subject, request, out, threads),
             *theirs,
             *limits.bare_codec(subject, threads),
             limits.bare_pread(subject, None, threads),
@@ -189,9 +191,6 @@ def _random(subject: Subject, pool: Pool, threads: int) -> Case:
     out = request.empty(subject.data, pool)
     everything = Request()
     whole = ours(subject, everything, everything.empty(subject.data, pool), threads)
-    share = len(chosen) / count
-    # Loading all frames is no way of loading some: it is timed, and its result not looked at.
-    full = type(whole)(FULL, lambda: whole.call()[:0].size or None, share)
     return Case(
         f"{len(chosen)} random frames of {count}",
         subject.codec,
@@ -199,7 +198,7 @@ def _random(subject: Subject, pool: Pool, threads: int) -> Case:
         "h5py by frame",
         [
             ours(subject, request, out, threads),
-            full,
+            _timed_only(whole, FULL, len(chosen) / count),
             *h5py_ways(subject, request, out, "index list", "by frame"),
             limits.bare_pread(subject, out, threads, chosen),
         ],
@@ -223,18 +222,25 @@ def layout_case(subject: Subject, whole: Subject, pool: Pool, threads: int) -> C
         subject.codec,
         subject.data.nbytes,
         "h5py [...]",
-        list(
-            chain(
-                [ours(subject, request, out, threads), ours(subject, request, out, 1, ONE)],
-                [type(usual)(WHOLE_CHUNKS, lambda: usual.call()[:0].size or None, share)],
-                h5py_ways(subject, request, out, "read_direct", "[...]"),
-                limits.bare_codec(subject, threads),
-                [limits.bare_pread(subject, out, threads)],
-            )
-        ),
+        [
+            *_our_ways(subject, request, out, threads),
+            _timed_only(usual, WHOLE_CHUNKS, share),
+            *h5py_ways(subject, request, out, "read_direct", "[...]"),
+            *limits.bare_codec(subject, threads),
+            limits.bare_pread(subject, out, threads),
+        ],
         [
             Target(H5PY, LAYOUT[subject.codec], None, label="h5py"),
             Target((WHOLE_CHUNKS,), None, 1.0, label="whole-frame chunks", kind="limit"),
             *([_THREADS] if subject.codec != "none" else []),
         ],
     )
+
+
+def _timed_only(way: Way, name: str, share: float) -> Way:
+    """Return a way that loads something else: its result is not compared with the others'."""
+
+    def call() -> None:
+        way.call()
+
+    return Way(name, call, share)

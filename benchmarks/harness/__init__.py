@@ -1,0 +1,1 @@
+"""What all suites share: data, peers, limits, clocks, results, tables and the command's options."""
