@@ -4,6 +4,8 @@ Every layout takes a folder and the frames of each file, and returns the names t
 come back is then `numpy.concatenate` of the frames.
 """
 
+from pathlib import Path
+
 from .broken import (
     absent_source,
     absent_source_printf,
@@ -49,6 +51,7 @@ __all__ = [
     "DISTANCE",
     "LAYOUTS",
     "MASK",
+    "ROOT",
     "STORAGES",
     "TRANSLATIONS",
     "WAVELENGTH",
@@ -76,3 +79,6 @@ __all__ = [
     "virtual_beside_its_sources",
     "virtual_with_a_hole",
 ]
+
+#: Of the repository: what is tested by its sources, its README and its benchmarks lies below it.
+ROOT = Path(__file__).resolve().parents[2]

@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 
 from cxistack import kernels
 from cxistack.kernels import _decode
-
-from .conftest import Filters, Stored, counts, noise, read_through_hdf5, store, store_through
+from factory.chunks import Filters, Stored, counts, noise, read_through_hdf5, store, store_through
 
 DEFLATE, SHUFFLE, FLETCHER32 = (1, (4,)), (2, ()), (3, ())
 LZ4, ZSTD = (32004, (0,)), (32015, (3,))

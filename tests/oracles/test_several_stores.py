@@ -12,8 +12,8 @@ from scipy import constants
 
 from cxistack import CXIError, CXIProtocol, CXIStore, FileChangedError, LayoutError
 from factory import put
-from saving.scenarios import names_in
-from saving.sweep import fast_folder
+from hardship.scenarios import names_in
+from hardship.sweep import fast_folder
 
 HC = constants.h * constants.c
 PROTOCOL = CXIProtocol(

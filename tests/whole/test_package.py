@@ -7,14 +7,13 @@ import importlib.util
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 import cxistack
+from factory import ROOT
 
-REPOSITORY = Path(__file__).resolve().parent.parent
-SOURCES = REPOSITORY / "src" / "cxistack"
+SOURCES = ROOT / "src" / "cxistack"
 PYTHON = sorted(SOURCES.rglob("*.py"))
 
 pytestmark = pytest.mark.skipif(not SOURCES.is_dir(), reason="the sources are not here")
@@ -38,7 +37,7 @@ def is_installed(file):
 
 
 def version_in_meson_build():
-    text = (REPOSITORY / "meson.build").read_text()
+    text = (ROOT / "meson.build").read_text()
     (version,) = re.findall(r"^\s*version: '([^']+)'", text, re.MULTILINE)
     return version
 
@@ -56,7 +55,7 @@ def test_the_version_is_the_one_that_meson_build_names():
 
 def test_the_version_is_written_nowhere_else():
     version = version_in_meson_build()
-    others = [REPOSITORY / "pyproject.toml", *PYTHON]
+    others = [ROOT / "pyproject.toml", *PYTHON]
     assert [file.name for file in others if f'"{version}"' in file.read_text()] == []
 
 

@@ -2,12 +2,12 @@
 
 import json
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
+from factory import ROOT
+
 sys.path.insert(0, str(ROOT))
 
 compare = pytest.importorskip("benchmarks.compare", exc_type=ImportError)

@@ -1,4 +1,7 @@
-"""Fuzzes the C decoders under AddressSanitizer and UBSan: ``python -m tests.fuzz.sanitized``."""
+"""Fuzzes the C decoders: ``python -m tests.hardship.fuzz.sanitized``.
+
+They are compiled with AddressSanitizer and UBSan.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +13,11 @@ import tempfile
 import time
 from pathlib import Path
 
+from ...factory import ROOT
 from .samples import DECODERS, samples, write
 
 HERE = Path(__file__).parent
-DECODE = HERE.parents[1] / "src" / "cxistack" / "kernels" / "c" / "decode"
+DECODE = ROOT / "src" / "cxistack" / "kernels" / "c" / "decode"
 WARNINGS = ("-std=c11", "-Wall", "-Wextra", "-Werror")
 SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-O1", "-g")
 GFNI = ("-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx512vbmi", "-mgfni")

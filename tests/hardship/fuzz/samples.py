@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..decode.conftest import Filters, Stored, counts, noise, store_through
+from ...factory.chunks import Filters, Stored, counts, noise, store_through
 
 DECODERS: dict[str, tuple[Filters, ...]] = {
     "deflate": (((1, (4,)),), ((2, ()), (1, (4,)))),

@@ -2,12 +2,12 @@
 
 import json
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from factory import ROOT
+
 sys.path.insert(0, str(ROOT))
 
 save = pytest.importorskip("benchmarks.save", exc_type=ImportError)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from cxistack import CXIStore
-from saving import scenarios, sweep
+from hardship import scenarios, sweep
 
 pytestmark = [
     pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc compiles what fails calls"),

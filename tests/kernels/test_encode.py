@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from cxistack import kernels
 from cxistack.kernels import _decode, _encode
+from factory.chunks import Filters, counts, noise, store, store_through
 
-from ..decode.conftest import Filters, counts, noise, store, store_through
-from ..decode.test_decode import COUNTS, PIPELINES
-from ..decode.test_unshuffle import bit_planes
+from .test_decode import COUNTS, PIPELINES
+from .test_unshuffle import bit_planes
 
 
 def reads(data: NDArray[Any], filters: Filters, chunk: bytes) -> bytes:

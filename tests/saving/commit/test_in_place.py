@@ -12,7 +12,7 @@ import pytest
 
 from cxistack import CXIError, CXIStore, FileChangedError, StorageError
 from factory import DATA, DISTANCE, WHITEFIELD, frames, put
-from saving.scenarios import SAVES, contents, expected, make, names_in
+from hardship.scenarios import SAVES, contents, expected, make, names_in
 
 
 @pytest.fixture

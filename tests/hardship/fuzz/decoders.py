@@ -1,4 +1,4 @@
-"""Damages chunks and decodes them: ``python -m tests.fuzz.decoders --count 1000000``.
+"""Damages chunks and decodes them: ``python -m tests.hardship.fuzz.decoders --count 1000000``.
 
 Nothing may be written around the result, every SIMD level must say the same, and liblz4 must
 agree with the stride decoder.
@@ -14,7 +14,7 @@ import time
 from cxistack import kernels
 from cxistack.kernels import _decode
 
-from ..decode.conftest import Stored
+from ...factory.chunks import Stored
 from .mutations import mutate
 from .samples import DECODERS, samples
 

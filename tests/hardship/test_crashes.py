@@ -17,7 +17,7 @@ import pytest
 
 from cxistack import CXIStore
 from factory import DATA, frames, put
-from saving import scenarios, sweep
+from hardship import scenarios, sweep
 
 needs_gcc = pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc compiles what logs calls")
 linux = pytest.mark.skipif(sys.platform != "linux", reason="LD_PRELOAD is Linux's")

@@ -3,13 +3,13 @@
 import doctest
 import os
 import re
-from pathlib import Path
 
 import pytest
 
 from cxistack.cli.speckle_run import write_run
+from factory import ROOT
 
-README = Path(__file__).resolve().parent.parent / "README.md"
+README = ROOT / "README.md"
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def test_it_has_two_shell_commands_of_one_line_each():
 
 def test_what_its_commands_call_can_be_run():
     for script in (".ci/check", ".ci/run"):
-        assert os.access(README.parent / script, os.X_OK), script
+        assert os.access(ROOT / script, os.X_OK), script
 
 
 def test_files_named_as_rooms_are_there():
@@ -53,4 +53,4 @@ def test_files_named_as_rooms_are_there():
     names = [name for cell in rooms for name in re.findall(r"`([^`]+)`", cell)]
     assert len(names) > 8
     for name in names:
-        assert (README.parent / "src" / "cxistack" / name).exists(), name
+        assert (ROOT / "src" / "cxistack" / name).exists(), name

@@ -1,6 +1,6 @@
 """Every state in which a kill or a power cut can leave a file: it is old or new, and whole.
 
-``python -m tests.saving.sweep [SIZES]`` sweeps more: groups of these sizes, in all file formats.
+``python -m tests.hardship.sweep [SIZES]`` sweeps more: groups of these sizes, in all file formats.
 """
 
 import ctypes
@@ -17,7 +17,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
-from saving import replay, scenarios  # noqa: E402
+from hardship import replay, scenarios  # noqa: E402
 
 NAME = "run.cxi"
 
@@ -38,7 +38,7 @@ def fast_folder():
 
 def with_shim(library, module, function, *arguments):
     """Run a function of a module of this folder in a child that the shim is preloaded into."""
-    code = f"import sys; sys.path.insert(0, {str(HERE.parent)!r}); from saving import {module}; "
+    code = f"import sys; sys.path.insert(0, {str(HERE.parent)!r}); from hardship import {module}; "
     code += f"{module}.{function}(*sys.argv[1:])"
     command = [sys.executable, "-c", code, *map(str, arguments)]
     environment = {**os.environ, "LD_PRELOAD": library}

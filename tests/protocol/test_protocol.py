@@ -17,6 +17,7 @@ from cxistack.errors import (
     ProtocolError,
 )
 from cxistack.protocol import CXIProtocol
+from factory import ROOT
 
 SEED = "shared/seed/working_with_cxi_files.txt"
 
@@ -32,7 +33,7 @@ def small(**fields):
 
 def seed_listing():
     """Return the three listings of the requirement, as lists of lines."""
-    roots = [Path(__file__).resolve().parents[2], Path("/work")]
+    roots = [ROOT.parent, Path("/work")]
     if "CXISTACK_SHARED" in os.environ:
         roots.insert(0, Path(os.environ["CXISTACK_SHARED"]).parent)
     for root in roots:
