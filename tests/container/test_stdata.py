@@ -2,6 +2,7 @@
 
 import pickle
 
+import h5py
 import numpy as np
 import pytest
 
@@ -314,3 +315,12 @@ class TestSaving:
             st.save(["data", "mask"])
             loaded = output.load_attribute("mask", slice(None))
             np.testing.assert_array_equal(loaded, np.broadcast_to(mask, (count, 5, 7)))
+
+
+def test_good_frames_number_the_frames_that_were_loaded(tmp_path):
+    name = put(tmp_path / "a.cxi", {DATA: frames(8)})
+    with h5py.File(name, "r+") as h5:
+        h5["/speckle_tracking/good_frames"] = np.array([0, 1, 6])
+    st = STData(CXIStore(name), transform=Crop([0, 2, 0, 2])).load(idxs=[5, 6, 0])
+    assert st.frames.tolist() == [5, 6, 0]
+    assert st.good_frames.tolist() == [1, 2]

@@ -4,7 +4,9 @@ import h5py
 import hdf5plugin
 import numpy as np
 
-__all__ = ["STORAGES", "stored_as"]
+from .values import DATA
+
+__all__ = ["STORAGES", "low_level", "stored_as"]
 
 
 def _options(shape):
@@ -60,3 +62,12 @@ def stored_as(path, name, array, how):
         else:
             h5.create_dataset(name, data=array, **_options(array.shape).get(how, {}))
     return str(path)
+
+
+def low_level(path, shape, file_type, plist=None, maxshape=None):
+    """Create a dataset with what only HDF5's own functions can say of it."""
+    h5 = h5py.File(path, "w")
+    h5.create_group(DATA.rsplit("/", 1)[0])
+    space = h5py.h5s.create_simple(shape, maxshape or shape)
+    h5py.h5d.create(h5.id, DATA.encode(), file_type, space, plist)
+    return h5

@@ -1,5 +1,6 @@
 """A file that others write to while it is read: its old frames, its new ones, or an exception."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -10,7 +11,8 @@ import h5py
 import numpy as np
 import pytest
 
-from cxistack import CXIError, CXIProtocol, CXIStore
+from cxistack import CXIError, CXIProtocol, CXIStore, FileChangedError
+from factory import DATA, frames, put
 from factory.children import start
 
 PROTOCOL = CXIProtocol({"data": "uint"}, {"data": ["/frames"]}, {"data": "stack"})
@@ -23,13 +25,7 @@ WAYS = {
 }
 
 
-def frames(count, start=0, shape=(5, 7)):
-    return np.arange(start, start + count * shape[0] * shape[1], dtype="uint16").reshape(
-        count, *shape
-    )
-
-
-def put(name, values, before=0, **options):
+def write(name, values, before=0, **options):
     with h5py.File(name, "w") as h5:
         if before:
             h5["/before"] = np.full(before, 7, "uint8")
@@ -68,14 +64,14 @@ def old_new_or_error(store, old, new, idxs=None):
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("before", [0, 100, 5000])
 def test_rewritten_in_place_between_opening_and_loading(tmp_path, way, before):
-    put(tmp_path / "a.h5", frames(4), **WAYS[way])
+    write(tmp_path / "a.h5", frames(4), **WAYS[way])
     store = CXIStore(tmp_path / "a.h5", protocol=PROTOCOL)
     store.load_attribute("data", [0])
     put_by_another_process(tmp_path / "a.h5", 1000, before, WAYS[way])
-    old_new_or_error(store, frames(4), frames(4, 1000))
-    old_new_or_error(store, frames(4), frames(4, 1000))
+    old_new_or_error(store, frames(4), frames(4, start=1000))
+    old_new_or_error(store, frames(4), frames(4, start=1000))
     store.update_indices()
-    np.testing.assert_array_equal(store.load_attribute("data"), frames(4, 1000))
+    np.testing.assert_array_equal(store.load_attribute("data"), frames(4, start=1000))
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -83,7 +79,7 @@ def test_rewritten_in_place_between_opening_and_loading(tmp_path, way, before):
 @pytest.mark.parametrize("is_open", [False, True])
 @pytest.mark.parametrize("shape", [(5, 7), (7, 5), (6, 8)])
 def test_replaced_between_opening_and_loading(tmp_path, way, shape, is_open, is_loaded_before):
-    put(tmp_path / "a.h5", frames(4), **WAYS[way])
+    write(tmp_path / "a.h5", frames(4), **WAYS[way])
     store = CXIStore(tmp_path / "a.h5", protocol=PROTOCOL)
     assert store["data"].shape == (4, 5, 7)
     if is_loaded_before:
@@ -91,35 +87,35 @@ def test_replaced_between_opening_and_loading(tmp_path, way, shape, is_open, is_
     options = dict(WAYS[way])
     if "chunks" in options:
         options["chunks"] = (options["chunks"][0], *shape)
-    put(tmp_path / "b.h5", frames(4, 1000, shape), before=77, **options)
+    write(tmp_path / "b.h5", frames(4, shape, start=1000), before=77, **options)
     (tmp_path / "b.h5").replace(tmp_path / "a.h5")
     if not is_open:
         store._files.release()  # as of a run of many files, whose handles take turns
-    old_new_or_error(store, frames(4), frames(4, 1000, shape))
+    old_new_or_error(store, frames(4), frames(4, shape, start=1000))
     store.update_indices()
-    np.testing.assert_array_equal(store.load_attribute("data"), frames(4, 1000, shape))
+    np.testing.assert_array_equal(store.load_attribute("data"), frames(4, shape, start=1000))
 
 
 @pytest.mark.parametrize("count", [2, 8])
 @pytest.mark.parametrize("way", WAYS)
 def test_replaced_by_fewer_or_more_frames(tmp_path, way, count):
-    put(tmp_path / "a.h5", frames(4), **WAYS[way])
+    write(tmp_path / "a.h5", frames(4), **WAYS[way])
     store = CXIStore(tmp_path / "a.h5", protocol=PROTOCOL)
     store.load_attribute("data", [0])
     options = dict(WAYS[way])
     if "chunks" in options:
         options["chunks"] = (min(count, options["chunks"][0]), *options["chunks"][1:])
-    put(tmp_path / "b.h5", frames(count, 1000), **options)
+    write(tmp_path / "b.h5", frames(count, start=1000), **options)
     (tmp_path / "b.h5").replace(tmp_path / "a.h5")
     store._files.release()
-    old_new_or_error(store, frames(4), frames(count, 1000))
+    old_new_or_error(store, frames(4), frames(count, start=1000))
     store.update_indices()
-    np.testing.assert_array_equal(store.load_attribute("data"), frames(count, 1000))
+    np.testing.assert_array_equal(store.load_attribute("data"), frames(count, start=1000))
 
 
 @pytest.mark.parametrize("way", WAYS)
 def test_truncated_between_opening_and_loading(tmp_path, way):
-    put(tmp_path / "a.h5", frames(40), **WAYS[way])
+    write(tmp_path / "a.h5", frames(40), **WAYS[way])
     size = (tmp_path / "a.h5").stat().st_size
     store = CXIStore(tmp_path / "a.h5", protocol=PROTOCOL)
     store.load_attribute("data", [0])
@@ -205,3 +201,47 @@ def test_a_single_writer_appends_while_it_is_read(tmp_path, way):
         assert len(store.load_attribute("data")) == 300
     assert most or errors
     assert Path(name).exists()
+
+
+class TestFilesThatChange:
+    def test_a_file_that_was_replaced_is_read_wholly_old_or_wholly_new(self, tmp_path):
+        options = {"chunks": (1, 5, 7), "compression": "gzip"}
+        name = put(tmp_path / "a.h5", {DATA: frames(4)}, **options)
+        store = CXIStore(name)
+        store.load_attribute("data", [0])
+        new = put(tmp_path / "b.h5", {DATA: frames(4, start=999)}, **options)
+        Path(new).replace(name)
+        with contextlib.suppress(CXIError):
+            loaded = store.load_attribute("data")
+            assert loaded[0, 0, 0] in (0, 999)
+            np.testing.assert_array_equal(loaded, frames(4, start=int(loaded[0, 0, 0])))
+        store.update_indices()
+        np.testing.assert_array_equal(store.load_attribute("data"), frames(4, start=999))
+
+    def test_a_file_that_another_process_writes_raises_or_agrees(self, tmp_path):
+        name = put(tmp_path / "a.h5", {DATA: frames(4)}, maxshape=(None, 5, 7))
+        code = f"import h5py; f = h5py.File({name!r}, 'a'); print('open', flush=True); input()"
+        command = [sys.executable, "-c", code]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        with subprocess.Popen(command, text=True, **pipes) as writer:
+            assert writer.stdout.readline() == "open\n"
+            with contextlib.suppress(OSError):
+                np.testing.assert_array_equal(CXIStore(name).load_attribute("data"), frames(4))
+            writer.communicate("\n")
+
+
+def test_a_file_that_changes_each_time_it_is_looked_at_raises(tmp_path, monkeypatch):
+    name = put(tmp_path / "a.cxi", {DATA: frames(2)})
+    store = CXIStore(name)
+    prepare = CXIStore.update_indices
+
+    def touched(self):
+        prepare(self)
+        self.describe("data")
+        os.utime(name, ns=(1, np.random.default_rng().integers(1, 2**60)))
+
+    store.load_attribute("data")
+    monkeypatch.setattr(CXIStore, "update_indices", touched)
+    os.utime(name, ns=(1, 1))
+    with pytest.raises(FileChangedError, match=r"a\.cxi"):
+        store.load_attribute("data")

@@ -172,3 +172,88 @@ def test_names_in_any_script(tmp_path):
         h5[DATA] = h5py.ExternalLink("данные β.h5", "/кадры/α β")
     loaded = CXIStore(tmp_path / "главный.h5").load_attribute("data")
     np.testing.assert_array_equal(loaded, frames(2))
+
+
+class TestLinks:
+    def outside(self, folder):
+        """Return a file in folder/run whose `data` is in folder/elsewhere."""
+        (folder / "elsewhere").mkdir()
+        (folder / "run").mkdir()
+        put(folder / "elsewhere" / "raw.h5", {"/frames": frames(2)})
+        name = folder / "run" / "master.cxi"
+        with h5py.File(name, "w") as h5:
+            h5[DATA] = h5py.ExternalLink("../elsewhere/raw.h5", "/frames")
+        return str(name)
+
+    def test_are_followed_wherever_they_point_and_explain_shows_it(self, tmp_path):
+        store = CXIStore(self.outside(tmp_path))
+        np.testing.assert_array_equal(store.load_attribute("data"), frames(2))
+        assert "raw.h5" in store.explain("data")
+
+    def test_are_followed_by_absolute_name(self, tmp_path):
+        raw = put(tmp_path / "raw.h5", {"/frames": frames(2)})
+        with h5py.File(tmp_path / "m.h5", "w") as h5:
+            h5[DATA] = h5py.ExternalLink(raw, "/frames")
+        assert len(CXIStore(tmp_path / "m.h5").load_attribute("data")) == 2
+
+    def test_are_followed_one_by_one_each_from_its_own_folder(self, tmp_path):
+        for name in ("a", "a/b"):
+            (tmp_path / name).mkdir()
+        put(tmp_path / "a" / "b" / "raw.h5", {"/frames": frames(2)})
+        with h5py.File(tmp_path / "a" / "middle.h5", "w") as h5:
+            h5["/here"] = h5py.ExternalLink("b/raw.h5", "/frames")
+        with h5py.File(tmp_path / "master.h5", "w") as h5:
+            h5[DATA] = h5py.ExternalLink("a/middle.h5", "/here")
+        store = CXIStore(tmp_path / "master.h5")
+        np.testing.assert_array_equal(store.load_attribute("data"), frames(2))
+        assert "middle.h5" in store.explain("data")
+
+    def test_to_a_whole_group_are_followed(self, tmp_path):
+        put(tmp_path / "raw.h5", {"/detector/data": frames(2)})
+        with h5py.File(tmp_path / "m.h5", "w") as h5:
+            h5["/entry/instrument/detector"] = h5py.ExternalLink("raw.h5", "/detector")
+        assert len(CXIStore(tmp_path / "m.h5").load_attribute("data")) == 2
+
+    def test_out_of_the_tree_are_refused_when_the_tree_is_asked_for(self, tmp_path):
+        store = CXIStore(self.outside(tmp_path), links="tree")
+        with pytest.raises(CXIError, match=r"raw\.h5"):
+            store.load_attribute("data")
+        assert [problem.attribute for problem in store.problems] == ["data"]
+
+    def test_within_the_tree_are_followed_when_it_is_asked_for(self, tmp_path):
+        names = factory.external_master(tmp_path, [frames(2), frames(1)])
+        assert len(CXIStore(names, links="tree").load_attribute("data")) == 3
+
+    def test_of_virtual_datasets_are_held_to_the_tree_too(self, tmp_path):
+        name = factory.virtual(tmp_path, [frames(2)])[0]
+        (tmp_path / "elsewhere").mkdir()
+        (tmp_path / "run").mkdir()
+        (tmp_path / "source_0.h5").rename(tmp_path / "elsewhere" / "source_0.h5")
+        layout = h5py.VirtualLayout((2, 5, 7), "uint16")
+        layout[...] = h5py.VirtualSource("../elsewhere/source_0.h5", "/frames", (2, 5, 7))
+        name = tmp_path / "run" / "virtual.cxi"
+        with h5py.File(name, "w", libver="latest") as h5:
+            h5.create_virtual_dataset(DATA, layout)
+        np.testing.assert_array_equal(CXIStore(name).load_attribute("data"), frames(2))
+        with pytest.raises(CXIError, match=r"source_0\.h5"):
+            CXIStore(name, links="tree").load_attribute("data")
+
+    @pytest.mark.parametrize("links", ["tree", "follow"])
+    def test_to_external_raw_storage_are_always_refused(self, tmp_path, links):
+        name = factory.external_raw(tmp_path)
+        with pytest.raises(CXIError, match=r"external\.cxi"):
+            CXIStore(name, links=links).load_attribute("data")
+
+    def test_another_policy_is_refused(self, tmp_path):
+        with pytest.raises(ValueError, match="links"):
+            CXIStore(put(tmp_path / "run.cxi", {DATA: frames(1)}), links="none")
+
+
+def test_a_link_to_a_group_without_the_name_is_no_dangling_link(tmp_path):
+    name = put(tmp_path / "a.cxi", {DATA: frames(2)})
+    with h5py.File(name, "r+") as h5:
+        h5["/entry"] = h5py.SoftLink("/entry_1")
+    store = CXIStore(name)
+    assert not store.problems
+    np.testing.assert_array_equal(store.load_attribute("data"), frames(2))
+    assert "mask" not in store

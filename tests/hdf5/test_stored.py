@@ -1,10 +1,7 @@
 """What HDF5 can hold is read as h5py reads it, or raises; never as something else."""
 
 import contextlib
-import subprocess
-import sys
 import zlib
-from pathlib import Path
 
 import h5py
 import numpy as np
@@ -13,19 +10,10 @@ import pytest
 import factory
 from cxistack import Crop, CXIError, CXIProtocol, CXIStore, Downscale
 from factory import DATA, STORAGES, frames, put, stored_as
+from factory.storage import low_level
 
-GROUP = DATA.rsplit("/", 1)[0]
 ANY_TYPE = {family: CXIProtocol({"data": family}, {"data": [DATA]}, {"data": "stack"})
             for family in ("int", "uint", "float", "bool")}  # fmt: skip
-
-
-def low_level(path, shape, file_type, plist=None, maxshape=None):
-    """Create a dataset with what only HDF5's own functions can say of it."""
-    h5 = h5py.File(path, "w")
-    h5.create_group(GROUP)
-    space = h5py.h5s.create_simple(shape, maxshape or shape)
-    h5py.h5d.create(h5.id, DATA.encode(), file_type, space, plist)
-    return h5
 
 
 def agrees(name, protocol=None):
@@ -217,82 +205,3 @@ class TestWhatAChunkHolds:
         pairs = np.zeros((1, 2, 2), [("a", "u2"), ("b", "f4")])
         with pytest.raises(CXIError, match=r"a\.h5"):
             CXIStore(put(tmp_path / "a.h5", {DATA: pairs})).load_attribute("data")
-
-
-class TestDamage:
-    @pytest.mark.parametrize("options", [{"fletcher32": True}, {"compression": "gzip"}])
-    def test_a_damaged_chunk_raises_and_names_the_dataset(self, tmp_path, options):
-        name = Path(put(tmp_path / "a.h5", {DATA: frames(3)}, chunks=(1, 5, 7), **options))
-        with h5py.File(name) as h5:
-            info = h5[DATA].id.get_chunk_info(1)
-        content = bytearray(name.read_bytes())
-        for offset in range(10):
-            content[info.byte_offset + offset] ^= 0x55
-        name.write_bytes(content)
-        with pytest.raises(CXIError, match=r"a\.h5.*detector_1/data"):
-            CXIStore(name).load_attribute("data")
-        assert len(CXIStore(name).load_attribute("data", [0, 2])) == 2
-
-    def test_a_filter_that_nobody_has_raises_and_names_the_dataset(self, tmp_path):
-        plist = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
-        plist.set_chunk((1, 5, 7))
-        plist.set_filter(31999, h5py.h5z.FLAG_OPTIONAL, ())
-        with low_level(tmp_path / "a.h5", (2, 5, 7), h5py.h5t.NATIVE_UINT16, plist) as h5:
-            h5[DATA].id.write_direct_chunk((0, 0, 0), b"?" * 70)
-        with pytest.raises(CXIError, match=r"a\.h5.*detector_1/data"):
-            CXIStore(tmp_path / "a.h5").load_attribute("data")
-
-    @pytest.mark.parametrize("keep", [0, 0.001, 0.1, 0.5, 0.9, 0.999])
-    def test_a_truncated_file_raises_and_names_it(self, tmp_path, keep):
-        name = factory.truncated(tmp_path, keep)
-        with pytest.raises((CXIError, OSError), match=r"truncated\.cxi"):
-            CXIStore(name).load_attribute("data")
-
-    @pytest.mark.parametrize("content", [b"", b"\x00", b"text", b"\x89HDF\r\n\x1a\n" + bytes(99)])
-    def test_a_file_that_is_not_hdf5_raises_and_names_it(self, tmp_path, content):
-        name = factory.not_hdf5(tmp_path, content)
-        with pytest.raises((CXIError, OSError), match=r"notes\.cxi"):
-            CXIStore(name).load_attribute("data")
-
-    def test_one_bad_file_among_good_ones_is_a_problem_that_has_its_name(self, tmp_path):
-        names = [put(tmp_path / "a.cxi", {DATA: frames(1)}), factory.not_hdf5(tmp_path)]
-        store = CXIStore(names)
-        assert {problem.filename for problem in store.problems} == {names[1]}
-        with pytest.raises(OSError, match=r"notes\.cxi"):
-            store.load_attribute("data")
-
-    def test_an_absurd_shape_raises_memory_error_with_the_bytes(self, tmp_path):
-        with h5py.File(tmp_path / "a.h5", "w") as h5:
-            h5.create_dataset(DATA, (2**40, 2**12, 2**12), "uint16", chunks=(1, 64, 64))
-        store = CXIStore(tmp_path / "a.h5")
-        assert store["data"].shape == (2**40, 2**12, 2**12)
-        with pytest.raises((MemoryError, CXIError, ValueError)):
-            store.load_attribute("data")
-        assert not store["data"][2**40 - 1, :2, :2].any()
-
-
-class TestFilesThatChange:
-    def test_a_file_that_was_replaced_is_read_wholly_old_or_wholly_new(self, tmp_path):
-        options = {"chunks": (1, 5, 7), "compression": "gzip"}
-        name = put(tmp_path / "a.h5", {DATA: frames(4)}, **options)
-        store = CXIStore(name)
-        store.load_attribute("data", [0])
-        new = put(tmp_path / "b.h5", {DATA: frames(4, start=999)}, **options)
-        Path(new).replace(name)
-        with contextlib.suppress(CXIError):
-            loaded = store.load_attribute("data")
-            assert loaded[0, 0, 0] in (0, 999)
-            np.testing.assert_array_equal(loaded, frames(4, start=int(loaded[0, 0, 0])))
-        store.update_indices()
-        np.testing.assert_array_equal(store.load_attribute("data"), frames(4, start=999))
-
-    def test_a_file_that_another_process_writes_raises_or_agrees(self, tmp_path):
-        name = put(tmp_path / "a.h5", {DATA: frames(4)}, maxshape=(None, 5, 7))
-        code = f"import h5py; f = h5py.File({name!r}, 'a'); print('open', flush=True); input()"
-        command = [sys.executable, "-c", code]
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-        with subprocess.Popen(command, text=True, **pipes) as writer:
-            assert writer.stdout.readline() == "open\n"
-            with contextlib.suppress(OSError):
-                np.testing.assert_array_equal(CXIStore(name).load_attribute("data"), frames(4))
-            writer.communicate("\n")

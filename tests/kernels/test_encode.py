@@ -172,3 +172,13 @@ def test_a_chunk_decodes_although_filters_after_it_are_skipped() -> None:
     without = _encode.encode(filters[:2], raw)
     assert without == whole[:-4]
     assert _decode.decode(filters, 0b100, without, len(raw)) == raw
+
+
+def test_the_codec_alone_compresses_all_blocks():
+    planes = np.random.default_rng(0).integers(0, 3, 5 * 8192, np.uint8).tobytes()
+    pipeline = _encode.EncodePipeline([(32008, (0, 3, 1, 0, 2))], len(planes))
+    out = bytearray(pipeline.bound)
+    total = _encode.Encoder(pipeline).codec_alone(planes, 8192, out)
+    assert 0 < total < len(planes)
+    with pytest.raises(ValueError, match="Blocks"):
+        _encode.Encoder(pipeline).codec_alone(planes, 8192, out[:-1])

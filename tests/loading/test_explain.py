@@ -15,7 +15,7 @@ from cxistack import (
     Downscale,
     FrameIndexError,
 )
-from factory import DATA, DISTANCE, MASK, frames, put
+from factory import DATA, frames, put
 
 
 @pytest.fixture
@@ -77,16 +77,3 @@ def test_describe_is_what_comes(tmp_path):
     for attr in store:
         value = store.load_attribute(attr)
         assert store.describe(attr) == (np.shape(value), value.dtype)
-
-
-def test_what_does_not_fit_is_told_in_problems_and_in_the_table(tmp_path):
-    names = factory.many_files(tmp_path, [frames(2), frames(3)])
-    put(names[0], {MASK: np.ones(4, bool), DISTANCE: np.ones((1, 1, 1))})
-    store = CXIStore(names)
-    assert {problem.attribute for problem in store.problems} == {"mask", "distance"}
-    for problem in store.problems:
-        assert problem.filename == names[0]
-        assert problem.message in repr(store)
-        with pytest.raises(ValueError, match=r"run_8\.cxi"):
-            store.load_attribute(problem.attribute)
-    assert len(store.load_attribute("data")) == 5

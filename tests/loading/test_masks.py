@@ -1,74 +1,19 @@
-"""Masks that are bit fields: which flags count, the bits as they are stored, what a save keeps."""
+"""Masks are true for a good pixel, whether a file has truth or flags; bits come as stored."""
 
-import h5py
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cxistack import (
-    CastError,
-    ComposeTransforms,
-    Crop,
-    CXIProtocol,
-    CXIStore,
-    Downscale,
-    LayoutError,
-    Mirror,
-    ProtocolError,
-)
+from cxistack import ComposeTransforms, Crop, CXIError, CXIProtocol, CXIStore, Downscale, Mirror
 from cxistack.masks import FLAGS
-from factory import DATA, MASK, frames, put
+from factory import DATA, MASK, frames, good_mask, put
+from factory.masks import DEFAULT, TYPES, flags_protocol
 
-# The bits that the formats' own documents give, written out once more.
-CXI_BITS = {"invalid": 1, "saturated": 2, "hot": 4, "dead": 8, "shadowed": 16, "bad": 128,
-            "missing": 0x200, "noisy": 0x400, "has_signal": 0x1000}  # fmt: skip
-NEXUS_BITS = {"gap": 1, "dead": 2, "under_responding": 4, "over_responding": 8, "noisy": 16,
-              "cluster": 64, "user": 256, "virtual_pixel": 2**31}  # fmt: skip
-CHEETAH_BITS = {"in_peakmask": 32, "to_be_ignored": 64, "out_of_resolution_limits": 256,
-                "artifact_corrected": 0x800, "failed_artifact_correction": 0x1000,
-                "peak_for_hitfinder": 0x2000, "photon_background_corrected": 0x4000}  # fmt: skip
-DEFAULT = {"cxi": ~0x1000, "nexus": 0xFFFF, "cheetah": 0x16DF}
-TYPES = ["uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64", ">u4", "<i2"]
-
-
-def flags_protocol(convention, flags=None):
-    return CXIProtocol(
-        {"mask": "bool"}, {"mask": ["/m"]}, {"mask": "stack"}, {"mask": [convention]},
-        flags={} if flags is None else {"mask": flags},
-    )  # fmt: skip
-
-
-def stored(name, path="/m"):
-    with h5py.File(name) as h5:
-        return h5[path][()]
+GOOD_MASK = "/speckle_tracking/mask"
 
 
 class TestNames:
-    @pytest.mark.parametrize(("convention", "bits"), [
-        ("cxi", CXI_BITS), ("nexus", NEXUS_BITS), ("cheetah", {**CXI_BITS, **CHEETAH_BITS}),
-    ])  # fmt: skip
-    def test_are_those_of_the_format(self, convention, bits):
-        known = FLAGS[convention].names
-        assert len(set(known.values())) == len(known)
-        for name in set(bits) - ({"has_signal"} if convention == "cheetah" else set()):
-            assert known[name] == bits[name]
-
-    @pytest.mark.parametrize(("conventions", "flags", "said"), [
-        (["cxi"], ["gap"], "'gap' is a flag of none.*invalid, saturated"),
-        (["good"], ["dead"], "'dead' is a flag of none.*none of which is a bit field"),
-        ([], ["dead"], r"\[flags\], key mask: 'dead'"),
-        (["nexus", "cxi"], ["user", "hot", "warm"], "'warm'"),
-        (["cheetah"], ["has_signal"], "'has_signal'"),
-    ])  # fmt: skip
-    def test_that_no_convention_knows_are_refused(self, conventions, flags, said):
-        paths = [f"/{n}" for n in range(len(conventions))] or ["/m"]
-        given = {"mask": conventions} if conventions else {}
-        with pytest.raises(ProtocolError, match=said):
-            CXIProtocol(
-                {"mask": "bool"}, {"mask": paths}, {"mask": "stack"}, given, flags={"mask": flags}
-            )
-
     def test_count_where_a_convention_knows_them(self, tmp_path):
         protocol = CXIProtocol(
             {"mask": "bool"}, {"mask": ["/n", "/c"]}, {"mask": "stack"},
@@ -87,28 +32,11 @@ class TestNames:
         assert "no bit of 0x12 is set" in told
         assert "flags" not in CXIStore(name, protocol=flags_protocol("nexus")).explain("mask")
 
-    def test_survive_an_ini_file(self, tmp_path):
-        protocol = flags_protocol("cheetah", ["hot", "in_jet"])
-        protocol.to_ini(tmp_path / "p.ini")
-        assert CXIProtocol.import_ini(tmp_path / "p.ini") == protocol
-
 
 def test_a_pixel_with_signal_is_good_under_cxi_and_one_of_unknown_bits_is_not(tmp_path):
     bits = np.array([[0, 0x1000, 0x1001, 0x800, 0x10000, 0x2000]], "u4")
     store = CXIStore(put(tmp_path / "a.h5", {DATA: frames(2, (1, 6)), MASK: bits}))
     np.testing.assert_array_equal(store.load_attribute("mask")[1, 0], [1, 1, 0, 0, 0, 0])
-
-
-@pytest.mark.parametrize(("convention", "true_is_good"), [
-    ("good", True), ("cxi", True), ("cheetah", True), ("nexus", False),
-])  # fmt: skip
-def test_booleans_are_loaded_and_saved_alike(tmp_path, convention, true_is_good):
-    values = np.array([[True, False, True]])
-    name = put(tmp_path / "a.h5", {"/m": values})
-    with CXIStore(name, "r+", flags_protocol(convention)) as store:
-        np.testing.assert_array_equal(store.load_attribute("mask")[0], values == true_is_good)
-        store.save_attribute("mask", ~values)
-        np.testing.assert_array_equal(store.load_attribute("mask")[0], ~values)
 
 
 VIEWS = {
@@ -190,113 +118,74 @@ class TestRaw:
             store.explain("data", raw=True)
 
 
-class TestASave:
-    BITS = np.array([[0, 2, 0x1000, 0x1002, 0x10000]], "u4")
+class TestMasksAreTrueForAGoodPixel:
+    FLAGS = np.array([[0, 1, 2, 4], [8, 0x10, 0x80, 0x200], [0x400, 0x10000, 2**31, 0]], "uint32")
 
-    def test_clears_what_was_bad_and_keeps_reasons_and_other_bits(self, tmp_path):
-        name = put(tmp_path / "a.h5", {"/m": self.BITS})
-        with CXIStore(name, "r+", flags_protocol("cxi", ["saturated", "invalid"])) as store:
-            store.save_attribute("mask", np.array([[True, False, False, True, True]]))
-        assert stored(name).tolist() == [[0, 2, 0x1001, 0x1000, 0x10000]]
+    def load(self, folder, path, values, **options):
+        name = put(folder / "mask.cxi", {DATA: frames(3, (3, 4)), path: values}, "w")
+        return CXIStore(name, **options).load_attribute("mask")
 
-    def test_of_frames_over_one_that_stood_for_all_keeps_its_reasons(self, tmp_path):
-        name = put(tmp_path / "a.h5", {"/m": self.BITS})
-        good = np.array([[[1, 0, 1, 0, 1]], [[0, 0, 0, 1, 1]]], bool)
-        with CXIStore(name, "r+", flags_protocol("cxi")) as store:
-            store.save_attribute("mask", good)
-            np.testing.assert_array_equal(store.load_attribute("mask"), good)
-        assert stored(name)[:, 0].tolist() == [
-            [0, 2, 0x1000, 0x1002, 0], [1, 2, 0x1001, 0x1000, 0],
-        ]  # fmt: skip
+    @pytest.mark.parametrize("path", [MASK, "/entry/instrument/detector/mask"])
+    @pytest.mark.parametrize("stored", ["uint32", "int64", "uint64"])
+    def test_an_integer_detector_mask_is_a_bit_field_in_which_0_is_good(
+        self, tmp_path, path, stored
+    ):
+        mask = self.load(tmp_path, path, self.FLAGS.astype(stored))
+        np.testing.assert_array_equal(mask[1], self.FLAGS == 0, strict=True)
 
-    def test_that_would_come_back_good_is_refused(self, tmp_path):
-        name = put(tmp_path / "a.h5", {"/m": self.BITS})
-        with CXIStore(name, "r+", flags_protocol("cxi", ["saturated"])) as store:
-            with pytest.raises(CastError, match=r"'invalid'.*would come back good"):
-                store.save_attribute("mask", np.zeros((1, 5), bool))
-            # Where nothing becomes bad that was not, no flag is needed.
-            store.save_attribute("mask", np.array([[True, False, True, False, True]]))
-        assert (stored(name) == self.BITS).all()
+    def test_minus_one_in_a_bit_field_is_bad(self, tmp_path):
+        values = np.array([[-1, 0], [0, -(2**31)]], "int32").repeat(2, 1)[[0, 1, 1]]
+        np.testing.assert_array_equal(self.load(tmp_path, MASK, values)[0], values == 0)
 
-    @pytest.mark.parametrize("dtype", ["i1", "i2", "i8"])
-    def test_knows_the_sign_as_a_bit(self, tmp_path, dtype):
-        values = np.array([[-1, np.iinfo(dtype).min, 0]], dtype)
-        name = put(tmp_path / "a.h5", {"/m": values})
-        with CXIStore(name, "r+", flags_protocol("nexus", ["user", "gap"])) as store:
-            good = store.load_attribute("mask")[0]
-            np.testing.assert_array_equal(good, [[False, True, True]])
-            store.save_attribute("mask", np.array([[False, False, True]]))
-            np.testing.assert_array_equal(store.load_attribute("mask")[0], [[0, 0, 1]])
-        assert stored(name)[0, 0] == -1
+    @pytest.mark.parametrize("path", [MASK, "/entry/instrument/detector/mask"])
+    def test_a_boolean_detector_mask_is_true_for_a_good_pixel(self, tmp_path, path):
+        good = good_mask((3, 4), [(1, 2), (0, 0)])
+        np.testing.assert_array_equal(self.load(tmp_path, path, good)[2], good, strict=True)
 
-    def test_of_flags_instead_of_truth_is_refused(self, tmp_path):
-        name = put(tmp_path / "a.h5", {"/m": self.BITS})
-        with CXIStore(name, "r+", flags_protocol("cxi")) as store:
-            bits = store.load_attribute("mask", raw=True)[0]
-            with pytest.raises(CastError, match="save where they are good"):
-                store.save_attribute("mask", bits)
-            store.save_attribute("mask", (bits == 0).astype("u1"))
-            np.testing.assert_array_equal(store.load_attribute("mask")[0], bits == 0)
+    @pytest.mark.parametrize("path", ["/speckle_tracking/mask", "/mask_maker/mask"])
+    @pytest.mark.parametrize("stored", ["bool", "uint8", "int64", "float32"])
+    def test_elsewhere_true_or_non_zero_is_good(self, tmp_path, path, stored):
+        values = (self.FLAGS % 3).astype(stored)
+        np.testing.assert_array_equal(self.load(tmp_path, path, values)[0], values != 0)
 
-    @given(st.sampled_from(sorted(FLAGS)), st.sampled_from(TYPES), st.integers(0, 2**32))
-    def test_comes_back_and_loses_no_reason(self, tmp_path_factory, convention, dtype, seed):
-        rng, dtype = np.random.default_rng(seed), np.dtype(dtype)
-        plain = f"u{dtype.itemsize}"
-        bits = rng.integers(0, 2 ** (8 * dtype.itemsize), (4, 5), "u8", endpoint=False)
-        bits = (bits * rng.integers(0, 2, (4, 5), "u8")).astype(plain)
-        name = put(
-            tmp_path_factory.mktemp("save") / "a.h5",
-            {"/m": bits.view(dtype.newbyteorder("=")).astype(dtype)},
-        )
-        good = rng.random((4, 5)) < 0.5
-        with CXIStore(name, "r+", flags_protocol(convention)) as store:
-            was_good = store.load_attribute("mask")[0].copy()
-            store.save_attribute("mask", good)
-            np.testing.assert_array_equal(store.load_attribute("mask")[0], good)
-        after = stored(name).astype(dtype.newbyteorder("=")).view(plain)
-        counted = np.array(DEFAULT[convention] % 2**64, "u8").astype(plain)
-        stays = ~good & ~was_good
-        np.testing.assert_array_equal(after[stays], bits[stays])
-        np.testing.assert_array_equal(after & ~counted, bits & ~counted)
+    def test_in_nexus_the_low_16_bits_are_bad(self, tmp_path):
+        protocol = CXIProtocol.import_default()
+        protocol = protocol.add_attribute("mask", "bool", ["/pixel_mask"], "stack", "nexus")
+        mask = self.load(tmp_path, "/pixel_mask", self.FLAGS, protocol=protocol)
+        np.testing.assert_array_equal(mask[0], self.FLAGS & 0xFFFF == 0)
+
+    def test_a_convention_comes_from_an_ini_section(self, tmp_path):
+        ini = tmp_path / "p.ini"
+        CXIProtocol.import_default().to_ini(ini)
+        ini.write_text(ini.read_text().replace("[good, good, cxi, cxi]", "[good, good, good, cxi]"))
+        mask = self.load(tmp_path, MASK, self.FLAGS, protocol=CXIProtocol.import_ini(ini))
+        np.testing.assert_array_equal(mask[0], self.FLAGS != 0)
+
+    @pytest.mark.parametrize("value", [0, 1])
+    def test_a_convention_is_never_guessed_from_values(self, tmp_path, value):
+        values = np.full((3, 4), value, "uint8")
+        assert self.load(tmp_path, MASK, values).all() == (value == 0)
+        assert self.load(tmp_path, "/mask_maker/mask", values).all() == (value == 1)
+
+    def test_a_mask_that_is_float_and_a_bit_field_is_refused(self, tmp_path):
+        with pytest.raises(CXIError, match=r"mask\.cxi"):
+            self.load(tmp_path, MASK, np.ones((3, 4)))
 
 
-class TestASaveOfBits:
-    def store(self, tmp_path, convention="cxi", **values):
-        name = put(tmp_path / "a.h5", values) if values else str(tmp_path / "a.h5")
-        return CXIStore(name, "r+" if values else "w", protocol=flags_protocol(convention))
+@pytest.mark.parametrize("how", [{}, {"dtype": bool}, {"out": np.ones((1, 1, 1), bool)}])
+def test_a_bin_with_a_bad_pixel_is_bad_whatever_type_is_asked_for(tmp_path, how):
+    mask = np.ones((1, 2, 2), "u1")
+    mask[0, 1, 0] = 0
+    store = CXIStore(put(tmp_path / "a.cxi", {DATA: frames(1)[:, :2, :2], GOOD_MASK: mask}))
+    assert not store.load_attribute("mask", transform=Downscale(2, mode="mean"), **how).any()
 
-    @pytest.mark.parametrize("dtype", TYPES)
-    def test_keeps_every_bit_in_a_new_file(self, tmp_path, dtype):
-        store = self.store(tmp_path)
-        bits = np.random.default_rng(1).integers(0, 256, (3, 4, 5 * 8), "u1").view(dtype)
-        store.save_attribute("mask", bits, raw=True)
-        saved = stored(tmp_path / "a.h5")
-        unsigned = bits.astype(bits.dtype.newbyteorder("=")).view(f"u{bits.itemsize}")
-        np.testing.assert_array_equal(saved, unsigned)
-        assert saved.dtype == ("u8" if bits.itemsize == 8 else "u4")
 
-    def test_keeps_them_where_a_sign_is_stored(self, tmp_path):
-        old = np.zeros((2, 3, 4), "i4")
-        bits = np.full((1, 3, 4), 2**31 + 4, "u4")
-        store = self.store(tmp_path, m=old)
-        store.save_attribute("mask", bits, "insert", idxs=[1], raw=True)
-        np.testing.assert_array_equal(stored(tmp_path / "a.h5").view("u4")[1], bits[0])
-        assert not stored(tmp_path / "a.h5")[0].any()
+def test_a_mask_as_integers_is_0_and_1(tmp_path):
+    name = put(tmp_path / "a.cxi", {DATA: frames(1)[:, :1, :3], GOOD_MASK: np.array([[[0, 1, 7]]])})
+    loaded = CXIStore(name).load_attribute("mask", dtype="u1")
+    assert loaded.tolist() == [[[0, 1, 1]]]
 
-    def test_refuses_what_would_lose_them(self, tmp_path):
-        bits = np.full((2, 3, 4), 2**20, "u4")
-        with pytest.raises(CastError, match="does not fit"):
-            self.store(tmp_path, m=np.zeros((2, 3, 4), "u1")).save_attribute("mask", bits, raw=True)
 
-    def test_refuses_truth_and_places_of_truth(self, tmp_path):
-        bits = np.ones((2, 3, 4), "u4")
-        with pytest.raises(LayoutError, match="which bool does not hold"):
-            self.store(tmp_path).save_attribute("mask", bits > 0, raw=True)
-        with pytest.raises(ValueError, match="is none where it goes"):
-            self.store(tmp_path, "good").save_attribute("mask", bits, raw=True)
-        with pytest.raises(ValueError, match="parts of frames"):
-            self.store(tmp_path).save_attribute(
-                "mask", bits, raw=True, transform=Crop([0, 3, 0, 4])
-            )
-        with pytest.raises(LayoutError, match="which bool does not hold"):
-            self.store(tmp_path, m=np.ones((2, 3, 4), bool)).save_attribute("mask", bits, raw=True)
+def test_the_cxi_mask_of_a_detector_stays_a_bit_field(tmp_path):
+    name = put(tmp_path / "a.cxi", {DATA: frames(1), MASK: np.full((5, 7), 8, "u4")})
+    assert not CXIStore(name).load_attribute("mask").any()

@@ -81,3 +81,8 @@ def test_as_an_array_of_another_type_it_is_cast_and_checked(tmp_path):
 def test_scalars_are_indexed_as_zero_dimensional_arrays(tmp_path):
     lazy = CXIStore(put(tmp_path / "a.cxi", {DISTANCE: 1.5}))["distance"]
     assert (lazy.shape, lazy[()], lazy[...]) == ((), 1.5, 1.5)
+
+
+def test_a_lazy_stack_says_the_type_that_comes(tmp_path):
+    store = CXIStore(put(tmp_path / "a.h5", {DATA: frames(2, dtype="int32")}))
+    assert store["data"].dtype == store["data"][0].dtype == np.uint32

@@ -388,3 +388,14 @@ def test_a_composition_is_a_sequence_of_its_transforms():
 def test_parameters_that_make_no_sense_are_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+class TestDownscaleThatBins:
+    def test_cannot_be_undone(self):
+        with pytest.raises(NotImplementedError, match="bin"):
+            Downscale(2, mode="sum").backward(np.ones((2, 2)), np.zeros((4, 4)))
+
+    def test_maps_points_to_the_centres_of_squares(self):
+        x, y = Downscale(4, mode="mean").forward_points(1.5, 5.5)
+        assert (x, y) == (0, 1)
+        assert Downscale(4, mode="mean").backward_points(0, 1) == (1.5, 5.5)

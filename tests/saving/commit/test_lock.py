@@ -19,7 +19,7 @@ import cxistack.write.lock as lock
 from cxistack import CXIStore, FileChangedError, FileInUseError, StorageError
 from cxistack.hdf5._descriptor import Descriptor
 from cxistack.hdf5.written import of_each_written_here
-from factory import DATA, DISTANCE, frames
+from factory import DATA, DISTANCE, frames, put
 from hardship.scenarios import names_in
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="who locks is told by /proc/locks")
@@ -320,3 +320,16 @@ class TestAFileSystemWithoutLocks:
     def test_is_asked_for_by_these_words_only(self, run):
         with pytest.raises(ValueError, match="locking"):
             CXIStore(run, locking=False)
+
+
+def test_of_another_store_meanwhile_are_refused(tmp_path):
+    name = put(tmp_path / "a.cxi", {DATA: frames(2)})
+    one, other = CXIStore(name, "r+"), CXIStore(name, "r+")
+    with one.transaction():
+        one.save_attribute("distance", 1.0)
+        with pytest.raises(FileInUseError):
+            other.save_attribute("wavelength", 2.0)
+    fresh = CXIStore(name)
+    assert fresh.load_attribute("distance") == 1.0
+    assert "wavelength" not in fresh
+    assert [path.name for path in tmp_path.iterdir()] == ["a.cxi"]

@@ -1,109 +1,11 @@
-"""Decisions on behaviour: Frames. What frames there are, and which of them an index means."""
+"""Which frames of an attribute belong to the frames of the data; what stands for all of them."""
 
 import numpy as np
 import pytest
 
 import factory
-from cxistack import (
-    Crop,
-    CXIError,
-    CXIStore,
-    FrameIndexError,
-    LayoutError,
-    Mirror,
-)
-from factory import BASIS, DATA, MASK, TRANSLATIONS, WHITEFIELD, frames, good_mask, put
-
-COUNTS = (3, 1, 4)
-
-
-@pytest.fixture
-def parts():
-    return [frames(count, start=1000 * n) for n, count in enumerate(COUNTS)]
-
-
-@pytest.fixture
-def run(tmp_path, parts):
-    return CXIStore(factory.many_files(tmp_path, parts))
-
-
-class TestIdxsFollowNumPy:
-    SELECTIONS = (
-        slice(None),
-        slice(2, 6),
-        slice(None, None, -3),
-        slice(5, 2),
-        range(1, 8, 2),
-        [7, 0, 0, 3],
-        (1, 2),
-        [-1, -8],
-        np.array([4, 4, -2], np.int8),
-        np.array([3, 1], np.uint64),
-        np.arange(8) % 3 == 0,
-        [True, False] * 4,
-        np.zeros(8, bool),
-        np.array([], int),
-    )
-
-    @pytest.mark.parametrize("idxs", SELECTIONS, ids=repr)
-    def test_the_result_is_in_the_order_asked_for(self, run, parts, idxs):
-        whole = np.concatenate(parts)
-        expected = whole[idxs if isinstance(idxs, slice) else np.asarray(idxs)]
-        np.testing.assert_array_equal(run.load_attribute("data", idxs=idxs), expected)
-        idxs = list(idxs) if isinstance(idxs, tuple) else idxs  # a tuple indexes several axes
-        np.testing.assert_array_equal(run["data"][idxs], whole[idxs], strict=True)
-
-    def test_none_is_all_frames(self, run, parts):
-        np.testing.assert_array_equal(run.load_attribute("data", None), np.concatenate(parts))
-
-    @pytest.mark.parametrize("idx", [0, 5, -1, np.int64(3), np.uint8(7)])
-    def test_an_int_keeps_the_frame_axis_and_the_lazy_stack_drops_it(self, run, parts, idx):
-        frame = np.concatenate(parts)[idx]
-        np.testing.assert_array_equal(run.load_attribute("data", idx), frame[None], strict=True)
-        np.testing.assert_array_equal(run["data"][idx], frame, strict=True)
-
-    @pytest.mark.parametrize("idxs", [8, -9, [0, 8], [-9], np.array([2**63], np.uint64), 2**70])
-    def test_a_frame_that_is_not_there_raises(self, run, idxs):
-        with pytest.raises(IndexError, match="8"):
-            run.load_attribute("data", idxs=idxs)
-
-    @pytest.mark.parametrize("idxs", [1.0, [0.5], np.array([1.0]), "1", ["a"], [[0, 1]], [None]])
-    def test_what_is_not_an_index_raises(self, run, idxs):
-        with pytest.raises((IndexError, TypeError, ValueError)):
-            run.load_attribute("data", idxs=idxs)
-
-    @pytest.mark.parametrize("length", [7, 9, 1])
-    def test_a_boolean_mask_of_another_length_raises(self, run, length):
-        with pytest.raises(FrameIndexError):
-            run.load_attribute("data", idxs=np.ones(length, bool))
-
-    @pytest.mark.parametrize(("ss", "fs"), [
-        (1, slice(None)),
-        (slice(None), -2),
-        (2, 3),
-        (slice(4, 0, -2), slice(1, 6, 3)),
-        ([0, 3, 3], slice(None)),
-        ([0, 1, 4], [6, 0, -1]),
-        (slice(1, 3), [5, 2]),
-        (np.arange(5) > 2, slice(None)),
-        (np.array([[0], [2]]), np.array([[1, 3, 5]])),
-        (np.arange(5) % 2 == 0, [1, 2, 3]),
-        (slice(0, 0), slice(None)),
-    ], ids=repr)  # fmt: skip
-    def test_ss_and_fs_idxs_mean_what_they_mean_in_numpy(self, run, parts, ss, fs):
-        loaded = run.load_attribute("data", [5, 0], ss_idxs=ss, fs_idxs=fs)
-        expected = np.stack([frame[..., ss, fs] for frame in np.concatenate(parts)[[5, 0]]])
-        np.testing.assert_array_equal(loaded, expected, strict=True)
-
-    @pytest.mark.parametrize(("ss", "fs"), [(5, slice(None)), (slice(None), [0, 7]), (-6, 0)])
-    def test_a_pixel_that_is_not_there_raises(self, run, ss, fs):
-        with pytest.raises(FrameIndexError):
-            run.load_attribute("data", ss_idxs=ss, fs_idxs=fs)
-
-    @pytest.mark.parametrize("pixels", [{"ss_idxs": [1]}, {"fs_idxs": slice(2)}])
-    def test_index_arrays_together_with_a_transform_raise(self, run, pixels):
-        with pytest.raises((CXIError, TypeError, ValueError), match="transform"):
-            run.load_attribute("data", transform=Crop([0, 1, 0, 1]), **pixels)
+from cxistack import CXIStore, LayoutError
+from factory import BASIS, DATA, MASK, TRANSLATIONS, frames, good_mask, put
 
 
 class TestIdxsNumberTheDataFrames:
@@ -243,30 +145,3 @@ class TestA2DDataset:
         np.testing.assert_array_equal(
             CXIStore(names).load_attribute("mask", [3, 2, 0]), [static, stack[2], stack[0]]
         )
-
-
-class TestFramesOfAnyRank:
-    def test_euxfel_modules_are_kept_and_views_act_on_the_last_two_axes(self, tmp_path):
-        data = frames(6, (3, 5, 7))
-        name = put(tmp_path / "xfel.h5", {DATA: data})
-        store = CXIStore(name)
-        loaded = store.load_attribute("data", [4, 1], transform=Crop([1, 4, 2, 6]))
-        np.testing.assert_array_equal(loaded, data[[4, 1]][..., 1:4, 2:6], strict=True)
-        loaded = store.load_attribute("data", [0], ss_idxs=[0, 2], fs_idxs=[6, 1])
-        np.testing.assert_array_equal(loaded, data[[0]][..., [0, 2], [6, 1]], strict=True)
-        np.testing.assert_array_equal(store["data"][3, 1, ::2], data[3, 1, ::2])
-        assert store.read_shape() == (5, 7)
-
-    def test_pixel_map_is_a_frame_of_two(self, tmp_path):
-        pixel_map = frames(2, dtype="float64")
-        name = put(tmp_path / "map.h5", {"/speckle_tracking/pixel_map": pixel_map})
-        loaded = CXIStore(name).load_attribute("pixel_map", transform=Mirror(0, (5, 7)))
-        np.testing.assert_array_equal(loaded, pixel_map[:, ::-1], strict=True)
-
-    @pytest.mark.parametrize(("attr", "path"), [("whitefield", WHITEFIELD), ("data", DATA)])
-    @pytest.mark.parametrize("shape", [(), (35,)])
-    def test_a_frame_of_less_than_two_axes_is_a_problem(self, tmp_path, attr, path, shape):
-        store = CXIStore(put(tmp_path / "low.h5", {path: np.ones(shape)}))
-        assert [problem.attribute for problem in store.problems] == [attr]
-        with pytest.raises(LayoutError, match=r"low\.h5"):
-            store.load_attribute(attr)

@@ -1,4 +1,4 @@
-"""Decisions on behaviour: Values. Types that come back, checked casting, mask conventions."""
+"""Values that a load gives: types that come back, checked casting, scalars."""
 
 import contextlib
 
@@ -6,8 +6,8 @@ import h5py
 import numpy as np
 import pytest
 
-from cxistack import CastError, Crop, CXIError, CXIProtocol, CXIStore
-from factory import DATA, MASK, WHITEFIELD, frames, good_mask, put
+from cxistack import AttributeMissingError, CastError, Crop, CXIError, CXIProtocol, CXIStore
+from factory import DATA, DISTANCE, frames, put
 
 INTEGERS = ["int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"]
 SIGNED = ["int8", "int16", "int32", "int64"]
@@ -78,16 +78,6 @@ class TestTypesWithoutADtype:
         with contextlib.suppress(TypeError, CXIError):  # that says so
             loaded = store.load_attribute("x", dtype=">i4")
             np.testing.assert_array_equal(loaded, frames(2).astype(">i4"), strict=True)
-
-    def test_a_swapped_out_takes_the_frames_of_many_files(self, tmp_path):
-        names = [put(tmp_path / f"{n}.h5", {DATA: frames(2, start=n)}) for n in range(3)]
-        out = np.empty((6, 5, 7), ">u2")
-        assert CXIStore(names).load_attribute("data", out=out) is out
-        np.testing.assert_array_equal(out, np.concatenate([frames(2, start=n) for n in range(3)]))
-
-    def test_a_lazy_stack_says_the_type_that_comes(self, tmp_path):
-        store = CXIStore(put(tmp_path / "a.h5", {DATA: frames(2, dtype="int32")}))
-        assert store["data"].dtype == store["data"][0].dtype == np.uint32
 
 
 class TestCastingIsChecked:
@@ -187,100 +177,35 @@ class TestCastingIsChecked:
             store_of(tmp_path, frames(1), "uint", "stack").load_attribute("x", casting=casting)
 
 
-class TestMasksAreTrueForAGoodPixel:
-    FLAGS = np.array([[0, 1, 2, 4], [8, 0x10, 0x80, 0x200], [0x400, 0x10000, 2**31, 0]], "uint32")
-
-    def load(self, folder, path, values, **options):
-        name = put(folder / "mask.cxi", {DATA: frames(3, (3, 4)), path: values}, "w")
-        return CXIStore(name, **options).load_attribute("mask")
-
-    @pytest.mark.parametrize("path", [MASK, "/entry/instrument/detector/mask"])
-    @pytest.mark.parametrize("stored", ["uint32", "int64", "uint64"])
-    def test_an_integer_detector_mask_is_a_bit_field_in_which_0_is_good(
-        self, tmp_path, path, stored
-    ):
-        mask = self.load(tmp_path, path, self.FLAGS.astype(stored))
-        np.testing.assert_array_equal(mask[1], self.FLAGS == 0, strict=True)
-
-    def test_minus_one_in_a_bit_field_is_bad(self, tmp_path):
-        values = np.array([[-1, 0], [0, -(2**31)]], "int32").repeat(2, 1)[[0, 1, 1]]
-        np.testing.assert_array_equal(self.load(tmp_path, MASK, values)[0], values == 0)
-
-    @pytest.mark.parametrize("path", [MASK, "/entry/instrument/detector/mask"])
-    def test_a_boolean_detector_mask_is_true_for_a_good_pixel(self, tmp_path, path):
-        good = good_mask((3, 4), [(1, 2), (0, 0)])
-        np.testing.assert_array_equal(self.load(tmp_path, path, good)[2], good, strict=True)
-
-    @pytest.mark.parametrize("path", ["/speckle_tracking/mask", "/mask_maker/mask"])
-    @pytest.mark.parametrize("stored", ["bool", "uint8", "int64", "float32"])
-    def test_elsewhere_true_or_non_zero_is_good(self, tmp_path, path, stored):
-        values = (self.FLAGS % 3).astype(stored)
-        np.testing.assert_array_equal(self.load(tmp_path, path, values)[0], values != 0)
-
-    def test_in_nexus_the_low_16_bits_are_bad(self, tmp_path):
-        protocol = CXIProtocol.import_default()
-        protocol = protocol.add_attribute("mask", "bool", ["/pixel_mask"], "stack", "nexus")
-        mask = self.load(tmp_path, "/pixel_mask", self.FLAGS, protocol=protocol)
-        np.testing.assert_array_equal(mask[0], self.FLAGS & 0xFFFF == 0)
-
-    def test_a_convention_comes_from_an_ini_section(self, tmp_path):
-        ini = tmp_path / "p.ini"
-        CXIProtocol.import_default().to_ini(ini)
-        ini.write_text(ini.read_text().replace("[good, good, cxi, cxi]", "[good, good, good, cxi]"))
-        mask = self.load(tmp_path, MASK, self.FLAGS, protocol=CXIProtocol.import_ini(ini))
-        np.testing.assert_array_equal(mask[0], self.FLAGS != 0)
-
-    @pytest.mark.parametrize("value", [0, 1])
-    def test_a_convention_is_never_guessed_from_values(self, tmp_path, value):
-        values = np.full((3, 4), value, "uint8")
-        assert self.load(tmp_path, MASK, values).all() == (value == 0)
-        assert self.load(tmp_path, "/mask_maker/mask", values).all() == (value == 1)
-
-    def test_a_mask_that_is_float_and_a_bit_field_is_refused(self, tmp_path):
-        with pytest.raises(CXIError, match=r"mask\.cxi"):
-            self.load(tmp_path, MASK, np.ones((3, 4)))
-
-
-class TestOut:
-    def test_counts_as_dtype_and_is_returned(self, tmp_path):
-        store = CXIStore(put(tmp_path / "a.h5", {DATA: frames(4)}))
-        out = np.empty((2, 5, 7), "float32")
-        assert store.load_attribute("data", [3, 1], out=out) is out
-        np.testing.assert_array_equal(out, frames(4)[[3, 1]])
-
-    def test_may_be_strided(self, tmp_path):
-        store = CXIStore(put(tmp_path / "a.h5", {DATA: frames(2)}))
-        for out in (
-            np.zeros((4, 10, 14), "int32")[::2, ::-2, 1::2],
-            np.zeros((7, 5, 2), "uint16").T,
-        ):
-            store.load_attribute("data", out=out)
-            np.testing.assert_array_equal(out, frames(2))
-
-    @pytest.mark.parametrize("out", [
-        np.empty((3, 5, 7), "uint16"), np.empty((2, 5), "uint16"), [[0]], np.empty(70, "uint16"),
+class TestScalars:
+    @pytest.mark.parametrize("value", [
+        np.float64(0.25), np.array([0.25]), np.array([1.0, 2.0]), np.eye(3), np.zeros((0,)),
     ], ids=repr)  # fmt: skip
-    def test_of_another_shape_or_kind_raises(self, tmp_path, out):
-        store = CXIStore(put(tmp_path / "a.h5", {DATA: frames(2)}))
-        with pytest.raises((ValueError, TypeError)):
-            store.load_attribute("data", out=out)
+    def test_come_back_in_the_datasets_own_shape(self, tmp_path, value):
+        loaded = CXIStore(put(tmp_path / "s.h5", {DISTANCE: value})).load_attribute("distance")
+        np.testing.assert_array_equal(loaded, value, strict=True)
 
-    def test_that_is_read_only_raises(self, tmp_path):
-        store = CXIStore(put(tmp_path / "a.h5", {DATA: frames(2)}))
-        out = np.broadcast_to(np.uint16(0), (2, 5, 7))
-        with pytest.raises(ValueError, match=r"read-only|writeable"):
-            store.load_attribute("data", out=out)
+    def test_of_no_dimension_are_numpy_scalars(self, tmp_path):
+        loaded = CXIStore(put(tmp_path / "s.h5", {DISTANCE: 0.25})).load_attribute("distance")
+        assert isinstance(loaded, np.float64)
 
-    def test_takes_a_static_mask_whole(self, tmp_path):
-        mask = good_mask((5, 7), [(0, 1)])
-        store = CXIStore(put(tmp_path / "a.h5", {DATA: frames(3), MASK: mask}))
-        out = np.zeros((3, 5, 7), bool)
-        assert store.load_attribute("mask", out=out) is out
-        np.testing.assert_array_equal(out, np.broadcast_to(mask, (3, 5, 7)))
+    def test_come_from_the_first_file_that_has_them(self, tmp_path):
+        names = [
+            put(tmp_path / "a.h5", {DATA: frames(1)}),
+            put(tmp_path / "b.h5", {DISTANCE: 0.25}),
+            put(tmp_path / "c.h5", {DISTANCE: 0.5}),
+        ]
+        assert CXIStore(names).load_attribute("distance") == 0.25
+        assert CXIStore(names[::-1]).load_attribute("distance") == 0.5
 
-    def test_takes_a_frame_and_a_sequence(self, tmp_path):
-        white = np.linspace(0, 1, 35).reshape(5, 7)
-        store = CXIStore(put(tmp_path / "a.h5", {WHITEFIELD: white}))
-        out = np.zeros((2, 3), "float32")
-        store.load_attribute("whitefield", transform=Crop([1, 3, 2, 5]), out=out)
-        np.testing.assert_array_equal(out, white[1:3, 2:5].astype("float32"))
+    @pytest.mark.parametrize("source", [1, -1, "b.h5", "full name"])
+    def test_source_picks_one(self, tmp_path, source):
+        names = [put(tmp_path / f"{c}.h5", {DISTANCE: v}) for c, v in [("a", 1.0), ("b", 2.0)]]
+        source = names[1] if source == "full name" else source
+        assert CXIStore(names).load_attribute("distance", source=source) == 2.0
+
+    @pytest.mark.parametrize("source", [2, -3, "c.h5", 0])
+    def test_a_source_that_has_it_not_raises(self, tmp_path, source):
+        names = [put(tmp_path / "a.h5", {DATA: frames(1)}), put(tmp_path / "b.h5", {DISTANCE: 2.0})]
+        with pytest.raises(AttributeMissingError):
+            CXIStore(names).load_attribute("distance", source=source)

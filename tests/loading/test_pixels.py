@@ -1,14 +1,17 @@
-"""Decisions on behaviour: Transforms, as the store applies them."""
+"""Which pixels of frames a load gives: those of transforms, index arrays and bins."""
 
 import numpy as np
 import pytest
 
 import factory
 from cxistack import (
+    CastError,
     ComposeTransforms,
     Crop,
+    CXIError,
     CXIStore,
     Downscale,
+    FrameIndexError,
     LayoutError,
     Mirror,
     Transform,
@@ -172,15 +175,6 @@ class TestDownscaleThatBins:
         expected = binned(values[DATA][[2, 2, 0], 1:9], 2).sum(-1)[..., ::-1][..., :3, 1:]
         np.testing.assert_array_equal(loaded, expected)
 
-    def test_cannot_be_undone(self):
-        with pytest.raises(NotImplementedError, match="bin"):
-            Downscale(2, mode="sum").backward(np.ones((2, 2)), np.zeros((4, 4)))
-
-    def test_maps_points_to_the_centres_of_squares(self):
-        x, y = Downscale(4, mode="mean").forward_points(1.5, 5.5)
-        assert (x, y) == (0, 1)
-        assert Downscale(4, mode="mean").backward_points(0, 1) == (1.5, 5.5)
-
 
 @pytest.mark.parametrize("name", [name for name in TRANSFORMS if name != "a user's own"])
 def test_points_move_as_pixels_do(store, values, name):
@@ -209,3 +203,70 @@ def test_a_transform_applies_to_several_files(tmp_path):
     loaded = store.load_attribute("data", [-1, 0], transform=Downscale(2, mode="sum"))
     expected = binned(np.concatenate(parts)[[-1, 0]].astype("uint64"), 2).sum(-1)
     np.testing.assert_array_equal(loaded, expected, strict=True)
+
+
+class TestIndexArrays:
+    @pytest.fixture
+    def parts(self):
+        return [frames(count, start=1000 * n) for n, count in enumerate((3, 1, 4))]
+
+    @pytest.fixture
+    def run(self, tmp_path, parts):
+        return CXIStore(factory.many_files(tmp_path, parts))
+
+    @pytest.mark.parametrize(("ss", "fs"), [
+        (1, slice(None)),
+        (slice(None), -2),
+        (2, 3),
+        (slice(4, 0, -2), slice(1, 6, 3)),
+        ([0, 3, 3], slice(None)),
+        ([0, 1, 4], [6, 0, -1]),
+        (slice(1, 3), [5, 2]),
+        (np.arange(5) > 2, slice(None)),
+        (np.array([[0], [2]]), np.array([[1, 3, 5]])),
+        (np.arange(5) % 2 == 0, [1, 2, 3]),
+        (slice(0, 0), slice(None)),
+    ], ids=repr)  # fmt: skip
+    def test_ss_and_fs_idxs_mean_what_they_mean_in_numpy(self, run, parts, ss, fs):
+        loaded = run.load_attribute("data", [5, 0], ss_idxs=ss, fs_idxs=fs)
+        expected = np.stack([frame[..., ss, fs] for frame in np.concatenate(parts)[[5, 0]]])
+        np.testing.assert_array_equal(loaded, expected, strict=True)
+
+    @pytest.mark.parametrize(("ss", "fs"), [(5, slice(None)), (slice(None), [0, 7]), (-6, 0)])
+    def test_a_pixel_that_is_not_there_raises(self, run, ss, fs):
+        with pytest.raises(FrameIndexError):
+            run.load_attribute("data", ss_idxs=ss, fs_idxs=fs)
+
+    @pytest.mark.parametrize("pixels", [{"ss_idxs": [1]}, {"fs_idxs": slice(2)}])
+    def test_index_arrays_together_with_a_transform_raise(self, run, pixels):
+        with pytest.raises((CXIError, TypeError, ValueError), match="transform"):
+            run.load_attribute("data", transform=Crop([0, 1, 0, 1]), **pixels)
+
+
+class TestFramesOfAnyRank:
+    def test_euxfel_modules_are_kept_and_views_act_on_the_last_two_axes(self, tmp_path):
+        data = frames(6, (3, 5, 7))
+        name = put(tmp_path / "xfel.h5", {DATA: data})
+        store = CXIStore(name)
+        loaded = store.load_attribute("data", [4, 1], transform=Crop([1, 4, 2, 6]))
+        np.testing.assert_array_equal(loaded, data[[4, 1]][..., 1:4, 2:6], strict=True)
+        loaded = store.load_attribute("data", [0], ss_idxs=[0, 2], fs_idxs=[6, 1])
+        np.testing.assert_array_equal(loaded, data[[0]][..., [0, 2], [6, 1]], strict=True)
+        np.testing.assert_array_equal(store["data"][3, 1, ::2], data[3, 1, ::2])
+        assert store.read_shape() == (5, 7)
+
+    def test_pixel_map_is_a_frame_of_two(self, tmp_path):
+        pixel_map = frames(2, dtype="float64")
+        name = put(tmp_path / "map.h5", {"/speckle_tracking/pixel_map": pixel_map})
+        loaded = CXIStore(name).load_attribute("pixel_map", transform=Mirror(0, (5, 7)))
+        np.testing.assert_array_equal(loaded, pixel_map[:, ::-1], strict=True)
+
+
+def test_negative_pixels_are_not_summed_into_an_unsigned_result(tmp_path):
+    data = np.full((1, 2, 2), 5, "i4")
+    data[0, 0, 0] = -1
+    store = CXIStore(put(tmp_path / "a.cxi", {DATA: data}))
+    with pytest.raises(CastError):
+        store.load_attribute("data", transform=Downscale(2, mode="sum"), dtype="u8")
+    summed = store.load_attribute("data", transform=Downscale(2, mode="sum"), dtype="i8")
+    assert summed.tolist() == [[[14]]]

@@ -1,21 +1,13 @@
-"""Decisions on behaviour: Files (modes, handles, links) and threads."""
+"""A store: the files that it opens and how, and the mapping of what is in them."""
 
-import contextlib
 import gc
 from pathlib import Path
 
-import h5py
 import numpy as np
 import pytest
 
 import factory
-from cxistack import (
-    AttributeMissingError,
-    ClosedStoreError,
-    CXIError,
-    CXIStore,
-    ReadOnlyStoreError,
-)
+from cxistack import AttributeMissingError, ClosedStoreError, CXIStore, ReadOnlyStoreError
 from factory import DATA, DISTANCE, MASK, frames, put
 
 
@@ -104,111 +96,6 @@ class TestModes:
     def test_another_mode_is_refused(self, tmp_path, mode):
         with pytest.raises(ValueError, match="mode"):
             CXIStore(put(tmp_path / "run.cxi", {DATA: frames(2)}), mode=mode)
-
-
-class TestLinks:
-    def outside(self, folder):
-        """Return a file in folder/run whose `data` is in folder/elsewhere."""
-        (folder / "elsewhere").mkdir()
-        (folder / "run").mkdir()
-        put(folder / "elsewhere" / "raw.h5", {"/frames": frames(2)})
-        name = folder / "run" / "master.cxi"
-        with h5py.File(name, "w") as h5:
-            h5[DATA] = h5py.ExternalLink("../elsewhere/raw.h5", "/frames")
-        return str(name)
-
-    def test_are_followed_wherever_they_point_and_explain_shows_it(self, tmp_path):
-        store = CXIStore(self.outside(tmp_path))
-        np.testing.assert_array_equal(store.load_attribute("data"), frames(2))
-        assert "raw.h5" in store.explain("data")
-
-    def test_are_followed_by_absolute_name(self, tmp_path):
-        raw = put(tmp_path / "raw.h5", {"/frames": frames(2)})
-        with h5py.File(tmp_path / "m.h5", "w") as h5:
-            h5[DATA] = h5py.ExternalLink(raw, "/frames")
-        assert len(CXIStore(tmp_path / "m.h5").load_attribute("data")) == 2
-
-    def test_are_followed_one_by_one_each_from_its_own_folder(self, tmp_path):
-        for name in ("a", "a/b"):
-            (tmp_path / name).mkdir()
-        put(tmp_path / "a" / "b" / "raw.h5", {"/frames": frames(2)})
-        with h5py.File(tmp_path / "a" / "middle.h5", "w") as h5:
-            h5["/here"] = h5py.ExternalLink("b/raw.h5", "/frames")
-        with h5py.File(tmp_path / "master.h5", "w") as h5:
-            h5[DATA] = h5py.ExternalLink("a/middle.h5", "/here")
-        store = CXIStore(tmp_path / "master.h5")
-        np.testing.assert_array_equal(store.load_attribute("data"), frames(2))
-        assert "middle.h5" in store.explain("data")
-
-    def test_to_a_whole_group_are_followed(self, tmp_path):
-        put(tmp_path / "raw.h5", {"/detector/data": frames(2)})
-        with h5py.File(tmp_path / "m.h5", "w") as h5:
-            h5["/entry/instrument/detector"] = h5py.ExternalLink("raw.h5", "/detector")
-        assert len(CXIStore(tmp_path / "m.h5").load_attribute("data")) == 2
-
-    def test_out_of_the_tree_are_refused_when_the_tree_is_asked_for(self, tmp_path):
-        store = CXIStore(self.outside(tmp_path), links="tree")
-        with pytest.raises(CXIError, match=r"raw\.h5"):
-            store.load_attribute("data")
-        assert [problem.attribute for problem in store.problems] == ["data"]
-
-    def test_within_the_tree_are_followed_when_it_is_asked_for(self, tmp_path):
-        names = factory.external_master(tmp_path, [frames(2), frames(1)])
-        assert len(CXIStore(names, links="tree").load_attribute("data")) == 3
-
-    def test_of_virtual_datasets_are_held_to_the_tree_too(self, tmp_path):
-        name = factory.virtual(tmp_path, [frames(2)])[0]
-        (tmp_path / "elsewhere").mkdir()
-        (tmp_path / "run").mkdir()
-        (tmp_path / "source_0.h5").rename(tmp_path / "elsewhere" / "source_0.h5")
-        layout = h5py.VirtualLayout((2, 5, 7), "uint16")
-        layout[...] = h5py.VirtualSource("../elsewhere/source_0.h5", "/frames", (2, 5, 7))
-        name = tmp_path / "run" / "virtual.cxi"
-        with h5py.File(name, "w", libver="latest") as h5:
-            h5.create_virtual_dataset(DATA, layout)
-        np.testing.assert_array_equal(CXIStore(name).load_attribute("data"), frames(2))
-        with pytest.raises(CXIError, match=r"source_0\.h5"):
-            CXIStore(name, links="tree").load_attribute("data")
-
-    @pytest.mark.parametrize("links", ["tree", "follow"])
-    def test_to_external_raw_storage_are_always_refused(self, tmp_path, links):
-        name = factory.external_raw(tmp_path)
-        with pytest.raises(CXIError, match=r"external\.cxi"):
-            CXIStore(name, links=links).load_attribute("data")
-
-    def test_another_policy_is_refused(self, tmp_path):
-        with pytest.raises(ValueError, match="links"):
-            CXIStore(put(tmp_path / "run.cxi", {DATA: frames(1)}), links="none")
-
-
-class TestVirtualDatasets:
-    def test_a_mapped_region_without_its_source_raises(self, tmp_path):
-        store = CXIStore(factory.absent_source(tmp_path))
-        with pytest.raises(CXIError, match=r"source_1\.h5"):
-            store.load_attribute("data")
-        assert [problem.attribute for problem in store.problems] == ["data"]
-
-    def test_a_numbered_source_that_is_gone_is_never_fill(self, tmp_path):
-        store = CXIStore(factory.absent_source_printf(tmp_path))
-        with contextlib.suppress(CXIError):  # HDF5 ends such a dataset at the first gap
-            np.testing.assert_array_equal(store.load_attribute("data"), frames(1), strict=True)
-
-    def test_a_source_whose_dataset_is_gone_raises(self, tmp_path):
-        name = factory.virtual(tmp_path, [frames(2), frames(2)])[0]
-        with h5py.File(tmp_path / "source_1.h5", "a") as h5:
-            del h5["/frames"]
-        with pytest.raises(CXIError, match=r"source_1\.h5"):
-            CXIStore(name).load_attribute("data")
-
-    def test_a_source_that_became_too_small_raises(self, tmp_path):
-        name = factory.virtual(tmp_path, [frames(2), frames(3)])[0]
-        put(tmp_path / "source_1.h5", {"/frames": frames(2)}, "w")
-        with pytest.raises(CXIError, match=r"source_1\.h5"):
-            CXIStore(name).load_attribute("data")
-
-    def test_an_unmapped_region_is_its_fill_value(self, tmp_path):
-        name, expected = factory.virtual_with_a_hole(tmp_path, frames(3), fill=7)
-        np.testing.assert_array_equal(CXIStore(name).load_attribute("data"), expected)
 
 
 class TestHandles:
@@ -302,35 +189,80 @@ class TestNames:
         assert len(CXIStore(put(tmp_path / name, {DATA: frames(1)}))) == 1
 
 
-class TestThreadsAndProgress:
-    @pytest.mark.parametrize("processes", [None, 1, 2, 7])
-    def test_the_result_does_not_depend_on_the_number_of_workers(self, tmp_path, processes):
-        parts = [frames(5), frames(4, start=999)]
-        store = CXIStore(factory.many_files(tmp_path, parts))
-        idxs = [8, 0, 3, 3, 5]
-        for options in ({"processes": processes}, {"num_threads": processes}):
-            loaded = store.load_attribute("data", idxs, **options)
-            np.testing.assert_array_equal(loaded, np.concatenate(parts)[idxs])
+def test_library_code_never_prints(tmp_path, capfd):
+    values = {DATA: frames(2), MASK: np.ones(3), DISTANCE: "text"}
+    store = CXIStore(put(tmp_path / "run.cxi", values), mode="a")
+    store.load_attribute("data", verbose=False)
+    store.save_attribute("wavelength", 1.0)
+    repr(store)
+    assert store.problems
+    with pytest.raises(AttributeMissingError):
+        store.load_attribute("phase")
+    store.close()
+    assert capfd.readouterr() == ("", "")
 
-    @pytest.mark.parametrize("processes", [0, -1, 1.5, "2"])
-    def test_a_number_that_is_none_is_refused(self, tmp_path, processes):
-        store = CXIStore(put(tmp_path / "run.cxi", {DATA: frames(2)}))
-        with pytest.raises((ValueError, TypeError)):
-            store.load_attribute("data", processes=processes)
 
-    def test_two_names_of_one_thing_must_agree(self, tmp_path):
-        store = CXIStore(put(tmp_path / "run.cxi", {DATA: frames(2)}))
-        with pytest.raises(ValueError, match="num_threads"):
-            store.load_attribute("data", processes=1, num_threads=2)
+class TestTheMapping:
+    @pytest.fixture
+    def store(self, tmp_path):
+        return CXIStore(put(tmp_path / "run.cxi", {DATA: frames(3), **factory.attributes(3)}))
 
-    def test_library_code_never_prints(self, tmp_path, capfd):
-        values = {DATA: frames(2), MASK: np.ones(3), DISTANCE: "text"}
-        store = CXIStore(put(tmp_path / "run.cxi", values), mode="a")
-        store.load_attribute("data", verbose=False)
-        store.save_attribute("wavelength", 1.0)
-        repr(store)
-        assert store.problems
-        with pytest.raises(AttributeMissingError):
-            store.load_attribute("phase")
+    def test_holds_what_was_found_in_the_protocols_order(self, store):
+        found = {"data", "mask", "basis_vectors", "translations", "whitefield", "distance"}
+        assert list(store) == [attr for attr in store.protocol if attr in {*found, "wavelength"}]
+        assert len(store) == 7
+        assert list(store.keys()) == list(store)
+        assert [attr for attr, _ in store.items()] == list(store)
+        assert [value.shape for value in store.values()] == [store[a].shape for a in store]
+
+    def test_contains_only_what_a_file_has(self, store):
+        assert "data" in store
+        assert "phase" not in store
+        assert "nonsense" not in store
+        assert 5 not in store
+
+    def test_what_is_not_there_raises_a_key_error(self, store):
+        for attr in ("phase", "nonsense"):
+            with pytest.raises(KeyError, match=attr):
+                store[attr]
+            with pytest.raises(ValueError, match=attr):
+                store.load_attribute(attr)
+
+    def test_indices_and_read_shape(self, store, tmp_path):
+        np.testing.assert_array_equal(store.indices(), [0, 1, 2])
+        assert store.read_shape() == (5, 7)
+        empty = CXIStore(put(tmp_path / "empty.cxi", {"/nothing": 1}))
+        assert len(empty.indices()) == 0
+        assert empty.read_shape() == (0, 0)
+        assert len(empty) == 0
+
+    def test_find_dataset_is_where_it_was_found_or_would_be_saved(self, store):
+        assert store.find_dataset("data") == DATA
+        assert store.find_dataset("phase") == "/speckle_tracking/phase"
+
+    def test_repr_is_a_table(self, store):
+        text = repr(store)
+        for attr in store:
+            assert attr in text
+        assert "uint16" in text
+        assert "(3, 5, 7)" in text
+        assert DATA in text
+
+    def test_update_indices_sees_new_attributes(self, tmp_path):
+        name = put(tmp_path / "run.cxi", {DATA: frames(1)})
+        store = CXIStore(name)
+        assert "distance" not in store
         store.close()
-        assert capfd.readouterr() == ("", "")
+        put(name, {factory.DISTANCE: 1.0})
+        store.open()
+        assert "distance" in store
+
+
+def test_a_store_sees_what_another_store_saved(tmp_path):
+    name = put(tmp_path / "a.cxi", {DATA: frames(10)}, chunks=(1, 5, 7))
+    reader, writer = CXIStore(name), CXIStore(name, "r+")
+    assert len(reader.load_attribute("data")) == 10
+    writer.save_attribute("data", frames(3))
+    np.testing.assert_array_equal(reader.load_attribute("data"), frames(3))
+    writer.save_attribute("data", frames(2), mode="append")
+    assert len(reader.load_attribute("data")) == 5
