@@ -26,6 +26,7 @@ from .layouts import (
     soft_link,
     virtual,
     virtual_beside_its_sources,
+    virtual_over_numbered_files,
     virtual_with_a_hole,
 )
 from .storage import STORAGES, stored_as
@@ -77,6 +78,7 @@ __all__ = [
     "truncated",
     "virtual",
     "virtual_beside_its_sources",
+    "virtual_over_numbered_files",
     "virtual_with_a_hole",
 ]
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from cxistack import CXIError, CXIProtocol, CXIStore, Downscale
+from factory.storage import low_level
 
 PATH = "/entry/frames"
 BESIDE = "read beside libhdf5"
@@ -34,11 +35,8 @@ def agrees(name, protocol=UINT):
 
 def created(name, shape, plist, maxshape=None, **options):
     """Create a dataset by HDF5's own functions."""
-    h5 = h5py.File(name, "w", **options)
-    h5.create_group("entry")
-    space = h5py.h5s.create_simple(shape, maxshape or shape)
-    h5py.h5d.create(h5.id, PATH.encode(), h5py.h5t.STD_U16LE, space, plist)
-    return h5
+    kind = h5py.h5t.STD_U16LE
+    return low_level(name, shape, kind, plist, maxshape, name=PATH, **options)
 
 
 def library():

@@ -23,6 +23,7 @@ from cxistack import (
 )
 from cxistack.hdf5 import sources
 from factory import DATA, MASK, frames, put
+from factory.storage import low_level
 
 UNLIMITED = h5py.h5s.UNLIMITED
 FRAME = (6, 8)
@@ -43,7 +44,7 @@ def virtual(path, layout, fill=None, name=DATA):
     return str(path)
 
 
-def low_level(path, shape, dtype, maps, fill=0, maxshape=None):
+def mapped(path, shape, dtype, maps, fill=0, maxshape=None):
     """Write a virtual dataset of mappings (start, count, stride, block, file, path, space)."""
     plist = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
     plist.set_fill_value(np.array(fill, dtype))
@@ -51,11 +52,8 @@ def low_level(path, shape, dtype, maps, fill=0, maxshape=None):
         space = h5py.h5s.create_simple(shape, maxshape or shape)
         space.select_hyperslab(*slab)
         plist.set_virtual(space, file, source, there)
-    with h5py.File(path, "w", libver="latest") as h5:
-        h5.create_group(DATA.rsplit("/", 1)[0])
-        space = h5py.h5s.create_simple(shape, maxshape or shape)
-        kind = h5py.h5t.py_create(np.dtype(dtype))
-        h5py.h5d.create(h5.id, DATA.encode(), kind, space, plist)
+    kind = h5py.h5t.py_create(np.dtype(dtype))
+    low_level(path, shape, kind, plist, maxshape, libver="latest").close()
     return str(path)
 
 
@@ -254,7 +252,7 @@ def test_sources_without_end_of_unequal_length(tmp_path):
     for k in range(2):
         slab = (k, 0, 0), (UNLIMITED, 1, 1), (2, 1, 1), (1, *FRAME)
         maps.append((*slab, f"s{k}.h5".encode(), b"/d", endless((1, *FRAME), 0)))
-    name = low_level(tmp_path / "v.h5", (9, *FRAME), "u2", maps, 7, (UNLIMITED, *FRAME))
+    name = mapped(tmp_path / "v.h5", (9, *FRAME), "u2", maps, 7, (UNLIMITED, *FRAME))
     expected = np.full((9, *FRAME), 7, "u2")
     expected[::2], expected[1:7:2] = frames(5, FRAME), frames(3, FRAME, start=500)
     with h5py.File(name) as h5:
@@ -269,7 +267,7 @@ class TestNumberedSources:
         space = h5py.h5s.create_simple((block, *FRAME))
         slab = (0, 0, 0), (UNLIMITED, 1, 1), (block, 1, 1), (block, *FRAME)
         shape = (count * block, *FRAME)
-        return low_level(
+        return mapped(
             folder / "v.h5", shape, "u2", [(*slab, file, path, space)], 0, (UNLIMITED, *FRAME)
         )
 
