@@ -10,7 +10,7 @@ import numpy as np
 from cxistack import CXIStore
 from factory import DATA, DETECTOR, TRANSLATIONS, WHITEFIELD, frames
 
-__all__ = ["GROUP_SIZES", "LIBVERS", "SAVES", "contents", "expected", "make", "names_in", "save"]
+__all__ = ["GROUP_SIZES", "LIBVERS", "SAVES", "contents", "expected", "make", "save"]
 
 LIBVERS = ("earliest", "latest")
 GROUP_SIZES = (1, 9, 60, 300)  # objects beside the data: HDF5 keeps few and many in other ways
@@ -118,11 +118,6 @@ def save(path, kind):
     mode, action, _ = SAVES[kind]
     with CXIStore(path, mode=mode) as store:
         action(store)
-
-
-def names_in(folder):
-    """Return the names of what is in a folder."""
-    return sorted(path.name for path in Path(folder).iterdir())
 
 
 def contents(path):

@@ -10,13 +10,13 @@ import random
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections import Counter
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
+from factory.folders import fast_folder  # noqa: E402
 from hardship import replay, scenarios  # noqa: E402
 
 NAME = "run.cxi"
@@ -28,12 +28,6 @@ def compiled(folder):
     command = ["gcc", "-shared", "-fPIC", "-O1", "-o", library, HERE / "shim.c", "-ldl"]
     subprocess.run(command, check=True, capture_output=True)
     return str(library)
-
-
-def fast_folder():
-    """Return a folder in memory where there is one: nothing here needs a disk."""
-    memory = Path("/dev/shm")
-    return tempfile.TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else None)
 
 
 def with_shim(library, module, function, *arguments):

@@ -17,6 +17,7 @@ import pytest
 
 from cxistack import CXIStore
 from factory import DATA, frames, put
+from factory.folders import fast_folder, names_in
 from hardship import scenarios, sweep
 
 needs_gcc = pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc compiles what logs calls")
@@ -26,7 +27,7 @@ linux = pytest.mark.skipif(sys.platform != "linux", reason="LD_PRELOAD is Linux'
 @needs_gcc
 @linux
 def test_in_each_state_that_a_fault_can_leave_the_file_is_old_or_new():
-    with sweep.fast_folder() as folder:
+    with fast_folder() as folder:
         found = sweep.sweep(folder, scenarios.GROUP_SIZES)
     assert {state for _, state in found} == {"old", "new"}, found
     assert sum(found.values()) >= 5000, found
@@ -60,7 +61,7 @@ SAVER = """
 @pytest.fixture
 def quick_path():
     """Where a save takes a few milliseconds, also on a machine with a busy disk."""
-    with sweep.fast_folder() as folder:
+    with fast_folder() as folder:
         yield Path(folder)
 
 
@@ -83,7 +84,7 @@ def test_200_kills_lose_nothing(quick_path):
             time.sleep(chance.uniform(0, 2) * (time.perf_counter() - began))
             os.kill(pid, signal.SIGKILL)
             assert child.stdout.readline() == "dead\n"
-            left += len(scenarios.names_in(quick_path)) > 1
+            left += len(names_in(quick_path)) > 1
             with h5py.File(path) as h5:
                 numbers = set(h5[DATA][...].ravel()) | set(
                     h5["/speckle_tracking/whitefield"][...].ravel()
@@ -96,7 +97,7 @@ def test_200_kills_lose_nothing(quick_path):
     assert left > 20, "no kill fell into a save"
     with CXIStore(path, mode="r+") as store:
         store.save_attribute("data", frames(2))
-    assert scenarios.names_in(quick_path) == ["run.cxi"]
+    assert names_in(quick_path) == ["run.cxi"]
 
 
 def test_what_killed_saves_leave_is_removed_by_the_next_and_nothing_else(tmp_path):
@@ -113,7 +114,7 @@ def test_what_killed_saves_leave_is_removed_by_the_next_and_nothing_else(tmp_pat
         (tmp_path / name).write_text("x")
     with CXIStore(path, mode="r+") as store:
         store.save_attribute("data", frames(3))
-    assert scenarios.names_in(tmp_path) == sorted(["run.cxi", *others])
+    assert names_in(tmp_path) == sorted(["run.cxi", *others])
 
 
 def test_a_process_that_ends_within_a_transaction_ends_in_good_order(tmp_path):

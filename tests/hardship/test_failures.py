@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from cxistack import CXIStore
+from factory.folders import fast_folder, names_in
 from hardship import scenarios, sweep
 
 pytestmark = [
@@ -71,7 +72,7 @@ def fail_each_call(folder, kind, safe):
                     "same errno": error is not None and error.errno == number,
                     "old": (path.read_bytes() if path.exists() else None) == before,
                     "new": False,
-                    "left": sorted(set(scenarios.names_in(folder)) - {"run.cxi"}),
+                    "left": sorted(set(names_in(folder)) - {"run.cxi"}),
                 }
                 if safe and not told["old"]:
                     old = scenarios.contents(_written(folder.parent / "old.h5", before))
@@ -94,7 +95,7 @@ def _written(path, data):
 
 
 def outcomes(kind, safe=True):
-    with sweep.fast_folder() as scratch:
+    with fast_folder() as scratch:
         folder = Path(scratch) / "run"
         folder.mkdir()
         library = sweep.compiled(scratch)

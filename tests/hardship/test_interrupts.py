@@ -14,7 +14,7 @@ import pytest
 import cxistack
 from cxistack import CXIStore
 from factory import DATA, WHITEFIELD, put
-from hardship.scenarios import names_in
+from factory.folders import names_in
 
 PACKAGE = str(Path(cxistack.__file__).parent)
 # After these Python looks whether a signal has come.

@@ -13,8 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from cxistack import CXIError, CXIStore
 from factory import DATA, DISTANCE, TRANSLATIONS, WHITEFIELD, put
-from hardship.scenarios import names_in
-from hardship.sweep import fast_folder
+from factory.folders import fast_folder, names_in
 
 FRAMES = {"data": ((3, 4), "uint16"), "translations": ((3,), "float64"), "mask": ((3, 4), "bool")}
 SINGLES = ("whitefield", "distance")

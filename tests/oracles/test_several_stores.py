@@ -12,8 +12,7 @@ from scipy import constants
 
 from cxistack import CXIError, CXIProtocol, CXIStore, FileChangedError, LayoutError
 from factory import put
-from hardship.scenarios import names_in
-from hardship.sweep import fast_folder
+from factory.folders import fast_folder, names_in
 
 HC = constants.h * constants.c
 PROTOCOL = CXIProtocol(

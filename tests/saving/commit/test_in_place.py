@@ -12,7 +12,8 @@ import pytest
 
 from cxistack import CXIError, CXIStore, FileChangedError, StorageError
 from factory import DATA, DISTANCE, WHITEFIELD, frames, put
-from hardship.scenarios import SAVES, contents, expected, make, names_in
+from factory.folders import names_in
+from hardship.scenarios import SAVES, contents, expected, make
 
 
 @pytest.fixture

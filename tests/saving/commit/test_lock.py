@@ -20,7 +20,7 @@ from cxistack import CXIStore, FileChangedError, FileInUseError, StorageError
 from cxistack.hdf5._descriptor import Descriptor
 from cxistack.hdf5.written import of_each_written_here
 from factory import DATA, DISTANCE, frames, put
-from hardship.scenarios import names_in
+from factory.folders import names_in
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="who locks is told by /proc/locks")
 

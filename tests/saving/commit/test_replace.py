@@ -10,7 +10,7 @@ import pytest
 
 from cxistack import CXIStore, FileChangedError
 from factory import DATA, frames, put
-from hardship.scenarios import names_in
+from factory.folders import names_in
 
 
 @pytest.fixture(params=["a new file", "a file that is there"])
