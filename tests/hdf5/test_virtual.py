@@ -348,31 +348,34 @@ def test_sources_are_looked_for_where_hdf5_looks(tmp_path, monkeypatch, variable
     assert re.findall(r"^\d+$", done.stdout, re.M) == [pixel], done.stderr
 
 
-class TestVirtualDatasets:
-    def test_a_mapped_region_without_its_source_raises(self, tmp_path):
-        store = CXIStore(factory.absent_source(tmp_path))
-        with pytest.raises(CXIError, match=r"source_1\.h5"):
-            store.load_attribute("data")
-        assert [problem.attribute for problem in store.problems] == ["data"]
+def test_a_mapped_region_without_its_source_raises(tmp_path):
+    store = CXIStore(factory.absent_source(tmp_path))
+    with pytest.raises(CXIError, match=r"source_1\.h5"):
+        store.load_attribute("data")
+    assert [problem.attribute for problem in store.problems] == ["data"]
 
-    def test_a_numbered_source_that_is_gone_is_never_fill(self, tmp_path):
-        store = CXIStore(factory.absent_source_printf(tmp_path))
-        with contextlib.suppress(CXIError):  # HDF5 ends such a dataset at the first gap
-            np.testing.assert_array_equal(store.load_attribute("data"), frames(1), strict=True)
 
-    def test_a_source_whose_dataset_is_gone_raises(self, tmp_path):
-        name = factory.virtual(tmp_path, [frames(2), frames(2)])[0]
-        with h5py.File(tmp_path / "source_1.h5", "a") as h5:
-            del h5["/frames"]
-        with pytest.raises(CXIError, match=r"source_1\.h5"):
-            CXIStore(name).load_attribute("data")
+def test_a_numbered_source_that_is_gone_is_never_fill(tmp_path):
+    store = CXIStore(factory.absent_source_printf(tmp_path))
+    with contextlib.suppress(CXIError):  # HDF5 ends such a dataset at the first gap
+        np.testing.assert_array_equal(store.load_attribute("data"), frames(1), strict=True)
 
-    def test_a_source_that_became_too_small_raises(self, tmp_path):
-        name = factory.virtual(tmp_path, [frames(2), frames(3)])[0]
-        put(tmp_path / "source_1.h5", {"/frames": frames(2)}, "w")
-        with pytest.raises(CXIError, match=r"source_1\.h5"):
-            CXIStore(name).load_attribute("data")
 
-    def test_an_unmapped_region_is_its_fill_value(self, tmp_path):
-        name, expected = factory.virtual_with_a_hole(tmp_path, frames(3), fill=7)
-        np.testing.assert_array_equal(CXIStore(name).load_attribute("data"), expected)
+def test_a_source_whose_dataset_is_gone_raises(tmp_path):
+    name = factory.virtual(tmp_path, [frames(2), frames(2)])[0]
+    with h5py.File(tmp_path / "source_1.h5", "a") as h5:
+        del h5["/frames"]
+    with pytest.raises(CXIError, match=r"source_1\.h5"):
+        CXIStore(name).load_attribute("data")
+
+
+def test_a_source_that_became_too_small_raises(tmp_path):
+    name = factory.virtual(tmp_path, [frames(2), frames(3)])[0]
+    put(tmp_path / "source_1.h5", {"/frames": frames(2)}, "w")
+    with pytest.raises(CXIError, match=r"source_1\.h5"):
+        CXIStore(name).load_attribute("data")
+
+
+def test_an_unmapped_region_is_its_fill_value(tmp_path):
+    name, expected = factory.virtual_with_a_hole(tmp_path, frames(3), fill=7)
+    np.testing.assert_array_equal(CXIStore(name).load_attribute("data"), expected)
