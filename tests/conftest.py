@@ -2,7 +2,6 @@
 
 import os
 import signal
-import sys
 from pathlib import Path
 
 import h5py
@@ -11,13 +10,11 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 import cxistack
+from factory import ROOT
 
 # A shell that runs the tests in its background has interrupts ignored; some tests send them.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
-
-HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE))  # so that tests can import factory, whatever the import mode
 
 settings.register_profile(
     "dev", deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
@@ -30,7 +27,7 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if "CI" in os.en
 def shared_data() -> Path:
     """Return the folder of real files, or skip."""
     shared = os.environ.get("CXISTACK_SHARED")
-    folder = (Path(shared) if shared else HERE.parent.parent / "shared") / "data"
+    folder = (Path(shared) if shared else ROOT.parent / "shared") / "data"
     if not folder.is_dir():
         pytest.skip(f"no real files in {folder}: set CXISTACK_SHARED to the folder above data/")
     return folder

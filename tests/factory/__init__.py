@@ -4,6 +4,8 @@ Every layout takes a folder and the frames of each file, and returns the names t
 come back is then `numpy.concatenate` of the frames.
 """
 
+from pathlib import Path
+
 from .broken import (
     absent_source,
     absent_source_printf,
@@ -24,6 +26,7 @@ from .layouts import (
     soft_link,
     virtual,
     virtual_beside_its_sources,
+    virtual_over_numbered_files,
     virtual_with_a_hole,
 )
 from .storage import STORAGES, stored_as
@@ -49,6 +52,7 @@ __all__ = [
     "DISTANCE",
     "LAYOUTS",
     "MASK",
+    "ROOT",
     "STORAGES",
     "TRANSLATIONS",
     "WAVELENGTH",
@@ -74,5 +78,9 @@ __all__ = [
     "truncated",
     "virtual",
     "virtual_beside_its_sources",
+    "virtual_over_numbered_files",
     "virtual_with_a_hole",
 ]
+
+#: Of the repository: what is tested by its sources, its README and its benchmarks lies below it.
+ROOT = Path(__file__).resolve().parents[2]

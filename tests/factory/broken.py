@@ -1,10 +1,12 @@
 """Files that must raise, and not come back as something else."""
 
+import os
 from pathlib import Path
 
 import h5py
 import numpy as np
 
+from .layouts import virtual, virtual_over_numbered_files
 from .values import DATA, frames, put
 
 __all__ = [
@@ -29,36 +31,16 @@ def external_raw(folder):
 
 def absent_source(folder):
     """A virtual dataset; the second of its two source files is gone."""
-    layout = h5py.VirtualLayout((4, 5, 7), "uint16")
-    for n in range(2):
-        put(folder / f"source_{n}.h5", {"/frames": frames(2)})
-        layout[2 * n : 2 * n + 2] = h5py.VirtualSource(f"source_{n}.h5", "/frames", (2, 5, 7))
-    with h5py.File(folder / "virtual.cxi", "w", libver="latest") as h5:
-        h5.create_virtual_dataset(DATA, layout)
+    (name,) = virtual(folder, [frames(2), frames(2)])
     (folder / "source_1.h5").unlink()
-    return str(folder / "virtual.cxi")
+    return name
 
 
 def absent_source_printf(folder):
     """A virtual dataset over files with numbered names ("block_%b.h5"); number 1 is gone."""
-    count = 3
-    for n in range(count):
-        put(folder / f"block_{n}.h5", {"/frames": frames(1, start=35 * n)})
-    space = h5py.h5s.create_simple((count, 5, 7), (h5py.h5s.UNLIMITED, 5, 7))
-    space.select_hyperslab((0, 0, 0), (h5py.h5s.UNLIMITED, 1, 1), stride=(1, 1, 1), block=(1, 5, 7))
-    plist = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
-    plist.set_virtual(space, b"block_%b.h5", b"/frames", h5py.h5s.create_simple((1, 5, 7)))
-    with h5py.File(folder / "printf.cxi", "w", libver="latest") as h5:
-        h5.create_group(DATA.rsplit("/", 1)[0])
-        h5py.h5d.create(
-            h5.id,
-            DATA.encode(),
-            h5py.h5t.NATIVE_UINT16,
-            h5py.h5s.create_simple((count, 5, 7), (h5py.h5s.UNLIMITED, 5, 7)),
-            plist,
-        )
+    (name,) = virtual_over_numbered_files(folder, [frames(3)])
     (folder / "block_1.h5").unlink()
-    return str(folder / "printf.cxi")
+    return name
 
 
 def dangling_link(folder, link):
@@ -102,6 +84,5 @@ def truncated(folder, keep):
         {DATA: np.arange(70000, dtype="uint16").reshape(-1, 10, 7)},
         chunks=(100, 10, 7),
     )
-    whole = Path(name).read_bytes()
-    Path(name).write_bytes(whole[: int(len(whole) * keep)])
+    os.truncate(name, int(Path(name).stat().st_size * keep))
     return name

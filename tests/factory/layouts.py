@@ -3,6 +3,7 @@
 import h5py
 import numpy as np
 
+from .storage import low_level
 from .values import DATA, DETECTOR, put
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "soft_link",
     "virtual",
     "virtual_beside_its_sources",
+    "virtual_over_numbered_files",
     "virtual_with_a_hole",
 ]
 
@@ -101,6 +103,22 @@ def virtual_beside_its_sources(folder, parts):
             )
             start += len(part)
         h5.create_virtual_dataset(f"{GROUP}/all", layout)
+    return [str(name)]
+
+
+def virtual_over_numbered_files(folder, parts):
+    """A virtual dataset without end over files of a frame each, named by "block_%b.h5"."""
+    images = np.concatenate(parts)
+    count, *shape = images.shape
+    for n, image in enumerate(images):
+        put(folder / f"block_{n}.h5", {"/frames": image[None]})
+    endless = (h5py.h5s.UNLIMITED, *shape)
+    space = h5py.h5s.create_simple(images.shape, endless)
+    space.select_hyperslab((0, 0, 0), (h5py.h5s.UNLIMITED, 1, 1), (1, 1, 1), (1, *shape))
+    plist = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    plist.set_virtual(space, b"block_%b.h5", b"/frames", h5py.h5s.create_simple((1, *shape)))
+    name, kind = folder / "printf.cxi", h5py.h5t.py_create(images.dtype)
+    low_level(name, (count, *shape), kind, plist, endless, libver="latest").close()
     return [str(name)]
 
 

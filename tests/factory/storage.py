@@ -4,7 +4,9 @@ import h5py
 import hdf5plugin
 import numpy as np
 
-__all__ = ["STORAGES", "stored_as"]
+from .values import DATA
+
+__all__ = ["STORAGES", "low_level", "stored_as"]
 
 
 def _options(shape):
@@ -43,20 +45,23 @@ STORAGES = [*_options((2, 2, 2)), "compact", "user block"]
 def stored_as(path, name, array, how):
     """Write an array under one of `STORAGES`."""
     array = np.asarray(array)
+    if how == "compact":
+        plist = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        plist.set_layout(h5py.h5d.COMPACT)
+        kind = h5py.h5t.py_create(array.dtype, logical=True)
+        with low_level(path, array.shape, kind, plist, name=name) as h5:
+            h5[name][...] = array
+        return str(path)
     userblock = {"userblock_size": 512} if how == "user block" else {}
     with h5py.File(path, "w", **userblock) as h5:
-        if how == "compact":
-            plist = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
-            plist.set_layout(h5py.h5d.COMPACT)
-            h5.create_group(name.rsplit("/", 1)[0])
-            h5py.h5d.create(
-                h5.id,
-                name.encode(),
-                h5py.h5t.py_create(array.dtype, logical=True),
-                h5py.h5s.create_simple(array.shape),
-                plist,
-            )
-            h5[name][...] = array
-        else:
-            h5.create_dataset(name, data=array, **_options(array.shape).get(how, {}))
+        h5.create_dataset(name, data=array, **_options(array.shape).get(how, {}))
     return str(path)
+
+
+def low_level(path, shape, file_type, plist=None, maxshape=None, *, name=DATA, **options):
+    """Create a dataset with what only HDF5's own functions can say of it; return the open file."""
+    h5 = h5py.File(path, "w", **options)
+    h5.require_group(name.rsplit("/", 1)[0])
+    space = h5py.h5s.create_simple(shape, maxshape or shape)
+    h5py.h5d.create(h5.id, name.encode(), file_type, space, plist)
+    return h5

@@ -1,5 +1,6 @@
 """A save changes the object that a path resolves to, and keeps all else that the file tells."""
 
+import os
 from pathlib import Path
 
 import h5py
@@ -118,6 +119,20 @@ class TestOverwriting:
             store = CXIStore(name, mode="a", protocol=protocol)
             store.save_attribute("t", text)
             assert store.load_attribute("t") == text
+
+    def test_show_in_the_modification_time(self, tmp_path):
+        name = put(tmp_path / "a.cxi", {DATA: frames(2)})
+        os.utime(name, (1e9, 1e9))
+        CXIStore(name, "r+").save_attribute("distance", 1.0)
+        assert Path(name).stat().st_mtime > 1e9
+
+    def test_over_the_same_shape_do_not_grow_the_file(self, tmp_path):
+        name = put(tmp_path / "a.cxi", {DATA: frames(2)})
+        store = CXIStore(name, "r+")
+        store.save_attribute("data", frames(2) + 1)
+        size = Path(name).stat().st_size
+        store.save_attribute("data", frames(2))
+        assert Path(name).stat().st_size == size < 20_000
 
 
 class TestSavingAnew:

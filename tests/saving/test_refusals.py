@@ -167,6 +167,11 @@ class TestRefused:
         (tmp_path / "second.cxi").hardlink_to(run)
         self.refuses(tmp_path, run, CXIError, r"run\.cxi", "data", frames(1))
 
+    def test_to_a_place_below_a_dataset_name_the_place(self, tmp_path):
+        name = put(tmp_path / "a.cxi", {"/speckle_tracking": 1.0})
+        with pytest.raises(OSError, match="/speckle_tracking/mask"):
+            CXIStore(name, "r+").save_attribute("mask", np.ones((1, 2, 2), bool))
+
 
 class TestFailing:
     @pytest.fixture

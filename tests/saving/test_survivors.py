@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from cxistack import CXIStore, LayoutError
-from factory import DATA, WHITEFIELD, frames, put
+from factory import DATA, DISTANCE, WHITEFIELD, frames, put
 
 NEW = np.eye(3)  # another shape than what is there
 
@@ -128,6 +128,15 @@ class TestReferences:
             h5.attrs["to"] = h5["gone"].ref
             del h5["gone"]
         save(run)
+
+    def test_that_would_leave_references_behind_are_refused(self, tmp_path):
+        name = put(tmp_path / "a.cxi", {DATA: frames(2), DISTANCE: 1.0})
+        with h5py.File(name, "r+") as h5:
+            h5["scale"] = np.arange(2)
+            h5["scale"].make_scale("frame")
+            h5[DATA].dims[0].attach_scale(h5["scale"])
+        with pytest.raises(LayoutError, match="refers to it"):
+            CXIStore(name, "r+").save_attribute("data", frames(1), mode="append")
 
 
 class TestHDF5Attributes:

@@ -8,6 +8,7 @@ import h5py
 
 from cxistack import LayoutError, LinkError, StorageError
 
+from ..layouts import one_file
 from ..values import DATA, frames, put
 from .row import faulty, run
 
@@ -38,21 +39,19 @@ def empty_file(folder):
 @faulty(
     StorageError,
     r"run\.cxi cannot be opened as an HDF5 file: it is truncated.*copy it again",
+    breaks=one_file,
+    count=9,
     **FILE,
 )
 def truncated_file(folder):
     """A file of which the end is missing: a copy that was broken off."""
-    name = run(folder, {DATA: frames(9)})
-    os.truncate(name, Path(name).stat().st_size - 300)
-    return name
+    os.truncate(folder / "run.cxi", (folder / "run.cxi").stat().st_size - 300)
 
 
-@faulty(PermissionError, r"run\.cxi", **FILE)
+@faulty(PermissionError, r"run\.cxi", breaks=one_file, **FILE)
 def file_without_permission(folder):
     """A file that this user may not read."""
-    name = run(folder, {DATA: frames(2)})
-    Path(name).chmod(0)
-    return name
+    (folder / "run.cxi").chmod(0)
 
 
 @faulty(StorageError, r"run\.cxi is a folder, not a file: name the files in it", **FILE)

@@ -9,7 +9,7 @@ import h5py
 
 from cxistack import CXIProtocol
 
-from ..values import DATA, DISTANCE
+from ..values import DATA, DISTANCE, frames
 
 __all__ = ["GOOD_DISTANCE", "NAMES", "ROWS", "TITLE", "Row", "faulty", "run"]
 
@@ -85,16 +85,33 @@ class Row:
 ROWS: dict[str, Row] = {}
 
 
-def faulty(error, says, **more):
-    """Make a row of a function whose name and docstring are the layout's name and note."""
+def faulty(error, says, *, breaks=None, count=2, **more):
+    """Make a row of a function whose name and docstring are the layout's name and note.
+
+    The function writes the files and returns their names; or breaks what is in the folder: a sound
+    layout of the factory, of one part of so many frames.
+    """
 
     def register(make):
         assert make.__name__ not in ROWS, make.__name__
         note = " ".join(make.__doc__.split())
-        ROWS[make.__name__] = Row(make.__name__, note, make, error, says, **more)
+        made = make if breaks is None else _broken(breaks, count, make)
+        ROWS[make.__name__] = Row(make.__name__, note, made, error, says, **more)
         return make
 
     return register
+
+
+def _broken(layout, count, fault):
+    """Return a function that writes a sound layout with a good `distance`, and breaks it."""
+
+    def make(folder):
+        (name,) = layout(folder, [frames(count)])
+        run(folder, name=name)
+        fault(folder)
+        return name
+
+    return make
 
 
 def run(folder, tree=(), name="run.cxi", **options):

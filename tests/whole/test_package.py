@@ -1,0 +1,127 @@
+"""What is installed is what the sources are; importing it is light; the sources keep to rules."""
+
+import ast
+import importlib.metadata
+import importlib.resources
+import importlib.util
+import re
+import subprocess
+import sys
+
+import pytest
+
+import cxistack
+from factory import ROOT
+
+SOURCES = ROOT / "src" / "cxistack"
+PYTHON = sorted(SOURCES.rglob("*.py"))
+
+pytestmark = pytest.mark.skipif(not SOURCES.is_dir(), reason="the sources are not here")
+
+
+def run(code):
+    """Run code in a fresh interpreter; return what it prints."""
+    command = [sys.executable, "-W", "error", "-c", code]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def is_installed(file):
+    """Tell whether the installed package has a file, given by its path in the package."""
+    if file.suffix == ".py":
+        name = ".".join(("cxistack", *file.with_suffix("").parts)).removesuffix(".__init__")
+        try:
+            return importlib.util.find_spec(name) is not None
+        except ModuleNotFoundError:
+            return False
+    return (importlib.resources.files("cxistack") / file.as_posix()).is_file()
+
+
+def version_in_meson_build():
+    text = (ROOT / "meson.build").read_text()
+    (version,) = re.findall(r"^\s*version: '([^']+)'", text, re.MULTILINE)
+    return version
+
+
+@pytest.mark.parametrize("suffix", ["py", "pyi", "pxd", "ini", "typed"])
+def test_every_source_file_is_installed(suffix):
+    files = [file.relative_to(SOURCES) for file in SOURCES.rglob(f"*{suffix}")]
+    assert [str(file) for file in files if not is_installed(file)] == []
+
+
+def test_the_version_is_the_one_that_meson_build_names():
+    version = version_in_meson_build()
+    assert cxistack.__version__ == importlib.metadata.version("cxistack") == version
+
+
+def test_the_version_is_written_nowhere_else():
+    version = version_in_meson_build()
+    others = [ROOT / "pyproject.toml", *PYTHON]
+    assert [file.name for file in others if f'"{version}"' in file.read_text()] == []
+
+
+def test_importing_it_imports_nothing_that_is_optional_or_slow():
+    loaded = set(run("import sys, cxistack; print(*sys.modules)").split())
+    heavy = {
+        *("matplotlib", "xarray", "torch", "napari", "dask", "pandas", "scipy", "PIL"),
+        *("typer", "rich", "IPython", "pytest", "hypothesis"),
+    }
+    assert heavy & loaded == set()
+
+
+def test_everything_public_is_there_and_documented():
+    for name in cxistack.__all__:
+        thing = getattr(cxistack, name)
+        if not isinstance(thing, str):
+            assert thing.__doc__, name
+
+
+def test_the_main_names_are_public():
+    names = "CXIProtocol CXIStore STData Transform Crop Downscale Mirror ComposeTransforms kernels"
+    assert set(names.split()) <= set(cxistack.__all__)
+
+
+def test_exceptions_are_also_the_built_in_ones():
+    for name, built_in in {
+        "AttributeMissingError": KeyError,
+        "CastError": ValueError,
+        "ClosedStoreError": RuntimeError,
+        "FrameIndexError": IndexError,
+        "LayoutError": ValueError,
+        "LinkError": OSError,
+        "ProtocolError": ValueError,
+        "ReadOnlyStoreError": ValueError,
+        "StorageError": OSError,
+    }.items():
+        assert issubclass(getattr(cxistack, name), cxistack.CXIError)
+        assert issubclass(getattr(cxistack, name), built_in)
+
+
+@pytest.mark.parametrize("file", PYTHON, ids=lambda file: str(file.relative_to(SOURCES)))
+def test_a_module_says_in_its_first_line_what_it_does_and_is_not_long(file):
+    text = file.read_text(encoding="utf-8")
+    first = (ast.get_docstring(ast.parse(text)) or "").split("\n")[0]
+    assert first.endswith(".")
+    assert len(text.splitlines()) <= 600
+
+
+@pytest.mark.parametrize("file", PYTHON, ids=lambda file: str(file.relative_to(SOURCES)))
+def test_library_code_has_no_print_and_no_bare_except(file):
+    if "cli" in file.relative_to(SOURCES).parts:
+        pytest.skip("a command line program prints")
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            assert node.func.id != "print", f"line {node.lineno}"
+        if isinstance(node, ast.ExceptHandler):
+            assert node.type is not None, f"line {node.lineno}"
+
+
+def test_handles_are_owned_by_one_module():
+    """h5py.File appears in hdf5/files.py and in saving/ only."""
+    owners = {
+        file.relative_to(SOURCES).as_posix()
+        for file in PYTHON
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "h5py.File"
+    }
+    rest = {file for file in owners if not file.startswith(("saving/", "cli/"))}
+    assert rest <= {"hdf5/files.py"}
