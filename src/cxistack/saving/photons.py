@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from ..catalogue.catalogue import Catalogue
 from ..errors import CXIError, LayoutError
-from ..loading import load, read
+from ..loading.prepare import prepare_single
 from ..protocol.protocol import CXIProtocol
 from ..protocol.units import conversion
 
@@ -146,7 +146,7 @@ def _there(catalogue: Catalogue, attr: str, paths: Mapping[str, str]) -> Said | 
     if found is not None:
         # What cannot be read says nothing; it raises when it is asked for.
         with suppress(CXIError, OSError):
-            value = read.run(there, load.prepare_single(there, attr, there.single(attr)))
+            value = prepare_single(there.files, lone.attribute(attr), there.single(attr)).read()
             return Said.of(found.path, np.asarray(value))
     return None
 
