@@ -177,7 +177,7 @@ def plan(one: Wanted) -> NDArray[np.void]:
         return np.zeros(0, TASK)
     geometry = _geometry(one)
     pieces = cells(geometry, one.windows, (0,) * len(one.windows[0].places))
-    return tasks(geometry, pieces, one.rows, 0, *_chunk_table(one, geometry))
+    return tasks(geometry, pieces, one.rows, *_chunk_table(one, geometry))
 
 
 @dataclass(frozen=True)
@@ -259,7 +259,8 @@ def _entries(batch: Sequence[Wanted], geometry: Geometry, pieces: _Cells) -> _En
     place = 0
     for one in batch:
         first, mine = pieces.of(one.windows)
-        table = tasks(geometry, mine, one.rows, place, *_chunk_table(one, geometry))
+        table = tasks(geometry, mine, one.rows, *_chunk_table(one, geometry))
+        table["place"] += place
         file = (
             (one.stored.place.filename, one.where.stamp)
             if one.descriptor is None

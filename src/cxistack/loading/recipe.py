@@ -125,7 +125,9 @@ def as_stored(
     _check(wanted, stored)
     _refuse_complex(wanted, stored)
     if any(isinstance(step, Bin) for step in steps):
-        raise ValueError(f"the bits of {wanted.name!r} cannot be binned: leave out raw=True, or the bins")
+        raise ValueError(
+            f"the bits of {wanted.name!r} cannot be binned: leave out raw=True, or the bins"
+        )
     result = np.dtype(dtype) if dtype is not None else stored.dtype.newbyteorder("=")
     return Recipe(None, None, tuple(steps), result, casting)
 
