@@ -150,8 +150,8 @@ def check_rank(wanted: Attribute, found: Found) -> None:
     if wanted.kind in ("scalar", "frame") and len(found.datasets) > 1:
         raise LayoutError(
             f"{found.datasets[0].place.filename}:{found.path} is a group of "
-            f"{len(found.datasets)} datasets; {wanted.name!r} is a {wanted.kind}, of one; a "
-            "protocol can name the one that is meant"
+            f"{len(found.datasets)} datasets, and {wanted.name!r} is a {wanted.kind}, which is one "
+            "dataset: use a protocol that names the one you mean"
         )
 
 
@@ -220,37 +220,33 @@ def align(
     """
     if not data:
         return FrameIndex.of([part for number in sorted(own) for part in own[number]])
-    static = [n for n, parts in own.items() if n not in data and _is_static(parts)]
-    lacking = [n for n in data if n not in own]
-    shared: Part | None = None
-    mismatch: str | None = None
-    if static and lacking:
-        if len(static) > 1:
-            mismatch = (
-                f"{attr!r} in {names[static[0]]} and in {names[static[1]]} are both single frames "
-                f"without data, and either could stand for the frames of {names[lacking[0]]}"
-            )
-        else:
-            shared = own[static[0]][0]
+    static = {number for number, parts in own.items() if _is_static(parts)}
+    lacking = sorted(data.keys() - own.keys())
+    spare = sorted(static - data.keys())  # frames that may stand for those of files that lack them
+    lent = own[spare[0]][0] if len(spare) == 1 and lacking else None
+    mismatches: list[str] = []
+    if len(spare) > 1 and lacking:
+        mismatches.append(
+            f"{attr!r} in {names[spare[0]]} and in {names[spare[1]]} are both single frames "
+            f"without data, and either could stand for the frames of {names[lacking[0]]}"
+        )
+    drops_spare = not mismatches
     parts: list[Part] = []
     for number in sorted({*own, *data}):
-        frames = data.get(number, 0)
-        mine = own.get(number, [])
-        if not mine and shared is not None:
-            parts.append(Part(shared.file, shared.stored, frames, False))
-        elif _is_static(mine) and frames:
+        frames, mine = data.get(number, 0), own.get(number, [])
+        if number in lacking and lent is not None:
+            parts.append(Part(lent.file, lent.stored, frames, False))
+        elif number in static and frames:
             parts.append(Part(number, mine[0].stored, frames, False))
-        elif number in static and (shared is not None or mismatch is None):
-            continue  # it stands for others' frames, or nobody needs it
-        else:
-            count = sum(part.count for part in mine)
-            if count != frames and mismatch is None:
-                mismatch = (
-                    f"{names[number]} has {frames} frames of 'data' and {count} of {attr!r}: "
-                    "frame numbers do not say which belong together"
-                )
+        elif not (number in spare and drops_spare):
             parts += mine
-    return FrameIndex.of(parts, mismatch)
+            count = sum(part.count for part in mine)
+            if count != frames:
+                mismatches.append(
+                    f"{names[number]} has {frames} frames of 'data' and {count} of {attr!r}, so "
+                    "that a frame number does not mean the same frame of both"
+                )
+    return FrameIndex.of(parts, next(iter(mismatches), None))
 
 
 def _is_static(parts: Sequence[Part]) -> bool:

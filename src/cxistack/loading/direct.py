@@ -133,7 +133,7 @@ def _fetched(files: Files, one: Wanted, stack: ExitStack) -> Wanted:
 
 
 class _Count:
-    """Tells how many more frames are read, whenever it is asked to look."""
+    """Reports progress: how many frames are read, counted from a job's tasks."""
 
     def __init__(self, frames: int, rows: int, tick: Callable[[int], object]) -> None:
         self._frames, self._rows, self._tick = frames, rows, tick
@@ -146,7 +146,7 @@ class _Count:
         self._job, self._here = job, rows
 
     def look(self) -> None:
-        """Tell."""
+        """Report the frames that were read since the last look."""
         assert self._job is not None
         rows = self._before + self._here * self._job.done // self._job.tasks
         frames = self._frames * rows // self._rows

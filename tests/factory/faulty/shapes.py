@@ -52,7 +52,7 @@ def stack_of_one_axis(folder):
 
 @faulty(
     LayoutError,
-    r"is a group of 2 datasets; 'x_pixel_size' is a scalar, of one",
+    r"is a group of 2 datasets, and 'x_pixel_size' is a scalar, which is one dataset",
     attr="x_pixel_size",
     path=PIXEL,
 )
