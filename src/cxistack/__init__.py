@@ -36,8 +36,6 @@ from .store.writer import FrameWriter
 from .transforms.base import Transform
 from .transforms.transforms import ComposeTransforms, Crop, Downscale, Mirror
 
-__version__ = version("cxistack")
-
 __all__ = [
     "AttributeMissingError",
     "CXIError",
@@ -72,3 +70,9 @@ __all__ = [
     "discover",
     "kernels",
 ]
+
+__version__ = version("cxistack")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -110,11 +110,11 @@ class TestRaw:
     def test_of_bins_or_of_no_mask_raises(self, tmp_path):
         name = put(tmp_path / "a.h5", {DATA: frames(2), MASK: np.zeros((5, 7), "u4")})
         store = CXIStore(name)
-        with pytest.raises(ValueError, match="'mask' as they are stored cannot be binned"):
+        with pytest.raises(ValueError, match="bits of 'mask' cannot be binned"):
             store.load_attribute("mask", transform=Downscale(2, mode="mean"), raw=True)
-        with pytest.raises(ValueError, match="'data' is none"):
+        with pytest.raises(ValueError, match="'data' is no mask"):
             store.load_attribute("data", raw=True)
-        with pytest.raises(ValueError, match="'data' is none"):
+        with pytest.raises(ValueError, match="'data' is no mask"):
             store.explain("data", raw=True)
 
 

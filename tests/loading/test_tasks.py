@@ -46,7 +46,8 @@ class Stored:
         shape = (*self.geometry.frame[:-2], *view.shape)
         out = np.zeros((len(rows), *shape), self.frames.dtype)
         pieces = cells(self.geometry, view, out.strides[1:])
-        table = tasks(self.geometry, pieces, rows, place, self.address, self.size, self.mask)
+        table = tasks(self.geometry, pieces, rows, self.address, self.size, self.mask)
+        table["place"] += place
         return pieces, table, out
 
 
@@ -160,7 +161,7 @@ def test_unfiltered_chunks_of_large_frames_are_read_once(frames_a_chunk, frame):
     pieces = cells(geometry, FrameView.full(frame[-2:]), steps)
     rows = np.arange(2 * frames_a_chunk)
     chunks = np.array([4096, 4096 + whole])
-    table = tasks(geometry, pieces, rows, 0, chunks, np.full(2, whole), np.zeros(2, np.uint32))
+    table = tasks(geometry, pieces, rows, chunks, np.full(2, whole), np.zeros(2, np.uint32))
     assert table["size"].sum() == 2 * whole
 
 
@@ -171,7 +172,6 @@ def test_a_region_of_an_unfiltered_chunk_is_read_from_its_first_byte_to_its_last
         geometry,
         cells(geometry, view, (10, 2)),
         np.array([1]),
-        0,
         np.array([1000]),
         np.array([160000]),
         np.zeros(1, np.uint32),
@@ -187,7 +187,6 @@ def test_two_far_frames_of_an_unfiltered_chunk_do_not_take_those_between_them():
         geometry,
         cells(geometry, view, (2000, 4)),
         np.array([0, 99]),
-        0,
         np.array([0]),
         np.array([10**8]),
         np.zeros(1, np.uint32),
@@ -222,6 +221,6 @@ def test_tasks_of_nothing_are_none():
     empty = np.zeros(0, np.int64)
     pieces = cells(geometry, FrameView.full((5, 7)), (14, 2))
     mask = np.zeros(4, np.uint32)
-    table = tasks(geometry, pieces, empty, 0, np.arange(4), np.ones(4, np.int64), mask)
+    table = tasks(geometry, pieces, empty, np.arange(4), np.ones(4, np.int64), mask)
     assert len(table) == 0
     assert table.dtype == TASK

@@ -13,8 +13,7 @@ import numpy as np
 from ..catalogue.catalogue import Catalogue
 from ..catalogue.locate import Found
 from ..errors import CXIError
-from ..loading import load, read
-from ..loading.load import prepare_single, prepare_singles
+from ..loading.prepare import prepare_single, prepare_singles
 from ..transforms.base import Transform
 from .problems import Problem
 
@@ -139,7 +138,8 @@ def _values(
     transform: Transform | None,
 ) -> Iterator[tuple[Found, Any]]:
     """Read what files have, those together that are stored alike; not again what was first."""
-    use = transform if catalogue.protocol.get_kind(attr) == "frame" else None
+    files, wanted = catalogue.files, catalogue.protocol.attribute(attr)
+    use = transform if wanted.kind == "frame" else None
     left = list(found)
     if attr in firsts:  # links may lead from many files to one
         left = [one for one in left if not _is_one(one, firsts[attr][0])]
@@ -147,15 +147,14 @@ def _values(
         alike = list(group)
         size = alike[0].datasets[0].dtype.itemsize * math.prod(alike[0].datasets[0].shape)
         step = max(1, _SMALL // max(1, size))
-        if step == 1 or catalogue.protocol.datatypes[attr] == "str":
+        if step == 1 or wanted.is_text:
             for one in alike:
-                single = prepare_single(catalogue, attr, one, use)
-                yield one, read.run(catalogue, single)
+                yield one, prepare_single(files, wanted, one, use).read()
             continue
         for k in range(0, len(alike), step):
             some = alike[k : k + step]
-            load = prepare_singles(catalogue, attr, some, use)
-            yield from zip(some, read.run(catalogue, load), strict=True)
+            load = prepare_singles(files, wanted, some, use)
+            yield from zip(some, load.read(), strict=True)
 
 
 def _type_of(found: Found) -> tuple[object, ...]:
@@ -196,4 +195,4 @@ def differences(catalogue: Catalogue) -> list[Problem]:
 
 
 def _value(catalogue: Catalogue, attr: str, found: Found) -> object:
-    return read.run(catalogue, load.prepare_single(catalogue, attr, found))
+    return prepare_single(catalogue.files, catalogue.protocol.attribute(attr), found).read()

@@ -7,17 +7,14 @@ from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from ..catalogue.catalogue import Catalogue
-from ..catalogue.index import FrameIndex, Part, own_frames
+from ..catalogue.index import Part, own_frames
 from ..catalogue.locate import Found
 from ..errors import CXIError, FileChangedError
 from ..hdf5.addresses import locate_bytes
+from ..hdf5.files import Files
 from ..hdf5.stored import leaves
-from ..loading import blockwise, engine
-from ..loading.recipe import Recipe
-from ..loading.route import routes
+from ..loading.prepare import prepare_stored
 from ..progress import Bar
 from ..transforms.steps import Axis, FrameView
 from .findings import Finding, Work
@@ -166,7 +163,7 @@ def _check(
             todo += reversed(halves)
             continue
         try:
-            _read(catalogue, part, box, num_threads)
+            _read(catalogue.files, part, box, num_threads)
         except FileChangedError as error:
             yield _finding(piece, None, str(error))
             return
@@ -182,25 +179,15 @@ def _check(
         tick(size)
 
 
-def _read(catalogue: Catalogue, part: Part, box: Box, num_threads: int | None) -> None:
+def _read(files: Files, part: Part, box: Box, num_threads: int | None) -> None:
     """Read and decode all of a box, as it is stored."""
-    files, stored = catalogue.files, part.stored
-    if stored.is_text:
-        blockwise.read_text(files, stored)
-        return
     rows, ss, fs = box
-    is_image = len(part.frame_shape) > 1
+    view = None
+    if len(part.frame_shape) > 1:
+        view = FrameView(Axis(ss.start, 1, len(ss)), Axis(fs.start, 1, len(fs)))
+        locate_bytes(files, part.stored)  # its chunks are all wanted, though not in this block
     some = replace(part, row=rows.start if part.has_frame_axis else part.row, count=len(rows))
-    view = FrameView(Axis(ss.start, 1, len(ss)), Axis(fs.start, 1, len(fs)))
-    dtype = stored.dtype.newbyteorder("=")
-    recipe = Recipe(None, None, (view,) if is_image else (), dtype, "unsafe")
-    index, numbers = FrameIndex.of([some]), np.arange(len(rows))
-    if is_image:
-        locate_bytes(files, stored)  # its chunks are all wanted, though not in this block
-    ways = routes(files, index, numbers, "stack" if is_image else "sequence", dtype)
-    frame = (*part.frame_shape[:-2], len(ss), len(fs)) if is_image else part.frame_shape
-    out = np.empty((len(rows), *frame), dtype)
-    engine.read_frames(files, index, [recipe], ways, numbers, out, num_threads, lambda _: None)
+    prepare_stored(files, some, view).read(num_threads=num_threads)
 
 
 def _finding(piece: _Piece, box: Box | None, why: str) -> Finding:

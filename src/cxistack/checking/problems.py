@@ -62,13 +62,13 @@ def misfits(catalogue: Catalogue) -> list[Problem]:
 
 def _of_wrong_type(catalogue: Catalogue, attr: str, found: Mapping[int, Found]) -> list[Problem]:
     """Return the datasets of an attribute that are of no type that it may have."""
-    problems = []
+    problems, wanted = [], catalogue.protocol.attribute(attr)
     for number, one in found.items():
         try:
-            if catalogue.protocol.datatypes[attr] == "str":
-                check_text(attr, one.datasets)
-            for stored in one.datasets if catalogue.protocol.datatypes[attr] != "str" else ():
-                make(catalogue.protocol, attr, one.path, stored, (), None, "checked")
+            if wanted.is_text:
+                check_text(wanted, one.datasets)
+            for stored in one.datasets if not wanted.is_text else ():
+                make(wanted, one.path, stored, (), None, "checked")
         except CastError:
             pass  # it loads as soon as somebody says dtype=
         except LayoutError as error:

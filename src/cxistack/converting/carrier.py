@@ -13,8 +13,7 @@ from numpy.typing import DTypeLike, NDArray
 from ..errors import FileChangedError, LayoutError
 from ..kernels import Casting
 from ..kernels.threads import count_threads
-from ..loading import read
-from ..loading.load import Load, portion, prepare
+from ..loading.load import Load
 from ..protocol.masks import FLAGS
 from ..saving.compression import frame_chunks
 from ..store.store import CXIStore
@@ -91,7 +90,7 @@ class Carrier:
         """
         load = self._load(attr)
         mismatch = load.index.mismatch
-        if mismatch is None or load.squeeze:
+        if mismatch is None or load.is_single:
             return
         count = 0 if self.frames is None else len(self.frames)
         if self.is_chosen:
@@ -140,14 +139,13 @@ class Carrier:
         load = self._load(attr)
         kind = self.source.protocol.get_kind(attr)
         is_whole = attr in _PITCHES or kind != self.target.protocol.get_kind(attr)
-        return not (load.squeeze or load.is_static or load.is_text or is_whole)
+        return not (load.is_single or load.is_static or load.is_text or is_whole)
 
     def _load(self, attr: str) -> Load:
         """Return the load of all that the run has of an attribute, prepared once."""
         if attr not in self._loads:
             kind = self.source.protocol.get_kind(attr)
-            self._loads[attr] = prepare(
-                self.source._catalogue,
+            self._loads[attr] = self.source._prepare(
                 attr,
                 transform=self.transform if kind in ("stack", "frame") else None,
                 dtype=self.data.dtype if attr == "data" else None,
@@ -205,10 +203,7 @@ class Carrier:
     def _run_once(
         self, attr: str, numbers: NDArray[np.int64] | None, out: NDArray[Any] | None
     ) -> Any:
-        load = self._load(attr)
-        if numbers is not None:
-            load = portion(load, numbers)
-        return read.run(self.source._catalogue, load, out=out, num_threads=self.num_threads)
+        return self._load(attr).read(numbers, out, num_threads=self.num_threads)
 
     def _tell(self, attr: str, text: str) -> None:
         self.changed[attr] = "; ".join(filter(None, (self.changed.get(attr), text)))
@@ -217,7 +212,7 @@ class Carrier:
         """Say of a mask of flags that only which pixels are good comes through."""
         path = self.source.find_dataset(attr)
         convention = self.source.protocol.get_convention(attr, path)
-        if convention in FLAGS and not self._load(attr).is_raw:
+        if convention in FLAGS and not self._load(attr).request.raw:
             self._tell(attr, "where it is good; reasons for bad pixels, if any, are not copied")
 
     def _tell_of_types(self, attr: str) -> None:
@@ -277,7 +272,7 @@ class Carrier:
             "compression": self.compression,
             "chunks": self.chunks if fits or attr == "data" else None,
             "num_threads": self.num_threads,
-            "raw": self._load(attr).is_raw,
+            "raw": self._load(attr).request.raw,
         }
 
     def _batch(self, load: Load, storage: Mapping[str, Any]) -> int:
@@ -305,7 +300,7 @@ class Carrier:
     def value(self, attr: str) -> Any:
         """Return the values of an attribute that go over, those of the frames that do."""
         load = self._load(attr)
-        if load.squeeze:
+        if load.is_single:
             return self._run(attr, None)
         if self.source.protocol.get_kind(attr) == "stack":  # one frame stands for all
             return self._run(attr, np.zeros(1, np.int64))[0]

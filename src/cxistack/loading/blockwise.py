@@ -7,7 +7,7 @@ only HDF5 can read, and of finding out which value does not fit.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import kernels
-from ..catalogue.index import FrameIndex, Part
+from ..catalogue.index import Part
 from ..errors import CastError, CXIError, Offence, StorageError
 from ..hdf5.addresses import Assembled, Bytes, Chunked, Contiguous, ThroughH5py
 from ..hdf5.files import Files
@@ -27,6 +27,7 @@ from . import assembled, direct
 from .assembled import is_assembled
 from .blocks import BLOCK_BYTES, Block, blocks
 from .ranges import within
+from .reading import Output, Reading
 from .recipe import Recipe
 
 __all__ = ["box_view", "read", "read_text"]
@@ -38,28 +39,21 @@ _MOST_CHUNKS = 4096  # that HDF5 is made to touch at a time
 
 
 def read(
-    files: Files,
-    index: FrameIndex,
-    recipes: Sequence[Recipe],
-    routes: Sequence[Bytes],
-    chosen: NDArray[np.int64],
-    places: NDArray[np.int64],
-    out: NDArray[Any],
-    num_threads: int | None,
-    tick: Callable[[int], object],
+    reading: Reading, chosen: NDArray[np.int64], places: NDArray[np.int64], output: Output
 ) -> None:
-    """Read frames number `chosen` of `index` to `places` of `out`, part ``k`` by ``recipes[k]``.
+    """Read frames number `chosen` to `places` of the output, each part by its recipe.
 
     Raises
     ------
     CastError
         A value does not fit; names the first frame of the result with such a value, its first
-        pixel and how many of its pixels do not fit. `out` is undefined.
+        pixel and how many of its pixels do not fit. The output is undefined.
     StorageError
         A block cannot be read; names file, dataset and rows.
     """
+    index, out = reading.index, output.array
     shape = index.frame_shape
-    boxes = [_box(recipe, shape) for recipe in recipes]
+    boxes = [_box(recipe, shape) for recipe in reading.recipes]
     frame_bytes = max(
         (
             _box_pixels(box, shape) * part.stored.dtype.itemsize
@@ -67,35 +61,32 @@ def read(
         ),
         default=0,
     )
-    reader = _Reader(files, num_threads)
+    reader = _Reader(reading.files, output.num_threads)
     worst: CastError | None = None
     limit = len(out)  # places from here on do not matter any more
     for block in blocks(index, chosen, frame_bytes, BLOCK_BYTES):
         block = replace(block, dst=places[block.dst]).before(limit)
         if not len(block.dst):
             continue
-        part, recipe = index.parts[block.part], recipes[block.part]
+        part, route = index.parts[block.part], reading.routes[block.part]
+        recipe = reading.recipes[block.part]
         box, steps = boxes[block.part]
-        route = routes[block.part]
-        if _is_plain(recipe, part, block, steps, out):
+        inner = replace(recipe, steps=steps)
+        if _is_plain(inner, part, block, out):
             first = int(block.dst[0])
-            into = out[first : first + len(block.dst)]
-            reader.read(part, route, block, box, into)
+            reader.read(part, route, block, box, out[first : first + len(block.dst)])
         else:
-            dtype = _read_type(part, route, out.dtype)
-            raw = reader.read(part, route, block, box, dtype=dtype)
-            inner = replace(recipe, steps=steps)
+            raw = reader.read(part, route, block, box, dtype=_read_type(part, route, out.dtype))
             try:
-                _place(raw, block, inner, out, num_threads)
+                _place(raw, block, inner, output)
             except CastError as error:
                 if error.offence is None:
                     raise
                 # Blocks come in the order of the files; the error names the result's first frame.
                 limit, offence = _first_offence(raw, block, inner, out)
-                worst = _does_not_fit(
-                    part, block, limit, int(chosen[places == limit][0]), offence, out.dtype
-                )
-        tick(len(block.dst))
+                number = int(chosen[places == limit][0])
+                worst = _does_not_fit(part, block, limit, number, offence, out.dtype)
+        output.tick(len(block.dst))
     if worst is not None:
         raise worst
 
@@ -114,10 +105,9 @@ def read_text(files: Files, stored: Stored) -> Any:
             raise StorageError(f"{stored.place}, text, cannot be read: {blamed(cause)}") from cause
 
 
-def _place(
-    raw: NDArray[Any], block: Block, recipe: Recipe, out: NDArray[Any], num_threads: int | None
-) -> None:
-    """Turn the stored pixels of a block into those of the result, at their places in `out`."""
+def _place(raw: NDArray[Any], block: Block, recipe: Recipe, output: Output) -> None:
+    """Turn the stored pixels of a block into those of the result, at their places in it."""
+    out, num_threads = output.array, output.num_threads
     if recipe.is_one_pass and recipe.ranges is None:
         pixels = recipe.steps[0].apply(raw) if recipe.steps else raw
         kernels.gather(
@@ -148,7 +138,7 @@ def _first_offence(
     """Return the first place of the result whose pixels do not fit, and the offence there."""
     for k in np.argsort(block.dst):
         try:
-            _place(raw, block.only(int(k)), recipe, out, 1)
+            _place(raw, block.only(int(k)), recipe, Output(out, 1))
         except CastError as error:
             if error.offence is not None:
                 return int(block.dst[k]), error.offence
@@ -198,12 +188,10 @@ def _box_pixels(box: Box, shape: tuple[int, ...]) -> int:
     return math.prod(shape)
 
 
-def _is_plain(
-    recipe: Recipe, part: Part, block: Block, steps: tuple[Step, ...], out: NDArray[Any]
-) -> bool:
+def _is_plain(recipe: Recipe, part: Part, block: Block, out: NDArray[Any]) -> bool:
     """Tell whether HDF5 can put the block's pixels straight where they belong."""
     return (
-        not steps
+        not recipe.steps
         and recipe.bad_bits is None
         and part.stored.dtype == out.dtype
         and out.dtype.kind != "b"  # a byte other than 0 and 1 must become True
@@ -348,14 +336,7 @@ class _Reader:
             target[one.places] = inner.of(taken).reshape(len(one.rows), *target.shape[1:])
 
     def _read_directly(self, wanted: Sequence[direct.Wanted], into: NDArray[Any]) -> None:
-        direct.read(
-            self._files,
-            wanted,
-            into,
-            checked=True,
-            num_threads=self._num_threads,
-            tick=lambda frames: None,
-        )
+        direct.read(self._files, wanted, Output(into, self._num_threads))
 
     def _read_by_h5py(
         self, part: Part, start: int, stop: int, box: Box, into: NDArray[Any]

@@ -19,6 +19,7 @@ from ..hdf5.stored import Stored
 from ..kernels import threads
 from ._read_chunks import ChunkJob
 from .ranges import Range
+from .reading import Output
 from .tasks import PIECE_BYTES, TASK, Cell, Geometry, Window, cells, tasks
 
 __all__ = ["Wanted", "plan", "read"]
@@ -75,18 +76,16 @@ class Wanted:
 def read(
     files: Files,
     wanted: Sequence[Wanted],
-    out: NDArray[Any],
+    output: Output,
     *,
-    checked: bool,
-    num_threads: int | None,
-    tick: Callable[[int], object],
+    checked: bool = True,
     frames: int | None = None,
     both: bool = False,
 ) -> bool:
-    """Read what is wanted into `out`; return whether every value fits.
+    """Read what is wanted into the output; return whether every value fits.
 
-    With `both`, pixels of wanted ranges that are False in `out` stay so.
-    `tick` is told of `frames` frames in all, of as many as there are rows where that is not said.
+    With `both`, pixels of wanted ranges that are False in the output stay so.
+    The output is told of `frames` frames in all, of as many as there are rows when None.
 
     Raises
     ------
@@ -94,13 +93,13 @@ def read(
         Bytes cannot be read or decoded, or a file was changed; names file, dataset and chunk.
     """
     wanted = [one for one in wanted if len(one.rows)]
-    if not out.size or not wanted:
+    if not output.array.size or not wanted:
         return True
     rows = sum(len(one.rows) for one in wanted)
-    count = _Count(rows if frames is None else frames, rows, tick)
+    count = _Count(rows if frames is None else frames, rows, output.tick)
     for group in _alike(wanted):
         geometry = _geometry(group[0])
-        pieces = _Cells(geometry, out.strides[1:])
+        pieces = _Cells(geometry, output.array.strides[1:])
         for batch in _batches(group, geometry, pieces):
             with ExitStack() as stack:
                 batch = [_fetched(files, one, stack) for one in batch]
@@ -109,9 +108,11 @@ def read(
                     file if isinstance(file, int) else stack.enter_context(files.descriptor(*file))
                     for file in entries.files
                 ]
-                job = _job(batch[0], entries, np.array(descriptors, np.int32), out, checked, both)
+                job = _job(
+                    batch[0], entries, np.array(descriptors, np.int32), output.array, checked, both
+                )
                 count.begin(job, sum(len(one.rows) for one in batch))
-                threads.run(job, num_threads, count.look)
+                threads.run(job, output.num_threads, count.look)
             if job.failure is not None:
                 raise _failure(batch, entries, *job.failure)
             if job.first_bad is not None:
@@ -176,7 +177,7 @@ def plan(one: Wanted) -> NDArray[np.void]:
         return np.zeros(0, TASK)
     geometry = _geometry(one)
     pieces = cells(geometry, one.windows, (0,) * len(one.windows[0].places))
-    return tasks(geometry, pieces, one.rows, 0, *_chunk_table(one, geometry))
+    return tasks(geometry, pieces, one.rows, *_chunk_table(one, geometry))
 
 
 @dataclass(frozen=True)
@@ -258,7 +259,8 @@ def _entries(batch: Sequence[Wanted], geometry: Geometry, pieces: _Cells) -> _En
     place = 0
     for one in batch:
         first, mine = pieces.of(one.windows)
-        table = tasks(geometry, mine, one.rows, place, *_chunk_table(one, geometry))
+        table = tasks(geometry, mine, one.rows, *_chunk_table(one, geometry))
+        table["place"] += place
         file = (
             (one.stored.place.filename, one.where.stamp)
             if one.descriptor is None

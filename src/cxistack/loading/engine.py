@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,29 +10,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..catalogue.index import FrameIndex
-from ..hdf5.addresses import Bytes
-from ..hdf5.files import Files, Stamp
+from ..hdf5.files import Stamp
 from ..hdf5.open_writers import written_here
 from ..transforms.steps import FrameView
 from . import assembled, blockwise, direct
 from .assembled import datasets, why_blockwise
+from .reading import Output, Reading
 from .recipe import Recipe
 
 __all__ = ["read_frames"]
 
 
 def read_frames(
-    files: Files,
-    index: FrameIndex,
-    recipes: Sequence[Recipe],
-    routes: Sequence[Bytes],
+    reading: Reading,
     numbers: NDArray[np.int64],
-    out: NDArray[Any],
-    num_threads: int | None,
-    tick: Callable[[int], object],
+    output: Output,
     places: NDArray[np.intp] | None = None,
 ) -> None:
-    """Read frames `numbers` of `index` into `out`, part ``k`` by ``recipes[k]``.
+    """Read frames `numbers` into the output, each part by its recipe.
 
     They go to `places`, all different, or, when None, to 0, 1, ....
 
@@ -41,35 +35,31 @@ def read_frames(
     ------
     CastError
         A value does not fit; names the first frame of the result with such a value, its first
-        pixel and how many of its pixels do not fit. `out` is undefined.
+        pixel and how many of its pixels do not fit. The output is undefined.
     StorageError
         Bytes cannot be read or decoded; names file, dataset and rows or chunk.
     FileChangedError
         A file was changed since it was looked at, or while it was read.
     """
-    stamps = _stamps(index, numbers)
+    files = reading.files
+    stamps = _stamps(reading.index, numbers)
     for path, stamp in stamps.items():
         files.verify(path, stamp)
     if places is None:
         places = np.arange(len(numbers))
     fits = True
-    fills, wanted, rest = _sort_out(index, recipes, routes, numbers, places)
+    fills, wanted, rest = _sort_out(reading, numbers, places)
     if wanted or fills:
-        how: Any = {
-            "checked": recipes[0].casting == "checked",
-            "num_threads": num_threads,
-            "both": recipes[0].is_narrowing,
-        }
-        fits = direct.read(files, fills, out, tick=lambda frames: None, **how)
+        first = reading.recipes[0]
+        how: Any = {"checked": first.casting == "checked", "both": first.is_narrowing}
+        fits = direct.read(files, fills, replace(output, tick=lambda frames: None), **how)
         frames = len(numbers) - len(rest)
-        fits = fits and direct.read(files, wanted, out, tick=tick, frames=frames, **how)
+        fits = fits and direct.read(files, wanted, output, frames=frames, **how)
         if not wanted:  # all of it is fill values
-            tick(frames)
+            output.tick(frames)
     if not fits:
         rest = np.arange(len(numbers))  # the slower way finds out which value is the first
-    blockwise.read(
-        files, index, recipes, routes, numbers[rest], places[rest], out, num_threads, tick
-    )
+    blockwise.read(reading, numbers[rest], places[rest], output)
     for path, stamp in stamps.items():
         files.verify(path, stamp)
 
@@ -86,11 +76,7 @@ def _stamps(index: FrameIndex, numbers: NDArray[np.int64]) -> dict[str, Stamp]:
 
 
 def _sort_out(
-    index: FrameIndex,
-    recipes: Sequence[Recipe],
-    routes: Sequence[Bytes],
-    numbers: NDArray[np.int64],
-    places: NDArray[np.intp],
+    reading: Reading, numbers: NDArray[np.int64], places: NDArray[np.intp]
 ) -> tuple[list[direct.Wanted], list[direct.Wanted], NDArray[np.intp]]:
     """Return what is done beside libhdf5 in one pass, and which of `numbers` are not.
 
@@ -98,12 +84,13 @@ def _sort_out(
     """
     fills, read = [], []
     rest = [np.empty(0, np.intp)]
-    for k, part, rows, which in index.by_part(numbers):
-        recipe = recipes[k]
-        if not recipe.is_one_pass or why_blockwise(part, routes[k]) is not None:
+    for k, part, rows, which in reading.index.by_part(numbers):
+        recipe, route = reading.recipes[k], reading.routes[k]
+        if not recipe.is_one_pass or why_blockwise(part, route) is not None:
             rest.append(which)
             continue
-        first, then = assembled.wanted(part, routes[k], rows, places[which], _view(recipe, index))
+        view = _view(recipe, part.frame_shape)
+        first, then = assembled.wanted(part, route, rows, places[which], view)
         if first and recipe.is_narrowing:
             rest.append(which)  # where fill values are bad, what is read over them stayed so
             continue
@@ -113,10 +100,9 @@ def _sort_out(
     return fills, read, np.sort(np.concatenate(rest))
 
 
-def _view(recipe: Recipe, index: FrameIndex) -> FrameView:
+def _view(recipe: Recipe, shape: tuple[int, ...]) -> FrameView:
     if recipe.steps:
         step = recipe.steps[0]
         assert isinstance(step, FrameView)
         return step
-    ss, fs = index.frame_shape[-2:]
-    return FrameView.full((ss, fs))
+    return FrameView.full((shape[-2], shape[-1]))

@@ -1,92 +1,81 @@
-"""What a store tells people: the table of what is there, differences, how a load will be done."""
+"""How a load will be done, told to people: what is read of which dataset, by which way, and why."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ..catalogue.catalogue import Catalogue
 from ..catalogue.index import FrameIndex
 from ..hdf5.stored import Stored
-from ..protocol.limits import Limit
-from ..transforms.steps import Bin, FrameView
+from ..transforms.steps import Axis, Bin, FrameView
 from . import limit_masks
-from .load import Check, Load
-from .read import _numbers, _reader, _ways
+from .limit_masks import Check
+from .load import Load
 from .recipe import Recipe
 from .survey import PartSurvey, survey
 
-__all__ = ["explanation", "look", "look_at_limits"]
-
-
-def look(catalogue: Catalogue, load: Load) -> list[PartSurvey]:
-    """Tell what a prepared load will read of each part, and by which way; reads no pixel."""
-    if load.is_text:
-        return [PartSurvey(part.count, "it is text") for part in load.index.parts]
-    if not load.recipes:
-        return []
-    numbers, ways = _ways(catalogue, load)
-    return survey(load.index, load.recipes, ways, numbers)
-
-
-def look_at_limits(
-    catalogue: Catalogue, load: Load
-) -> Iterator[tuple[Check, list[PartSurvey], list[list[str]]]]:
-    """Tell of each stack that a mask's limits are about what is read of it, and part by part what.
-
-    The scalars that pixels are compared with are read; no pixel is.
-    """
-    read = _reader(catalogue)
-    for check in load.checks:
-        surveys = limit_masks.look(catalogue, check, _numbers(load))
-        told = []
-        wanted = [k for k, seen in enumerate(surveys) if seen.frames]
-        rules = limit_masks.conditions(catalogue, check, wanted, read)
-        for k in range(len(surveys)):
-            count, idle = rules.get(k, ([], []))
-            good = " and ".join(
-                f"{limit}" + (f" = {bound}" if isinstance(limit.bound, str) else "")
-                for limit, bound in count
-            )
-            told.append([*([f"good where {good}"] if good else []), *idle])
-        yield check, surveys, told
-
+__all__ = ["explanation"]
 
 _MOST_SHOWN = 20  # sources of one dataset
 
 
-def explanation(catalogue: Catalogue, load: Load) -> str:
-    """Return how a prepared load will be done, for people to read."""
-    surveys = look(catalogue, load)
-    if load.squeeze:
-        head = f"{load.attr}: {load.shape} {load.dtype}"
-    else:
-        head = f"{load.attr}: {load.count} of {load.index.total} frames, {load.shape} "
-        head += f"{load.dtype}, {np.prod(load.shape, dtype=np.int64) * load.dtype.itemsize:,} bytes"
-    lines = [f"{head}, as stored" if load.is_raw else head]
-    if not load.is_raw and (flags := catalogue.protocol.flags.get(load.attr)) is not None:
-        lines.append(f"  bad by the protocol's flags: {', '.join(flags) or 'none'}")
-    if surveys:
-        units = [_told_of_units(load, number) for number in range(len(load.conversions))]
-        lines += _parts(load.index, load.recipes, surveys, units, squeeze=load.squeeze)
-    if not load.is_raw and (limits := catalogue.protocol.get_limits(load.attr)):
-        lines += _limits(catalogue, load, limits)
+def explanation(load: Load, numbers: NDArray[np.int64] | None = None) -> str:
+    """Return how frames, or all, will be loaded; no pixel is read.
+
+    The scalars that a mask's limits compare with are read.
+    """
+    if numbers is None:
+        numbers = np.arange(load.count)
+    shape, attribute = load.shape_of(len(numbers)), load.attribute
+    head = f"{load.attr}: {shape} {load.dtype}"
+    if not load.is_single:
+        size = np.prod(shape, dtype=np.int64) * load.dtype.itemsize
+        head = f"{load.attr}: {len(numbers)} of {load.count} frames, {shape} {load.dtype}, "
+        head += f"{size:,} bytes"
+    if load.request.raw:
+        head += ", as stored"
+    lines = [head]
+    if not load.request.raw and attribute.flags is not None:
+        lines.append(f"  bad by the protocol's flags: {', '.join(attribute.flags) or 'none'}")
+    if surveys := _look(load, numbers):
+        units = [_unit_changes(load, number) for number in range(len(load.conversions))]
+        lines += _parts(load.index, load.recipes, surveys, units, is_single=load.is_single)
+    for check in load.checks:
+        lines.append(f"  {check.attr} as stored, for the limits of {load.attr}:")
+        seen = limit_masks.look(load.files, check, numbers)
+        lines += _parts(check.index, check.recipes, seen, _conditions(check, seen))
+    if not load.request.raw:
+        counting = {limit for check in load.checks for limit in check.limits}
+        lines += [
+            f"  {limit} does not count: no file has what it compares"
+            for limit in attribute.limits
+            if limit not in counting
+        ]
     return "\n".join(lines)
 
 
-def _limits(catalogue: Catalogue, load: Load, limits: Sequence[Limit]) -> list[str]:
-    lines = []
-    for check, surveys, told in look_at_limits(catalogue, load):
-        lines.append(f"  {check.attr} as stored, for the limits of {load.attr}:")
-        lines += _parts(check.index, check.recipes, surveys, told)
-    counting = catalogue.limits(load.attr)
-    lines += [
-        f"  {limit} does not count: no file has what it compares"
-        for limit in limits
-        if limit not in counting
-    ]
-    return lines
+def _look(load: Load, numbers: NDArray[np.int64]) -> list[PartSurvey]:
+    """Tell what will be read of each part, and by which way."""
+    if load.is_text:
+        return [PartSurvey(part.count, "it is text") for part in load.index.parts]
+    return survey(load.reading(numbers), numbers) if load.recipes else []
+
+
+def _conditions(check: Check, surveys: Sequence[PartSurvey]) -> list[list[str]]:
+    """Tell of each part where its pixels are good, and which limits do not count."""
+    wanted = [k for k, seen in enumerate(surveys) if seen.frames]
+    rules = limit_masks.conditions(check, wanted)
+    told = []
+    for k in range(len(surveys)):
+        count, idle = rules.get(k, ([], []))
+        good = " and ".join(
+            f"{limit}" + (f" = {bound}" if isinstance(limit.bound, str) else "")
+            for limit, bound in count
+        )
+        told.append([*([f"good where {good}"] if good else []), *idle])
+    return told
 
 
 def _parts(
@@ -95,7 +84,7 @@ def _parts(
     surveys: Sequence[PartSurvey],
     more: Sequence[Sequence[str]] = (),
     *,
-    squeeze: bool = False,
+    is_single: bool = False,
 ) -> list[str]:
     lines = []
     for number, part in enumerate(index.parts):
@@ -103,13 +92,13 @@ def _parts(
             continue
         stored = part.stored
         first, last = index.offsets[number], index.offsets[number + 1] - 1
-        frames = "" if squeeze else f"frames {first} to {last}: "
+        frames = "" if is_single else f"frames {first} to {last}: "
         lines.append(f"  {frames}{_described(stored)}")
         lines += [f"    by {hop}" for hop in stored.place.hops]
-        if not part.has_frame_axis and not squeeze:
+        if not part.has_frame_axis and not is_single:
             lines.append(f"    one frame, which stands for all {part.count}")
         lines += [f"    {text}" for text in _way(surveys[number], stored)]
-        told = _told(recipes[number], stored.dtype) if recipes else []
+        told = _passes(recipes[number], stored.dtype) if recipes else []
         also = more[number] if more else []
         is_compared = bool(recipes) and recipes[number].ranges is not None
         told = [*also, *told] if is_compared else [*told, *also]
@@ -176,7 +165,7 @@ def _beside(seen: PartSurvey, stored: Stored) -> list[str]:
     return told
 
 
-def _told_of_units(load: Load, number: int) -> list[str]:
+def _unit_changes(load: Load, number: int) -> list[str]:
     conversion, recipe = load.conversions[number], load.recipes[number]
     told = [str(conversion)] if conversion is not None else []
     if load.dtype != recipe.dtype:
@@ -184,7 +173,7 @@ def _told_of_units(load: Load, number: int) -> list[str]:
     return told
 
 
-def _told(recipe: Recipe, dtype: np.dtype[np.generic]) -> list[str]:
+def _passes(recipe: Recipe, dtype: np.dtype[np.generic]) -> list[str]:
     told = []
     if recipe.bad_bits is not None:
         told.append(f"good where no bit of {recipe.bad_bits:#x} is set")
@@ -192,10 +181,7 @@ def _told(recipe: Recipe, dtype: np.dtype[np.generic]) -> list[str]:
         told.append(f"cast to {recipe.via} ({recipe.casting})")
     for step in recipe.steps:
         if isinstance(step, FrameView):
-            ss, fs = step.ss, step.fs
-            told.append(
-                f"view ss {ss.start}+{ss.count}x{ss.step}, fs {fs.start}+{fs.count}x{fs.step}"
-            )
+            told.append(f"take frame[{_index(step.ss)}, {_index(step.fs)}]")
         elif isinstance(step, Bin):
             told.append(f"{step.mode} of bins of {step.n}")
         else:
@@ -203,3 +189,11 @@ def _told(recipe: Recipe, dtype: np.dtype[np.generic]) -> list[str]:
     if recipe.dtype != dtype and recipe.bad_bits is None and recipe.ranges is None:
         told.append(f"cast to {recipe.dtype} ({recipe.casting})")
     return told
+
+
+def _index(axis: Axis) -> str:
+    """Write an axis as NumPy would index it."""
+    taken = axis.slice
+    start = "" if not taken.start else taken.start
+    stop = "" if taken.stop is None else taken.stop
+    return f"{start}:{stop}" if axis.step == 1 else f"{start}:{stop}:{axis.step}"

@@ -1,137 +1,59 @@
-"""What a load is: from a user's words, checked, to what is read of which part and how. Reads none.
+"""Load: a prepared load, which knows where every frame lies and what happens to its pixels.
 
-Doing it is `loading.py`.
+It does not know which frames will be asked for: it is made once, and read many times.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
-from ..catalogue.catalogue import Catalogue, conversion_of
 from ..catalogue.frames import FrameSelection, frame_numbers
-from ..catalogue.index import FrameIndex, Part
-from ..catalogue.locate import Found
-from ..errors import LayoutError
-from ..kernels import Casting
-from ..protocol.fields import INTENSITIES
-from ..protocol.limits import Limit
-from ..protocol.units import UnitConversion
-from ..transforms.base import Transform
-from ..transforms.fold import fold, view_of_indices
-from ..transforms.steps import Bin, Step
-from . import recipe
+from ..catalogue.index import FrameIndex
+from ..errors import CastError, LayoutError
+from ..hdf5.files import Files
+from ..kernels import cast
+from ..kernels.threads import count_threads
+from ..progress import progress_bar
+from ..protocol.attribute import Attribute
+from ..protocol.units import UnitConversion, apply_by_row
+from . import blockwise, engine, limit_masks
+from .limit_masks import Check
+from .reading import Output, Reading
 from .recipe import Recipe
-from .request import ALL_PIXELS, Pixels
+from .request import LoadRequest
+from .route import routes
 
-__all__ = [
-    "Check",
-    "Load",
-    "portion",
-    "prepare",
-    "prepare_checks",
-    "prepare_single",
-    "prepare_singles",
-]
-
-
-@dataclass(frozen=True)
-class Check:
-    """The limits on the values of one stack.
-
-    Attributes
-    ----------
-    attr : str
-        The stack.
-    limits : tuple of Limit
-        What its pixels must fulfil.
-    index : FrameIndex
-        Where its frames lie, numbered as the mask's.
-    recipes : tuple of Recipe
-        How each part becomes a mask, but for the numbers that its pixels are compared with.
-    """
-
-    attr: str
-    limits: tuple[Limit, ...]
-    index: FrameIndex
-    recipes: tuple[Recipe, ...]
-
-
-def prepare_checks(
-    catalogue: Catalogue,
-    mask: str,
-    limits: Sequence[Limit],
-    index: FrameIndex,
-    steps: tuple[Step, ...],
-    casting: Casting,
-) -> tuple[Check, ...]:
-    """Decide how limits are checked for the frames of `index`, which are the mask's.
-
-    Raises
-    ------
-    LayoutError
-        The frames of a stack and those of the mask are not as many, or not of one shape.
-    """
-    checks = []
-    for attr in dict.fromkeys(limit.attr for limit in limits):
-        found = catalogue.usable(attr)
-        own = catalogue.index(attr)
-        names = f"{mask!r} and {attr!r}, which its limits are about,"
-        for one in (index, own):
-            if one.mismatch is not None:
-                raise LayoutError(f"{names} do not go together: {one.mismatch}")
-        if own.total != index.total:
-            raise LayoutError(f"{names} have {index.total} and {own.total} frames")
-        if own.frame_shape != index.frame_shape:
-            raise LayoutError(
-                f"{names} have frames of shapes {index.frame_shape} and {own.frame_shape}, in "
-                f"{index.parts[0].stored.place} and {own.parts[0].stored.place}"
-            )
-        assert found
-        checks.append(
-            Check(
-                attr=attr,
-                limits=tuple(limit for limit in limits if limit.attr == attr),
-                index=own,
-                recipes=tuple(
-                    recipe.compared(catalogue.protocol, attr, part.stored, steps, casting)
-                    for part in own.parts
-                ),
-            )
-        )
-    return tuple(checks)
+__all__ = ["Load"]
 
 
 @dataclass(frozen=True)
 class Load:
-    """A load that has been checked and decided, and not begun.
+    """A load that has been checked and decided.
 
     Attributes
     ----------
-    attr : str
-        What is loaded.
+    request : LoadRequest
+        What was asked for.
+    files : Files
+        Lends the files.
     index : FrameIndex
-        Where its frames lie.
+        Where the frames lie.
     recipes : tuple of Recipe
         What happens to the pixels of each part of the index.
-    numbers : ndarray of int64 or None
-        The frames, in the order asked for; all when None.
-    count : int
-        How many they are.
-    squeeze : bool
-        Whether the result drops the frame axis (scalars and frames).
-    shape : tuple of int
-        Shape of the result.
     grid : tuple of int
-        Shape of the result's frames as the recipes' steps leave them, with two axes last.
+        Shape of a frame as the recipes leave it, with two axes last.
+    frame_shape : tuple of int
+        Shape of a frame of the result.
     dtype : numpy.dtype
         Type of the result.
-    is_raw : bool
-        Whether it is a mask's values as they are stored.
+    is_single : bool
+        Whether the result is a scalar or a frame, without a frame axis.
     checks : tuple of Check
         What values of other stacks a mask's good pixels have. Without recipes, the mask is made of
         these alone, and `index` is that of the first.
@@ -140,18 +62,36 @@ class Load:
         changes its unit.
     """
 
-    attr: str
+    request: LoadRequest
+    files: Files
     index: FrameIndex
     recipes: tuple[Recipe, ...]
-    numbers: NDArray[np.int64] | None
-    count: int
-    squeeze: bool
-    shape: tuple[int, ...]
     grid: tuple[int, ...]
+    frame_shape: tuple[int, ...]
     dtype: np.dtype[Any]
-    is_raw: bool = False
+    is_single: bool = False
     checks: tuple[Check, ...] = ()
     conversions: tuple[UnitConversion | None, ...] = ()
+
+    @property
+    def attribute(self) -> Attribute:
+        """What is loaded."""
+        return self.request.attribute
+
+    @property
+    def attr(self) -> str:
+        """The name of what is loaded."""
+        return self.request.attribute.name
+
+    @property
+    def count(self) -> int:
+        """How many frames there are."""
+        return self.index.total
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of all of it."""
+        return self.shape_of(self.count)
 
     @property
     def is_text(self) -> bool:
@@ -162,190 +102,178 @@ class Load:
     def is_static(self) -> bool:
         """Whether one 2-D dataset stands for every frame."""
         return (
-            self.attr != "data"
-            and not self.squeeze
+            not self.attribute.is_data
+            and not self.is_single
             and not self.checks
             and not any(part.has_frame_axis for part in self.index.parts)
             and len({part.stored.address for part in self.index.parts}) == 1
         )
 
+    def shape_of(self, count: int) -> tuple[int, ...]:
+        """Return the shape of so many frames."""
+        return self.frame_shape if self.is_single else (count, *self.frame_shape)
 
-def prepare(
-    catalogue: Catalogue,
-    attr: str,
-    idxs: FrameSelection = None,
-    *,
-    ss_idxs: Any = slice(None),
-    fs_idxs: Any = slice(None),
-    transform: Transform | None = None,
-    dtype: DTypeLike | None = None,
-    casting: Casting = "checked",
-    source: int | None = None,
-    raw: bool = False,
-) -> Load:
-    """Decide a load; reads no pixel.
+    def numbers(self, idxs: FrameSelection) -> NDArray[np.int64] | None:
+        """Return the numbers of the frames that a user's index means; None where it is None: all.
 
-    Raises
-    ------
-    AttributeMissingError, LayoutError, LinkError, StorageError
-        The attribute is not there or does not fit; see :class:`Catalogue`.
-    FrameIndexError
-        `idxs`, `ss_idxs` or `fs_idxs` are out of bounds.
-    CastError
-        The stored type has no default in the protocol's family, and no `dtype` is given.
-    """
-    pixels = Pixels(ss_idxs, fs_idxs, transform, dtype, casting, raw)
-    if raw and catalogue.protocol.datatypes.get(attr, "bool") != "bool":
-        raise ValueError(f"raw= gives the stored bits of a mask, and {attr!r} is none")
-    limits = () if raw or attr not in catalogue.protocol else catalogue.limits(attr)
-    is_made = bool(limits) and not catalogue.found(attr)
-    found = {} if is_made else catalogue.usable(attr)
-    if not catalogue.is_indexed(attr):
-        return _prepared_single(catalogue, attr, catalogue.single(attr, source), pixels)
-    if source is not None:
-        raise ValueError(
-            f"source= picks the file of a scalar or a frame; {attr!r} is over all files: pick its "
-            "frames with idxs="
-        )
-    index = catalogue.index(limits[0].attr if is_made else attr)
-    if index.mismatch is not None and idxs is not None:
-        raise LayoutError(
-            f"{attr!r} cannot be indexed by frame: {index.mismatch}; it loads whole, without idxs="
-        )
-    # All frames are not listed before they are read: there may be very many.
-    numbers = None if idxs is None else frame_numbers(idxs, index.total, repr(attr))
-    return _prepared(catalogue, attr, found, index, numbers, pixels, limits, squeeze=False)
-
-
-def prepare_single(
-    catalogue: Catalogue, attr: str, found: Found, transform: Transform | None = None
-) -> Load:
-    """Decide the load of a scalar, a frame or a never-indexed sequence from one file."""
-    return _prepared_single(catalogue, attr, found, replace(ALL_PIXELS, transform=transform))
-
-
-def prepare_singles(
-    catalogue: Catalogue, attr: str, found: Sequence[Found], transform: Transform | None = None
-) -> Load:
-    """Decide one load of what several files have in one shape: (files, ...).
-
-    To open a load for each of many files takes longer than to read it.
-    """
-    index = FrameIndex.of([Part(one.file, one.datasets[0], 1, False) for one in found])
-    by_file = {one.file: one for one in found}
-    pixels = replace(ALL_PIXELS, transform=transform)
-    return _prepared(catalogue, attr, by_file, index, None, pixels, squeeze=False)
-
-
-def portion(load: Load, numbers: NDArray[np.int64]) -> Load:
-    """Return a load of all frames as one of some of them, by their numbers in its index."""
-    return replace(load, numbers=numbers, count=len(numbers), shape=(len(numbers), *load.shape[1:]))
-
-
-def _prepared_single(catalogue: Catalogue, attr: str, found: Found, pixels: Pixels) -> Load:
-    index = FrameIndex.of([Part(found.file, found.datasets[0], 1, False)])
-    return _prepared(catalogue, attr, {found.file: found}, index, None, pixels, squeeze=True)
-
-
-def _prepared(
-    catalogue: Catalogue,
-    attr: str,
-    found: Mapping[int, Found],
-    index: FrameIndex,
-    numbers: NDArray[np.int64] | None,
-    pixels: Pixels,
-    limits: tuple[Limit, ...] = (),
-    *,
-    squeeze: bool,
-) -> Load:
-    protocol = catalogue.protocol
-    shape = result_shape = index.frame_shape
-    steps: tuple[Step, ...] = ()
-    if protocol.get_kind(attr) in ("frame", "stack"):
-        steps, result_shape = _steps(attr, shape, pixels)
-    stored = [part.stored for part in index.parts]
-    conversions = _conversions(catalogue, attr, found, index, steps)
-    read_as = np.float64 if conversions else pixels.dtype
-    if limits and not found:
-        recipes: tuple[Recipe, ...] = ()
-        common = np.dtype(np.bool_ if pixels.dtype is None else pixels.dtype)
-    elif protocol.datatypes[attr] == "str":
-        recipe.check_text(attr, stored)
-        recipes = ()
-        common = np.dtype(object)
-    else:
-        recipes = tuple(
-            recipe.as_stored(protocol, attr, p.stored, steps, pixels.dtype, pixels.casting)
-            if pixels.raw
-            else recipe.make(
-                protocol, attr, found[p.file].path, p.stored, steps, read_as, pixels.casting
+        Raises
+        ------
+        LayoutError
+            The attribute's frames are not those of `data`, whose numbers `idxs` are.
+        FrameIndexError
+            A frame is out of bounds, or `idxs` is nothing that indexes frames.
+        """
+        if idxs is None or self.is_single:
+            return None
+        if self.index.mismatch is not None:
+            raise LayoutError(
+                f"{self.attr!r} cannot be indexed by frame: {self.index.mismatch}; it loads whole, "
+                "without idxs="
             )
-            for p in index.parts
+        return frame_numbers(idxs, self.count, repr(self.attr))
+
+    def read(
+        self,
+        numbers: NDArray[np.int64] | None = None,
+        out: NDArray[Any] | None = None,
+        *,
+        num_threads: int | None = None,
+        verbose: bool = False,
+    ) -> Any:
+        """Read frames into `out` or a new array.
+
+        Parameters
+        ----------
+        numbers : ndarray of int64, optional
+            Which, in the order wanted. All when None: they are not listed before they are read, for
+            there may be very many.
+        out : ndarray, optional
+            Where they go.
+        num_threads : int, optional
+            How many threads work; every core when None.
+        verbose : bool
+            Whether a progress bar is shown.
+        """
+        shape = self.shape_of(self.count if numbers is None else len(numbers))
+        if out is not None:
+            self._check_out(out, shape)
+        if self.is_text:
+            return self._text(numbers, out)
+        if self.is_static and out is None and shape[0]:
+            once = self.read(np.zeros(1, np.int64), self._new((1, *shape[1:])))
+            return np.broadcast_to(once, shape)
+        result = self._new(shape) if out is None else out
+        if numbers is None:
+            numbers = np.arange(self.count)
+        output = Output(result, count_threads(num_threads))
+        is_shown = verbose and not self.is_single and len(self.grid) >= 2
+        shown = progress_bar(len(numbers), f"Loading {self.attr}") if is_shown else nullcontext()
+        with shown as bar:
+            if bar is not None:
+                output = replace(output, tick=bar.update)
+            if self.conversions:
+                self._convert(numbers, output)
+            else:
+                self._fill(numbers, output)
+        return result[()] if out is None and not result.ndim else result
+
+    def reading(self, numbers: NDArray[np.int64], dtype: np.dtype[Any] | None = None) -> Reading:
+        """Return by which way frames are read as the result's type, or as another."""
+        ways = routes(
+            self.files,
+            self.index,
+            numbers,
+            self.dtype if dtype is None else dtype,
+            has_pixels=self.attribute.has_pixels,
         )
-        common = recipe.common_dtype(recipes, stored)
-        recipes = tuple(replace(one, dtype=common) for one in recipes)
-    if conversions and pixels.dtype is not None:
-        common = np.dtype(pixels.dtype)
-    count = index.total if numbers is None else len(numbers)
-    whole = result_shape if squeeze else (count, *result_shape)
-    grid = (*shape[:-2], *steps[-1].shape) if steps else shape
-    checks = prepare_checks(catalogue, attr, limits, index, steps, pixels.casting)
-    return Load(
-        attr,
-        index,
-        recipes,
-        numbers,
-        count,
-        squeeze,
-        whole,
-        grid,
-        common,
-        is_raw=pixels.raw,
-        checks=checks,
-        conversions=conversions,
-    )
+        return Reading(self.files, self.index, self.recipes, ways)
+
+    def _convert(self, numbers: NDArray[np.int64], output: Output) -> None:
+        """Read values as they are stored, as float64; change their unit, then their type."""
+        result = output.array
+        is_direct = result.dtype == np.float64
+        values = result if is_direct else np.empty(result.shape, np.float64)
+        self._fill(numbers, replace(output, array=values))
+        parts = np.searchsorted(self.index.offsets, numbers, side="right") - 1
+        casting = self.request.casting
+        rows = values[None] if self.is_single else values
+        try:
+            apply_by_row(rows, self.conversions, parts, checked=casting == "checked")
+            if not is_direct:
+                result[...] = cast(values, result.dtype.newbyteorder("="), casting=casting)
+        except CastError as error:
+            place = self.index.parts[int(parts[0])].stored.place if len(parts) else "nowhere"
+            more = " and others" if len(set(parts.tolist())) > 1 else ""
+            raise CastError(f"{self.attr!r} of {place}{more}: {error}", error.offence) from error
+
+    def _fill(self, numbers: NDArray[np.int64], output: Output) -> None:
+        """Read frames as the recipes make them."""
+        result = output.array
+        frames = _as_frames(result, (len(numbers), *self.grid))
+        output = replace(output, array=frames)
+        if self.checks:
+            own = self._own(numbers, output) if self.recipes else None
+            limit_masks.run(self.files, self.checks, numbers, own, output)
+        else:
+            engine.read_frames(self.reading(numbers, frames.dtype), numbers, output)
+        if not np.may_share_memory(frames, result):
+            result[...] = frames.reshape(result.shape)
+
+    def _own(self, numbers: NDArray[np.int64], output: Output) -> NDArray[Any]:
+        """Return what a mask's own dataset says: in the output, or of one frame for all, that."""
+        silent = Output(output.array, output.num_threads)
+        plain = replace(self, checks=())
+        if not plain.is_static or not len(numbers):
+            engine.read_frames(self.reading(numbers), numbers, silent)
+            return output.array
+        frame = np.empty((1, *self.grid), self.dtype.newbyteorder("="))
+        first = np.zeros(1, np.int64)
+        engine.read_frames(self.reading(first), first, Output(frame, output.num_threads))
+        return np.broadcast_to(frame, output.array.shape)
+
+    def _text(self, numbers: NDArray[np.int64] | None, out: NDArray[Any] | None) -> Any:
+        """Read strings, whole datasets at a time: they are few."""
+        pieces = [blockwise.read_text(self.files, part.stored) for part in self.index.parts]
+        if self.is_single:
+            return pieces[0] if np.ndim(pieces[0]) or isinstance(pieces[0], str) else pieces[0][()]
+        result = np.concatenate([np.atleast_1d(piece) for piece in pieces])
+        if numbers is not None:
+            result = result[numbers]
+        if out is None:
+            return result
+        out[...] = result
+        return out
+
+    def _new(self, shape: tuple[int, ...]) -> NDArray[Any]:
+        try:
+            return np.empty(shape, self.dtype)
+        except (MemoryError, ValueError) as cause:
+            size = self.dtype.itemsize * math.prod(shape)
+            raise MemoryError(
+                f"{self.attr!r} of shape {shape} as {self.dtype} takes {size} bytes, which this "
+                "machine does not give; load fewer frames, a region (transform=), or a smaller "
+                "dtype="
+            ) from cause
+
+    def _check_out(self, out: NDArray[Any], shape: tuple[int, ...]) -> None:
+        if not isinstance(out, np.ndarray):
+            raise TypeError(f"out must be a NumPy array, not {type(out).__name__}")
+        if out.shape != shape:
+            raise ValueError(f"out has shape {out.shape}; {self.attr!r} needs {shape}")
+        if out.dtype != self.dtype:
+            raise ValueError(f"out has dtype {out.dtype}; {self.attr!r} comes as {self.dtype}")
+        if not out.flags.writeable:
+            raise ValueError("out is read-only")
 
 
-def _conversions(
-    catalogue: Catalogue,
-    attr: str,
-    found: Mapping[int, Found],
-    index: FrameIndex,
-    steps: tuple[Step, ...],
-) -> tuple[UnitConversion | None, ...]:
-    """Return how each part's values come in the attribute's unit; nothing where all do."""
-    wanted = catalogue.protocol.attribute(attr)
-    if not wanted.units:
-        return ()
-    conversions = tuple(
-        conversion_of(wanted, found[part.file].path, part.stored) for part in index.parts
-    )
-    if not any(conversions):
-        return ()
-    for part in index.parts:
-        if part.stored.dtype.kind == "c":
-            recipe.family_dtype(catalogue.protocol, attr, part.stored)  # raises: they are not real
-    if any(isinstance(step, Bin) for step in steps) and any(c and c.photon for c in conversions):
-        raise ValueError(
-            f"{attr!r} comes from photon energies (or the other way round), whose bins are not "
-            "those of what is stored: load it without bins"
-        )
-    return conversions
-
-
-def _steps(
-    attr: str, shape: tuple[int, ...], pixels: Pixels
-) -> tuple[tuple[Step, ...], tuple[int, ...]]:
-    """Return the steps, and the shape of the result's frames."""
-    indices = (pixels.ss_idxs, pixels.fs_idxs)
-    is_whole = all(isinstance(idxs, slice) and idxs == slice(None) for idxs in indices)
-    if pixels.transform is not None:
-        if not is_whole:
-            raise ValueError("transform= and ss_idxs=, fs_idxs= both say which pixels: give one")
-        steps = fold(pixels.transform, shape[-2:], sums=attr in INTENSITIES)
-        last = tuple(steps[-1].shape) if steps else shape[-2:]
-        return steps, (*shape[:-2], *last)
-    if is_whole:
-        return (), shape
-    steps, last = view_of_indices(*indices, shape[-2:])
-    return steps, (*shape[:-2], *last)
+def _as_frames(result: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+    """Return `result` in another shape, or where that takes a copy, an array to be copied to it."""
+    if result.dtype.isnative:
+        frames = result.view()
+        try:
+            frames.shape = shape
+        except AttributeError:  # its strides do not allow it
+            pass
+        else:
+            return frames
+    return np.empty(shape, result.dtype.newbyteorder("="))

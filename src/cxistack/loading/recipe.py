@@ -13,11 +13,20 @@ from ..errors import CastError, LayoutError
 from ..hdf5.stored import Stored
 from ..kernels import Casting
 from ..protocol import masks
-from ..protocol.protocol import CXIProtocol
+from ..protocol.attribute import Attribute
 from ..transforms.steps import Bin, FrameView, Step
 from .ranges import Range
 
-__all__ = ["Recipe", "as_stored", "bad_bits", "check_text", "common_dtype", "compared", "make"]
+__all__ = [
+    "Recipe",
+    "as_stored",
+    "bad_bits",
+    "check_text",
+    "common_dtype",
+    "compared",
+    "family_dtype",
+    "make",
+]
 
 
 @dataclass(frozen=True)
@@ -61,8 +70,7 @@ class Recipe:
 
 
 def make(
-    protocol: CXIProtocol,
-    attr: str,
+    wanted: Attribute,
     path: str,
     stored: Stored,
     steps: Sequence[Step],
@@ -78,18 +86,17 @@ def make(
     LayoutError
         Text where numbers are expected, or flags that are no integers.
     """
-    family = protocol.datatypes[attr]
-    _check(family, attr, stored, casting)
-    flags = bad_bits(protocol, attr, path, stored)
+    _check(wanted, stored)
+    flags = bad_bits(wanted, path, stored)
     binned = any(isinstance(step, Bin) for step in steps)
-    via = _pixel_dtype(protocol, attr, stored, dtype, binned)
+    via = _pixel_dtype(wanted, stored, dtype, binned)
     result = via
     for step in steps:
         if isinstance(step, Bin):
             result = step.result_dtype(result)
     # A mask is truth before it is anything else; other pixels change their type in the last pass,
     # but for bins, which would hide a value that does not fit.
-    is_apart = family == "bool" or binned
+    is_apart = wanted.is_mask or binned
     return Recipe(
         bad_bits=flags,
         via=via if is_apart and flags is None and via != stored.dtype else None,
@@ -100,8 +107,7 @@ def make(
 
 
 def as_stored(
-    protocol: CXIProtocol,
-    attr: str,
+    wanted: Attribute,
     stored: Stored,
     steps: Sequence[Step],
     dtype: DTypeLike | None = None,
@@ -116,19 +122,17 @@ def as_stored(
     ValueError
         A step mixes pixels.
     """
-    _check(protocol.datatypes[attr], attr, stored, casting)
-    _refuse_complex(attr, stored)
+    _check(wanted, stored)
+    _refuse_complex(wanted, stored)
     if any(isinstance(step, Bin) for step in steps):
         raise ValueError(
-            f"pixels of {attr!r} as they are stored cannot be binned: flags have no sum or mean"
+            f"the bits of {wanted.name!r} cannot be binned: leave out raw=True, or the bins"
         )
     result = np.dtype(dtype) if dtype is not None else stored.dtype.newbyteorder("=")
     return Recipe(None, None, tuple(steps), result, casting)
 
 
-def compared(
-    protocol: CXIProtocol, attr: str, stored: Stored, steps: Sequence[Step], casting: Casting
-) -> Recipe:
+def compared(wanted: Attribute, stored: Stored, steps: Sequence[Step], casting: Casting) -> Recipe:
     """Return the recipe that makes a mask of pixels as they are stored: good where in all ranges.
 
     The ranges are not said yet.
@@ -138,58 +142,56 @@ def compared(
     LayoutError
         Text, or complex numbers.
     """
-    _check(protocol.datatypes[attr], attr, stored, casting)
-    _refuse_complex(attr, stored)
+    _check(wanted, stored)
+    _refuse_complex(wanted, stored)
     return Recipe(None, None, tuple(steps), np.dtype(np.bool_), casting, ranges=())
 
 
-def _check(family: str, attr: str, stored: Stored, casting: Casting) -> None:
-    if casting not in ("checked", "unsafe"):
-        raise ValueError(f"casting must be 'checked' or 'unsafe', not {casting!r}")
-    if stored.is_text or family == "str":
+def _check(wanted: Attribute, stored: Stored) -> None:
+    if stored.is_text or wanted.is_text:
         raise LayoutError(
-            f"{stored.place} holds {'text' if stored.is_text else stored.dtype}, and {attr!r} is "
-            f"of type {family} in the protocol"
+            f"{stored.place} holds {'text' if stored.is_text else stored.dtype}, and "
+            f"{wanted.name!r} is of type {wanted.datatype} in the protocol"
         )
 
 
-def _refuse_complex(attr: str, stored: Stored, hint: str = "") -> None:
+def _refuse_complex(wanted: Attribute, stored: Stored, hint: str = "") -> None:
     if stored.dtype.kind == "c":
-        raise LayoutError(f"{stored.place} holds complex numbers; {attr!r} is real{hint}")
+        raise LayoutError(f"{stored.place} holds complex numbers; {wanted.name!r} is real{hint}")
 
 
-def check_text(attr: str, stored: Sequence[Stored]) -> None:
+def check_text(wanted: Attribute, stored: Sequence[Stored]) -> None:
     """Raise :class:`LayoutError` where something else than text is stored."""
     for one in stored:
         if not one.is_text:
             raise LayoutError(
-                f"{one.place} holds {one.dtype}, and {attr!r} is of type str in the protocol"
+                f"{one.place} holds {one.dtype}, and {wanted.name!r} is of type str in the protocol"
             )
 
 
 def _pixel_dtype(
-    protocol: CXIProtocol, attr: str, stored: Stored, dtype: DTypeLike | None, binned: bool
+    wanted: Attribute, stored: Stored, dtype: DTypeLike | None, binned: bool
 ) -> np.dtype[Any]:
     """Return the type that each pixel must fit, before any bins."""
-    if dtype is None or protocol.datatypes[attr] == "bool":
-        return family_dtype(protocol, attr, stored)
+    if dtype is None or wanted.is_mask:
+        return family_dtype(wanted, stored)
     if binned and np.dtype(dtype).kind == "u" and stored.dtype.kind == "i":
         return np.dtype(f"u{stored.dtype.itemsize}")
     return stored.dtype
 
 
-def family_dtype(protocol: CXIProtocol, attr: str, stored: Stored) -> np.dtype[Any]:
+def family_dtype(wanted: Attribute, stored: Stored) -> np.dtype[Any]:
     """Return the type that the protocol gives the dataset's values."""
-    _refuse_complex(attr, stored, f", unless you say dtype={stored.dtype.name!r}")
+    _refuse_complex(wanted, stored, f", unless you say dtype={stored.dtype.name!r}")
     try:
-        return np.dtype(protocol.get_dtype(attr, stored.dtype))
+        return wanted.dtype_of(stored.dtype)
     except CastError as error:
         raise CastError(f"{stored.place}: {error}") from error
 
 
-def bad_bits(protocol: CXIProtocol, attr: str, path: str, stored: Stored) -> int | None:
+def bad_bits(wanted: Attribute, path: str, stored: Stored) -> int | None:
     """Return the bits that mark a bad pixel, or None where the pixels are truth values."""
-    convention = protocol.get_convention(attr, path)
+    convention = wanted.at(path).convention
     if convention is None or masks.is_truth(convention, stored.dtype):
         return None
     if stored.dtype.kind not in "iub":
@@ -197,7 +199,7 @@ def bad_bits(protocol: CXIProtocol, attr: str, path: str, stored: Stored) -> int
             f"{stored.place} is of type {stored.dtype}; a mask of convention {convention!r} is a "
             "bit field of integers"
         )
-    return masks.bad_bits(convention, protocol.flags.get(attr))
+    return masks.bad_bits(convention, wanted.flags)
 
 
 def common_dtype(recipes: Sequence[Recipe], stored: Sequence[Stored]) -> np.dtype[Any]:

@@ -26,10 +26,18 @@ _SMALL_TABLE = 4096  # chunks: listed in no time
 
 
 def routes(
-    files: Files, index: FrameIndex, numbers: NDArray[np.int64], kind: str, dtype: np.dtype[Any]
+    files: Files,
+    index: FrameIndex,
+    numbers: NDArray[np.int64],
+    dtype: np.dtype[Any],
+    *,
+    has_pixels: bool = True,
 ) -> list[Bytes]:
-    """Choose the way of each part of `index` when frames `numbers` are loaded as `dtype`."""
-    if kind not in ("stack", "frame"):
+    """Choose the way of each part of `index` when frames `numbers` are loaded as `dtype`.
+
+    Rows of what has no pixels are few, and left to h5py.
+    """
+    if not has_pixels:
         return [ThroughH5py("it is small")] * len(index.parts)
     written = written_here()
     found: list[Bytes] = [ThroughH5py("none of it is wanted")] * len(index.parts)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..catalogue.index import FrameIndex, Part
+from ..catalogue.index import Part
 from ..hdf5.addresses import Assembled, Bytes, Chunked, ThroughH5py, Unlisted
 from ..hdf5.stored import Stored
 from ..transforms.steps import FrameView
 from . import assembled, blockwise, direct
+from .reading import Reading
 from .recipe import Recipe
 
 __all__ = ["PartSurvey", "survey"]
@@ -54,16 +54,11 @@ class PartSurvey:
     sources: tuple[tuple[Stored, str | None], ...] = ()
 
 
-def survey(
-    index: FrameIndex,
-    recipes: Sequence[Recipe],
-    routes: Sequence[Bytes],
-    numbers: NDArray[np.int64],
-) -> list[PartSurvey]:
-    """Tell of each part what reading frames `numbers` of `index` takes."""
-    found = [PartSurvey(0, "none of it is wanted")] * len(index.parts)
-    for k, part, rows, _ in index.by_part(numbers):
-        found[k] = _one(part, recipes[k], routes[k], rows)
+def survey(reading: Reading, numbers: NDArray[np.int64]) -> list[PartSurvey]:
+    """Tell of each part what reading frames `numbers` takes."""
+    found = [PartSurvey(0, "none of it is wanted")] * len(reading.index.parts)
+    for k, part, rows, _ in reading.index.by_part(numbers):
+        found[k] = _one(part, reading.recipes[k], reading.routes[k], rows)
     return found
 
 

@@ -273,7 +273,6 @@ def tasks(
     geometry: Geometry,
     pieces: Sequence[Cell],
     rows: NDArray[np.int64],
-    place: int,
     address: Column,
     size: Column,
     mask: Column,
@@ -288,8 +287,6 @@ def tasks(
         What is wanted of each frame.
     rows : ndarray of int64
         The wanted rows, in ascending order, perhaps repeated.
-    place : int
-        Where the entries of `rows` begin in the table of frames.
     address, size, mask : ndarray, or what is indexed like one
         The dataset's chunk table, flat over the whole grid.
     """
@@ -307,7 +304,7 @@ def tasks(
     table = np.zeros(where.shape, TASK)
     table["cell"] = leads
     table["cells"] = np.diff(leads, append=len(pieces))
-    table["place"] = place + begins[:, None]
+    table["place"] = begins[:, None]
     table["count"] = counts[:, None]
     table["address"] = address[where]
     table["size"] = size[where]

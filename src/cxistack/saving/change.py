@@ -28,7 +28,7 @@ Growth = Literal["rows", "frames", "static", "none"]
 class Change:
     """What a save does to one dataset."""
 
-    wanted: Attribute
+    attribute: Attribute
     path: str  # the load path, as the protocol writes it
     place: Place  # of the dataset that is there, or is to be: in the file, and by the file's name
     data: NDArray[Any]  # in the unit in which it is kept; with a region, its pixels alone
@@ -49,7 +49,7 @@ class Change:
     @property
     def convention(self) -> str | None:
         """Of a mask, what its values mean where it goes."""
-        return self.wanted.at(self.path).convention
+        return self.attribute.at(self.path).convention
 
     def keeps(self, old: Any) -> bool:
         """Tell whether a dataset that is there is stored as was asked for."""

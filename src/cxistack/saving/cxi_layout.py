@@ -65,7 +65,7 @@ def follow(h5: h5py.File, change: Change) -> None:
     """
     if not _begin(h5):
         return
-    path, wanted, others = change.place.path, change.wanted, change.others
+    path, wanted, others = change.place.path, change.attribute, change.others
     dataset = h5[path]
     name, implicit = _NAMES.get(wanted.name, ("", ()))
     # A mask that is True for good pixels is no CXI mask, in which 0 is good: it gets no such name.

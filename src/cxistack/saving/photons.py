@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from ..catalogue.catalogue import Catalogue
 from ..errors import CXIError, LayoutError
-from ..loading import load, read
+from ..loading.prepare import prepare_single
 from ..protocol.attribute import Attribute
 from ..protocol.protocol import CXIProtocol
 from ..protocol.units import conversion
@@ -136,7 +136,7 @@ def _there(catalogue: Catalogue, wanted: Attribute, paths: Mapping[str, str]) ->
     if found is not None:
         # What cannot be read says nothing; it raises when it is asked for.
         with suppress(CXIError, OSError):
-            value = read.run(there, load.prepare_single(there, attr, there.single(attr)))
+            value = prepare_single(there.files, lone.attribute(attr), there.single(attr)).read()
             return Said(found.path, np.asarray(value))
     return None
 

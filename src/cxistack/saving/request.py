@@ -25,15 +25,15 @@ SaveMode = Literal["overwrite", "append", "insert"]
 
 @dataclass(frozen=True, eq=False)
 class SaveRequest:
-    """The arguments of :meth:`CXIStore.save_attribute`, under their names.
+    """What is saved, and how; see :meth:`CXIStore.save_attribute`.
 
     Raises
     ------
     TypeError, ValueError
-        An argument makes no sense, or does not go with another.
+        An argument makes no sense, or does not go with another or with the attribute.
     """
 
-    attr: str
+    attribute: Attribute
     data: ArrayLike
     mode: SaveMode = "overwrite"
     idxs: FrameSelection = None
@@ -63,29 +63,26 @@ class SaveRequest:
                 "attribute of its own"
             )
         object.__setattr__(self, "data", np.asarray(self.data))
+        name, kind = self.attribute.name, self.attribute.kind
+        if self.transform is not None and not self.attribute.has_pixels:
+            raise ValueError(
+                f"transform= goes with frames and stacks; {name!r} is a {kind} and has no pixels"
+            )
+        if self.unit is not None and self.values.dtype.kind not in "iufc":
+            raise ValueError(f"unit= goes with numbers; {name!r} is of {self.values.dtype}")
 
     @property
     def values(self) -> NDArray[Any]:
         """The data as an array."""
         return np.asarray(self.data)
 
-    def check_for(self, wanted: Attribute, convention: str | None) -> None:
-        """Raise :class:`ValueError` where an argument does not go with the attribute.
-
-        The convention says what the values of a mask mean where they are saved.
-        """
-        if self.transform is not None and not wanted.has_pixels:
-            raise ValueError(
-                f"transform= goes with frames and stacks; {self.attr!r} is a {wanted.kind} and has "
-                "no pixels"
-            )
+    def check_raw(self, convention: str | None) -> None:
+        """Raise :class:`ValueError` where `raw` is said of what is saved by another convention."""
         if self.raw and convention not in FLAGS:
             raise ValueError(
-                "raw= goes with a mask of flags, one bit for each reason; "
-                f"{self.attr!r} has no flags where it is saved"
+                "raw= goes with a mask of flags, a bit for each reason why a pixel is bad; "
+                f"{self.attribute.name!r} has no flags where it is saved"
             )
-        if self.unit is not None and self.values.dtype.kind not in "iufc":
-            raise ValueError(f"unit= goes with numbers; {self.attr!r} is of {self.values.dtype}")
 
     def storage(self, shape: tuple[int, ...], is_stack: bool) -> Storage:
         """Return how an array of `shape` is stored; see :meth:`Storage.of`."""

@@ -40,12 +40,12 @@ def prepare(
     The catalogue may tell what the file had before a transaction. That `is_changed` where the
     transaction has saved the attribute already; a dataset that it made states the unit `made_in`.
     """
-    attr, mode = request.attr, request.mode
+    attr, mode = request.attribute.name, request.mode
     path = photons.saved_path(catalogue, attr)
     catalogue = photons.kept(catalogue, attr)
     wanted = catalogue.protocol.attribute(attr)
     convention = wanted.at(path).convention
-    request.check_for(wanted, convention)
+    request.check_raw(convention)
     array, new_unit = in_saved_unit(catalogue, wanted, request, made_in)
     if wanted.is_mask and array.dtype.kind in "fc" and np.isnan(array).any():
         raise CastError(f"{attr!r} has NaN, which is neither True nor False: say which it is")
@@ -61,7 +61,7 @@ def prepare(
         array = _bits(catalogue, attr, array)
     stored = dataset_there(catalogue, attr)
     return Change(
-        wanted=wanted,
+        attribute=wanted,
         path=path,
         place=place_of(catalogue, attr, path),
         data=array,
@@ -90,13 +90,14 @@ def run(transaction: Transaction, change: Change) -> None:
             _write(h5, change, transaction.reserve)
         except CastError as error:
             raise CastError(
-                f"{change.wanted.name!r} cannot be saved to {change.place}: {error}", error.offence
+                f"{change.attribute.name!r} cannot be saved to {change.place}: {error}",
+                error.offence,
             ) from error
         except CXIError:
             raise
         except (OSError, RuntimeError, TypeError, ValueError) as cause:  # HDF5's and h5py's words
             raise StorageError(
-                f"{change.wanted.name!r} cannot be saved to {change.place}: {cause}"
+                f"{change.attribute.name!r} cannot be saved to {change.place}: {cause}"
             ) from cause
 
 
@@ -108,7 +109,7 @@ def _write(h5: h5py.File, change: Change, reserve: Callable[[int], None]) -> Non
         put_back(h5, change, change.region, reserve)
     if is_ours:
         cxi_layout.follow(h5, change)
-    call = f"CXIStore.save_attribute({change.wanted.name!r}, ...)"
+    call = f"CXIStore.save_attribute({change.attribute.name!r}, ...)"
     provenance.record(h5, change.place.filename, call)
 
 

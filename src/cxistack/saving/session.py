@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TypeVar
 
 from ..catalogue.catalogue import Catalogue
 from ..errors import ClosedStoreError, FileChangedError, ReadOnlyStoreError
-from ..hdf5.files import Files
+from ..hdf5.files import Files, read_again
 from ..hdf5.links import LinkPolicy
 from ..protocol.protocol import CXIProtocol
 from . import photons, save
@@ -21,8 +20,6 @@ from .commit.transaction import Transaction
 from .request import SaveRequest
 
 __all__ = ["SaveSession"]
-
-_Result = TypeVar("_Result")
 
 
 class SaveSession:
@@ -86,8 +83,8 @@ class SaveSession:
                 self._begin(transaction)
                 return change
 
-            change = _read_again(begin, self.look)
-            attr = request.attr
+            change = read_again(begin, self.look)
+            attr = request.attribute.name
             if not self._saves_at_once and photons.has_other(self._protocol, attr):
                 self._said[attr] = photons.Said(change.path, change.data)
             save.run(transaction, change)
@@ -135,7 +132,7 @@ class SaveSession:
 
     def _prepare(self, request: SaveRequest) -> Change:
         self._check_readable()
-        attr, around = request.attr, self._transaction
+        attr, around = request.attribute.name, self._transaction
         is_changed = around is not None and attr in around.changed
         change = save.prepare(self.catalogue, request, self._made_in.get(attr), is_changed)
         if self._saves_at_once and photons.has_other(self._protocol, attr):
@@ -196,11 +193,3 @@ class SaveSession:
                 Transaction(first, fresh=True, new=True, locking=self._locking) as transaction,
             ):
                 transaction.begin()
-
-
-def _read_again(action: Callable[[], _Result], look_again: Callable[[], object]) -> _Result:
-    """Do an action, and once more where somebody has changed a file meanwhile."""
-    with suppress(FileChangedError):
-        return action()
-    look_again()
-    return action()

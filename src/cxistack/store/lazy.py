@@ -3,33 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from ..errors import FrameIndexError
-from ..protocol.protocol import CXIProtocol
+from ..loading.load import Load
 
 __all__ = ["LazyArray"]
-
-
-class Loads(Protocol):
-    """What is asked of a store."""
-
-    @property
-    def protocol(self) -> CXIProtocol:
-        """The protocol, which tells an attribute's kind."""
-
-    def describe(self, attr: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
-        """Return shape and dtype."""
-
-    def is_indexed(self, attr: str) -> bool:
-        """Tell whether there is a frame axis."""
-
-    @property
-    def load_attribute(self) -> Callable[..., Any]:
-        """Read; see :meth:`CXIStore.load_attribute`."""
 
 
 class LazyArray:
@@ -37,10 +19,10 @@ class LazyArray:
 
     Parameters
     ----------
-    store : CXIStore
-        What reads it.
-    attr : str
-        The attribute.
+    load : Load
+        What it is.
+    read : callable
+        Reads it: takes name, frames, and pixels as :meth:`CXIStore.load_attribute` does.
 
     Attributes
     ----------
@@ -50,12 +32,12 @@ class LazyArray:
         The type that its values come in.
     """
 
-    def __init__(self, store: Loads, attr: str) -> None:
-        self._store = store
-        self._attr = attr
-        self.shape, self.dtype = store.describe(attr)
-        self._has_frames = store.is_indexed(attr)
-        self._has_pixels = store.protocol.get_kind(attr) in ("stack", "frame")
+    def __init__(self, load: Load, read: Callable[..., Any]) -> None:
+        self._attr = load.attr
+        self.shape, self.dtype = load.shape, load.dtype
+        self._has_frames = not load.is_single
+        self._has_pixels = load.attribute.has_pixels
+        self._reader = read
 
     @property
     def ndim(self) -> int:
@@ -84,7 +66,7 @@ class LazyArray:
         if copy is False:
             raise ValueError("an attribute in a file cannot become an array without a copy")
         # The dtype is the load's, so that a value which does not fit raises.
-        return np.asarray(self._store.load_attribute(self._attr, dtype=dtype, verbose=False))
+        return np.asarray(self._reader(self._attr, dtype=dtype))
 
     def __getitem__(self, key: Any) -> Any:
         keys = key if isinstance(key, tuple) else (key,)
@@ -105,7 +87,7 @@ class LazyArray:
         return self._read(frames, pixels)[(first, *full[1:])]
 
     def _read(self, frames: Any, pixels: dict[str, Any]) -> Any:
-        values = self._store.load_attribute(self._attr, frames, verbose=False, **pixels)
+        values = self._reader(self._attr, frames, **pixels)
         return values if isinstance(values, np.ndarray) else np.asarray(values)
 
     def _filled(self, keys: tuple[Any, ...]) -> tuple[Any, ...]:

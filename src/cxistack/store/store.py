@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
 
+import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from ..catalogue.catalogue import Catalogue
 from ..catalogue.frames import FrameSelection
+from ..errors import AttributeMissingError
 from ..hdf5.files import Files
 from ..hdf5.links import LinkPolicy
 from ..hdf5.names import Names, expand
 from ..kernels import Casting
+from ..loading.explain import explanation
 from ..protocol.protocol import CXIProtocol
 from ..saving import frame_counts
 from ..saving.commit.lock import Locking
@@ -22,7 +26,7 @@ from ..saving.commit.transaction import Transaction
 from ..saving.request import SaveMode, SaveRequest
 from ..saving.session import SaveSession
 from ..transforms.base import Transform
-from .run import Run
+from .contents import Contents
 from .writer import FrameWriter, writing
 
 __all__ = ["CXIStore"]
@@ -32,7 +36,7 @@ FileMode = Literal["r", "r+", "w", "w-", "x", "a"]
 _MODES = ("r", "r+", "w", "w-", "x", "a")
 
 
-class CXIStore(Run):
+class CXIStore(Contents):
     """The files of a run: finds the protocol's attributes in them, loads and saves them by name.
 
     Parameters
@@ -148,6 +152,180 @@ class CXIStore(Run):
         """Look at the files anew: forget what was found and reopen what has changed on disk."""
         self._session.look()
 
+    # ---------------------------------------------------------------- files
+
+    def filenames(self) -> list[str]:
+        """Return the files' names, as given or as the glob found them."""
+        return list(self._files.names)
+
+    def paths(self) -> list[str]:
+        """Return the files' absolute paths."""
+        return list(self._files.paths)
+
+    def files(self) -> list[Any]:
+        """Return a read-only :class:`h5py.File` for each file; all are opened."""
+        return list(self.file_dict.values())
+
+    @property
+    def file(self) -> Any:
+        """Read-only :class:`h5py.File` of the first file, valid until the next save or close."""
+        self._check_open()
+        return self._files.handle(self._files.paths[0])
+
+    @property
+    def file_dict(self) -> Mapping[str, Any]:
+        """Read-only :class:`h5py.File` by file name, each opened when it is asked for."""
+        self._check_open()
+        return self._files.by_name()
+
+    def explain(
+        self,
+        attr: str,
+        idxs: FrameSelection = None,
+        *,
+        ss_idxs: Any = slice(None),
+        fs_idxs: Any = slice(None),
+        transform: Transform | None = None,
+        dtype: DTypeLike | None = None,
+        casting: Casting = "checked",
+        source: int | str | None = None,
+        raw: bool = False,
+    ) -> str:
+        """Tell how a load would be done: from which datasets, through which links and filters.
+
+        The arguments are those of :meth:`load_attribute`; no pixel is read.
+        """
+        self._check_open()
+        load = self._prepare(
+            attr,
+            ss_idxs=ss_idxs,
+            fs_idxs=fs_idxs,
+            transform=transform,
+            dtype=dtype,
+            casting=casting,
+            source=self._source(source),
+            raw=raw,
+        )
+        return explanation(load, load.numbers(idxs))
+
+    # ---------------------------------------------------------------- loading
+
+    def load_attribute(
+        self,
+        attr: str,
+        idxs: FrameSelection = None,
+        processes: int | None = None,
+        ss_idxs: Any = slice(None),
+        fs_idxs: Any = slice(None),
+        verbose: bool = True,
+        *,
+        transform: Transform | None = None,
+        dtype: DTypeLike | None = None,
+        casting: Casting = "checked",
+        out: NDArray[Any] | None = None,
+        source: int | str | None = None,
+        num_threads: int | None = None,
+        raw: bool = False,
+    ) -> Any:
+        """Load an attribute from all files as one array.
+
+        Parameters
+        ----------
+        attr : str
+            The attribute's name.
+        idxs : None, int, slice, sequence or array of int, or boolean mask
+            Frames of a stack or rows of a sequence, numbered through all files as the frames of
+            `data` are; in any order, repeated or negative as in NumPy. All when None. An int keeps
+            the frame axis.
+        processes, num_threads : int, optional
+            How many threads work; two names of one thing. Every core of this process when None.
+        ss_idxs, fs_idxs : index
+            Pixels of frames and stacks: what ``frame[..., ss_idxs, fs_idxs]`` means in NumPy.
+        verbose : bool
+            Show a progress bar while frames are loaded.
+        transform : Transform, optional
+            What is done to frames, instead of `ss_idxs` and `fs_idxs`.
+        dtype : dtype, optional
+            Type of the result. When None, a type of the protocol's family is kept, int and uint
+            change into one another at the same width, integers become float64 under float, and
+            float to int or uint raises.
+        casting : {"checked", "unsafe"}
+            "checked" raises where a value would change (but for rounding to a float); "unsafe"
+            casts as NumPy does.
+        out : ndarray, optional
+            Where the result goes. Its dtype counts as `dtype`. Undefined when this raises.
+        source : int or str, optional
+            The file (number or name) that a scalar or a frame comes from; the first that has it
+            when None.
+        raw : bool
+            Load a mask as it is stored: its bits, not whether pixels are good.
+
+        Returns
+        -------
+        ndarray or scalar
+            A stack is (frames, ..., ss, fs), a sequence (frames, ...), a frame (..., ss, fs), a
+            scalar as it is stored. One 2-D dataset that stands for all frames comes back as a
+            read-only broadcast. Masks are True for a good pixel.
+
+        Raises
+        ------
+        AttributeMissingError
+            The protocol does not know it, or no file has it.
+        LayoutError, LinkError, StorageError
+            What is there does not fit, leads nowhere, or cannot be read.
+        FileChangedError
+            Somebody goes on writing to a file while it is read.
+        FrameIndexError
+            An index is out of bounds.
+        CastError
+            A value does not fit, or the stored type has no default in the protocol's family.
+        ValueError
+            Arguments do not fit one another, or `raw` is asked of what is no mask.
+
+        Examples
+        --------
+        >>> store = CXIStore(example_run)
+        >>> store.load_attribute("data", idxs=[-1, 0], transform=Crop([0, 1, 0, 2]))
+        array([[[600, 601]],
+        <BLANKLINE>
+               [[100, 101]]], dtype=uint16)
+        """
+        self._check_open()
+        threads = _threads(processes, num_threads)
+
+        if dtype is None and isinstance(out, np.ndarray):
+            dtype = out.dtype
+
+        return self._read(
+            attr,
+            idxs,
+            out,
+            num_threads=threads,
+            verbose=verbose,
+            ss_idxs=ss_idxs,
+            fs_idxs=fs_idxs,
+            transform=transform,
+            dtype=dtype,
+            casting=casting,
+            source=self._source(source),
+            raw=raw,
+        )
+
+    def _source(self, source: int | str | None) -> int | None:
+        if source is None:
+            return None
+        names = self._files.names
+        if isinstance(source, str):
+            matches = [n for n, name in enumerate(names) if source in (name, Path(name).name)]
+            if len(matches) != 1:
+                raise AttributeMissingError(
+                    f"source {source!r} names {len(matches)} of the {len(names)} files"
+                )
+            return matches[0]
+        if not -len(names) <= source < len(names):
+            raise AttributeMissingError(f"source {source} is not one of the {len(names)} files")
+        return source % len(names)
+
     # ---------------------------------------------------------------- saving
 
     def save_attribute(
@@ -237,9 +415,10 @@ class CXIStore(Run):
         StorageError
             The system failed or refused: a full disk, for one. The file is as it was.
         """
+        self._check_open()
         self._session.save(
             SaveRequest(
-                attr,
+                self.protocol.attribute(attr),
                 data,
                 mode,
                 idxs,
@@ -304,8 +483,9 @@ class CXIStore(Run):
         (10, 4, 6)
         """
         self._check_open()
+        wanted = self.protocol.attribute(attr)
         request = SaveRequest(
-            attr, (), mode, None, casting, compression, chunks, num_threads, raw=raw
+            wanted, (), mode, None, casting, compression, chunks, num_threads, raw=raw
         )
         return writing(self._session, request, shape, dtype)
 
@@ -317,3 +497,11 @@ class CXIStore(Run):
         ``safe=False`` each save is made at once and stays.
         """
         return self._session.transaction()
+
+
+def _threads(processes: int | None, num_threads: int | None) -> int | None:
+    if processes is not None and num_threads is not None and processes != num_threads:
+        raise ValueError(
+            f"processes={processes} and num_threads={num_threads} are two names of one thing"
+        )
+    return processes if num_threads is None else num_threads

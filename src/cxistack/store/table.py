@@ -7,7 +7,8 @@ from collections import Counter
 from ..catalogue.catalogue import Catalogue
 from ..checking.problems import misfits
 from ..errors import CastError, CXIError
-from ..loading.load import prepare
+from ..loading.prepare import prepare
+from ..loading.request import LoadRequest
 
 __all__ = ["rows", "table"]
 
@@ -22,7 +23,7 @@ def rows(catalogue: Catalogue) -> list[tuple[str, str, str, str, str]]:
         if not catalogue.has(attr):
             continue
         try:
-            load = prepare(catalogue, attr)
+            load = prepare(catalogue, LoadRequest(catalogue.protocol.attribute(attr)))
             shape, dtype = str(load.shape), "str" if load.is_text else str(load.dtype)
         except CastError:
             stored = [one.datasets[0] for one in found.values() if one.datasets]

@@ -12,7 +12,8 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from .. import kernels
 from ..errors import LayoutError, StorageError
-from ..loading.load import prepare
+from ..loading.prepare import prepare
+from ..loading.request import LoadRequest
 from ..saving.request import SaveMode, SaveRequest
 from ..saving.session import SaveSession
 
@@ -40,7 +41,7 @@ class FrameWriter:
         self.count = 0
         self._session = session
         self._request = request
-        self._wanted = session.catalogue.protocol.attribute(request.attr)
+        self._name = request.attribute.name
         self._shape = None if shape is None else tuple(shape)
         self._dtype = None if dtype is None else np.dtype(dtype)
         self._begun = request.mode == "append"
@@ -73,16 +74,16 @@ class FrameWriter:
 
     def _append(self, frames: ArrayLike) -> None:
         if not self._is_open:
-            raise ValueError(f"the block that {self._wanted.name!r} was written in has ended")
+            raise ValueError(f"the block that {self._name!r} was written in has ended")
         array = np.asarray(frames)
         if self._shape is None:
-            is_one = array.ndim == 2 and self._wanted.kind == "stack"
+            is_one = array.ndim == 2 and self._request.attribute.kind == "stack"
             self._shape = array.shape if is_one else array.shape[1:]
         if array.shape == self._shape:
             array = array[None]
         if not array.ndim or array.shape[1:] != self._shape:
             raise LayoutError(
-                f"{self._wanted.name!r} is written in frames of shape {self._shape}; an array of "
+                f"{self._name!r} is written in frames of shape {self._shape}; an array of "
                 f"shape {array.shape} has no frames of that shape"
             )
         if self._dtype is None:
@@ -101,7 +102,7 @@ class FrameWriter:
         if self._failed is not None:
             raise StorageError(
                 "nothing of this block is saved: frames of "
-                f"{self._wanted.name!r} could not be appended ({self._failed})"
+                f"{self._name!r} could not be appended ({self._failed})"
             ) from self._failed
         self._leave_empty()
 
@@ -110,8 +111,8 @@ class FrameWriter:
         if self._begun:
             return
         catalogue = self._session.catalogue
-        if None in (self._shape, self._dtype) and catalogue.has(self._wanted.name):
-            load = prepare(catalogue, self._wanted.name)
+        if None in (self._shape, self._dtype) and catalogue.has(self._name):
+            load = prepare(catalogue, LoadRequest(self._request.attribute))
             self._shape = load.shape[1:] if self._shape is None else self._shape
             self._dtype = load.dtype if self._dtype is None else self._dtype
         if self._shape is not None and self._dtype is not None:

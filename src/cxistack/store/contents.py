@@ -1,0 +1,224 @@
+"""What the files of a store hold under its protocol: a mapping of attributes, and what is wrong."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import ItemsView, Iterator, KeysView, Mapping, Sequence, ValuesView
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from ..catalogue.catalogue import Catalogue
+from ..catalogue.frames import FrameSelection
+from ..checking import agreement, check
+from ..checking.findings import Finding
+from ..checking.problems import Problem, misfits
+from ..errors import ClosedStoreError
+from ..hdf5.files import Files, read_again
+from ..kernels import Casting
+from ..loading.load import Load
+from ..loading.prepare import prepare
+from ..loading.request import LoadRequest
+from ..protocol.protocol import CXIProtocol
+from ..saving import units
+from ..transforms.base import Transform
+from . import table
+from .lazy import LazyArray
+
+__all__ = ["Contents"]
+
+
+class Contents(Mapping[str, LazyArray]):
+    """What a run's files hold; :class:`CXIStore` also loads and saves it."""
+
+    protocol: CXIProtocol
+    mode: str
+    _files: Files
+
+    @property
+    @abstractmethod
+    def _catalogue(self) -> Catalogue:
+        """What the files have, as they were when they were last looked at."""
+
+    @abstractmethod
+    def update_indices(self) -> None:
+        """Look at the files anew."""
+
+    def __bool__(self) -> bool:
+        return not self._files.closed
+
+    def _check_open(self) -> None:
+        if not self:
+            raise ClosedStoreError("the store is closed: call open() or use it in a with block")
+
+    # ---------------------------------------------------------------- what is there
+
+    @property
+    def found(self) -> list[str]:
+        """Names of the attributes that at least one file has, in the protocol's order.
+
+        A mask that no file has is among them where the protocol's limits make one.
+        """
+        self._check_open()
+        return [attr for attr in self._catalogue.found_all() if self._catalogue.has(attr)]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.found)
+
+    def __len__(self) -> int:
+        return len(self.found)
+
+    def __contains__(self, attr: object) -> bool:
+        self._check_open()
+        return isinstance(attr, str) and attr in self.protocol and self._catalogue.has(attr)
+
+    def __getitem__(self, attr: str) -> LazyArray:
+        self._check_open()
+        return LazyArray(self._prepare(attr), self._read)
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    __hash__ = object.__hash__
+
+    def keys(self) -> KeysView[str]:
+        """Return the names of the attributes found."""
+        return super().keys()
+
+    def values(self) -> ValuesView[LazyArray]:
+        """Return the attributes found, each an array that is read when it is indexed."""
+        return super().values()
+
+    def items(self) -> ItemsView[str, LazyArray]:
+        """Return (name, array) pairs of the attributes found."""
+        return super().items()
+
+    def describe(
+        self,
+        attr: str,
+        *,
+        transform: Transform | None = None,
+        dtype: DTypeLike | None = None,
+        casting: Casting = "checked",
+    ) -> tuple[tuple[int, ...], np.dtype[Any]]:
+        """Return the shape and dtype that :meth:`load_attribute` would give, without reading."""
+        self._check_open()
+        load = self._prepare(attr, transform=transform, dtype=dtype, casting=casting)
+        return load.shape, load.dtype
+
+    def _prepare(self, attr: str, **words: Any) -> Load:
+        """Decide a load by the words of a :class:`LoadRequest`."""
+        return prepare(self._catalogue, LoadRequest(self.protocol.attribute(attr), **words))
+
+    def _read(
+        self,
+        attr: str,
+        idxs: FrameSelection = None,
+        out: NDArray[Any] | None = None,
+        *,
+        num_threads: int | None = None,
+        verbose: bool = False,
+        **words: Any,
+    ) -> Any:
+        """Load what :meth:`_prepare` decides; once more where a file changed meanwhile."""
+
+        def read() -> Any:
+            load = self._prepare(attr, **words)
+            return load.read(load.numbers(idxs), out, num_threads=num_threads, verbose=verbose)
+
+        return read_again(read, self.update_indices)
+
+    def is_static(self, attr: str) -> bool:
+        """Tell whether one frame, of one dataset, stands for all frames of a stack."""
+        self._check_open()
+        return self._prepare(attr).is_static
+
+    def is_indexed(self, attr: str) -> bool:
+        """Tell whether the attribute has a frame axis that `idxs` picks from."""
+        self._check_open()
+        return self._catalogue.is_indexed(attr)
+
+    def indices(self) -> NDArray[np.int64]:
+        """Return the numbers of all `data` frames: 0, 1, ..."""
+        return np.arange(self.frame_count)
+
+    @property
+    def frame_count(self) -> int:
+        """How many frames of `data` there are in all files."""
+        self._check_open()
+        return self._catalogue.index("data").total if self._catalogue.has_data() else 0
+
+    def read_shape(self) -> tuple[int, int]:
+        """Return the detector grid (slow, fast) of the first stack or frame found, or (0, 0)."""
+        self._check_open()
+        for attr in self.found:
+            if self.protocol.attribute(attr).has_pixels:
+                for found in self._catalogue.found(attr).values():
+                    if found.error is None:
+                        slow, fast = found.datasets[0].shape[-2:]
+                        return slow, fast
+        return 0, 0
+
+    def find_dataset(self, attr: str) -> str:
+        """Return where the first file has the attribute, or the protocol's first path for it."""
+        self._check_open()
+        found = self._catalogue.found(attr).get(0)
+        return found.path if found is not None else self.protocol.attribute(attr).paths[0]
+
+    def stated_unit(self, attr: str) -> str | None:
+        """Return the unit that the files' datasets of an attribute state, or None: they state none.
+
+        Values come in this unit where the protocol states none for the attribute. Raises
+        LayoutError where datasets state different ones.
+        """
+        self._check_open()
+        return units.stated_unit(self._catalogue, attr)
+
+    @property
+    def problems(self) -> list[Problem]:
+        """What in the files does not fit the protocol; each is an error when it is asked for.
+
+        Scalars and frames that several files have are read and compared: only the first file's
+        are loaded (see `source` of :meth:`load_attribute`).
+        """
+        self._check_open()
+        problems = misfits(self._catalogue)
+        told = set(problems)
+        return problems + [one for one in agreement.differences(self._catalogue) if one not in told]
+
+    def check(
+        self,
+        attributes: Sequence[str] | None = None,
+        *,
+        conformance: bool = False,
+        num_threads: int | None = None,
+        verbose: bool = True,
+    ) -> list[Finding]:
+        """Check that the run is whole, and return all that is wrong with it.
+
+        Every file opens, every link and virtual source is there, shapes, types, numbers of frames
+        and scalars agree, and every chunk of `attributes` (all that are found when None) decodes:
+        once, in bounded memory. After a failure the check goes on; see :class:`Finding`. Raises
+        AttributeMissingError where the protocol does not know one of `attributes`. With
+        `conformance`, files that say they are CXI are held against CXI 1.6: version, entries,
+        links, axes, units, processes.
+
+        Examples
+        --------
+        >>> CXIStore(example_run).check(verbose=False)
+        []
+        """
+        self._check_open()
+        return check.check(
+            self._catalogue,
+            attributes,
+            conformance=conformance,
+            num_threads=num_threads,
+            verbose=verbose,
+        )
+
+    def __repr__(self) -> str:
+        if not self:
+            return f"<closed CXIStore of {len(self._files.names)} files>"
+        return table.table(self._catalogue, self.mode)
