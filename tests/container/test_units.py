@@ -162,7 +162,7 @@ class TestTheUnitOfASave:
         assert stored(tmp_path / "out.cxi", OUT) == (0.3, "m")
 
     def test_is_of_numbers(self, tmp_path):
-        with pytest.raises(ValueError, match="unit= is of numbers"):
+        with pytest.raises(ValueError, match="unit= goes with numbers"):
             new(tmp_path).save_attribute("mask", np.ones((2, 3), bool), unit="m")
 
     def test_of_complex_numbers_cannot_become_another(self, tmp_path):

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from cxistack.errors import CastError
 from cxistack.kernels import use_simd
 from cxistack.saving import chunks
-from cxistack.saving.chunks import Run, is_encoded_here, write_rows
+from cxistack.saving.chunks import is_encoded_here, write_rows
 from cxistack.saving.values import Encoder
 
 CODECS = {
@@ -84,11 +84,11 @@ def test_any_stack(stack, codec, stored, data, how, threads):
         encoder.check(given, dataset.dtype)
         parts = [0, *sorted(data.draw(st.sets(st.integers(1, shape[0]), max_size=3)))]
         parts = sorted({*parts, shape[0]})
-        runs = [Run(a, a, b - a) for a, b in itertools.pairwise(parts)]
+        runs = data.draw(st.permutations([np.arange(a, b) for a, b in itertools.pairwise(parts)]))
+        rows = np.concatenate(runs)
         write_rows(
-            dataset, given, data.draw(st.permutations(runs)), encoder,
-            reserve=roomy, num_threads=threads, is_new=is_new,
-        )  # fmt: skip
+            dataset, laid_out(given[rows], how), roomy, rows, num_threads=threads, is_new=is_new
+        )
         np.testing.assert_array_equal(dataset[...], given.astype(stored), strict=True)
 
 
@@ -121,7 +121,7 @@ def tallied(monkeypatch):
 @pytest.mark.parametrize("codec", CODECS)
 def test_which_are_encoded_here(tmp_path, codec, tallied):
     dataset = new(tmp_path / "a.h5", (4, 5, 7), "u2", (1, 5, 7), codec)
-    write_rows(dataset, values((4, 5, 7), "u2"), [Run(0, 0, 4)], None, reserve=roomy, num_threads=1)
+    write_rows(dataset, values((4, 5, 7), "u2"), roomy, num_threads=1)
     ours = codec not in ("lzf", "none")
     assert is_encoded_here(dataset) == ours
     assert sorted(tallied) == (list(range(4)) if ours else [])
@@ -132,7 +132,7 @@ def test_rows_that_cover_no_whole_chunk_leave_the_others_alone(tmp_path, tallied
     expected = values((20, 3, 4), "i4")
     dataset[...] = expected
     more = values((13, 3, 4), "i4", seed=1) + 1000
-    write_rows(dataset, more, [Run(2, 0, 13)], None, reserve=roomy)
+    write_rows(dataset, more, roomy, np.arange(2, 15))
     expected[2:15] = more
     assert len(tallied) == 2  # frames 4 to 11
     np.testing.assert_array_equal(dataset[...], expected)
@@ -144,7 +144,7 @@ def test_what_grows_shows_its_fill_value(tmp_path, is_new, fill):
     """The last chunk has room for more rows, and those at the borders for more columns."""
     dataset = new(tmp_path / "a.h5", (5, 6, 7), ">i4", (4, 4, 4), fillvalue=fill)
     given = values((5, 6, 7), "i4")
-    write_rows(dataset, given, [Run(0, 0, 5)], Encoder(dataset.dtype), reserve=roomy, is_new=is_new)
+    write_rows(dataset, given, roomy, is_new=is_new)
     dataset.resize((8, 9, 9))
     expected = np.full((8, 9, 9), 0 if fill is None else fill, ">i4")
     expected[:5, :6, :7] = given
@@ -158,12 +158,12 @@ def test_nobody_sees_what_was_there_before(tmp_path):
     dataset[...] = 1
     assert (other[...] == 1).all()
     given = values((6, 8, 9), "u2") + 2
-    write_rows(dataset, given, [Run(0, 0, 6)], None, reserve=roomy)
+    write_rows(dataset, given, roomy)
     np.testing.assert_array_equal(dataset[...], given)
     np.testing.assert_array_equal(other[...], given)
     dataset[2, 3] = 9
     given[2, 3] = 9
-    write_rows(other, given[:2] + 1, [Run(0, 0, 2)], None, reserve=roomy)
+    write_rows(other, given[:2] + 1, roomy)
     given[:2] += 1
     dataset.file.close()
     with h5py.File(tmp_path / "a.h5") as h5:
@@ -189,7 +189,7 @@ def test_partial_chunks_that_hdf5_keeps_raw_are_written_by_hdf5(tmp_path, tallie
         low = h5py.h5d.create(h5.id, b"x", h5py.h5t.NATIVE_UINT16, space, plist)
         dataset = h5py.Dataset(low)
         dataset[...] = 1
-        write_rows(dataset, given, [Run(0, 0, 3)], None, reserve=roomy)
+        write_rows(dataset, given, roomy)
     assert tallied == []
     with h5py.File(tmp_path / "a.h5") as h5:
         np.testing.assert_array_equal(h5["x"][...], given)
@@ -200,7 +200,7 @@ def test_partial_chunks_that_are_seen_to_be_filtered_are_encoded_here(tmp_path, 
     dataset = new(tmp_path / "a.h5", (3, 6, 7), "u2", (1, 4, 4))
     dataset[...] = 1
     given = values((3, 6, 7), "u2")
-    write_rows(dataset, given, [Run(0, 0, 3)], None, reserve=roomy)
+    write_rows(dataset, given, roomy)
     assert len(tallied) == 12
     np.testing.assert_array_equal(dataset[...], given)
 
@@ -211,15 +211,7 @@ def test_many_chunks_on_many_threads(tmp_path, threads, chunk):
     shape = (23, 600, 700) if chunk[1] > 9 else (3, 600, 700)
     given = values(shape, "u2")
     dataset = new(tmp_path / "a.h5", shape, "u2", chunk)
-    write_rows(
-        dataset,
-        given,
-        [Run(0, 0, len(given))],
-        None,
-        reserve=roomy,
-        num_threads=threads,
-        is_new=True,
-    )
+    write_rows(dataset, given, roomy, num_threads=threads, is_new=True)
     np.testing.assert_array_equal(dataset[...], given)
     grid = math.prod(-(-n // c) for n, c in zip(shape, chunk, strict=True))
     assert len(sizes(dataset)) == grid
@@ -232,7 +224,7 @@ def test_files_are_the_same_at_every_level_and_number_of_threads(tmp_path):
         dataset = new(path, (9, 50, 60), "u2", (1, 50, 60), track_times=False)
         try:
             with use_simd(level):
-                write_rows(dataset, values((9, 50, 60), "u2"), [Run(0, 0, 9)], None, reserve=roomy)
+                write_rows(dataset, values((9, 50, 60), "u2"), roomy)
         except ValueError:
             continue  # not on this processor
         dataset.file.close()

@@ -146,7 +146,7 @@ class TestASaveOfBits:
         bits = np.ones((2, 3, 4), "u4")
         with pytest.raises(LayoutError, match="which bool does not hold"):
             self.store(tmp_path).save_attribute("mask", bits > 0, raw=True)
-        with pytest.raises(ValueError, match="is none where it goes"):
+        with pytest.raises(ValueError, match="has no flags where it is saved"):
             self.store(tmp_path, "good").save_attribute("mask", bits, raw=True)
         with pytest.raises(ValueError, match="parts of frames"):
             self.store(tmp_path).save_attribute(

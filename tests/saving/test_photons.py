@@ -57,7 +57,7 @@ class TestASave:
         words = rf"'{ATTRS[path]}' of .* contradicts {OTHER[path]} of .*a\.cxi, by which it is .*"
         words += rf"save '{ATTRS[path]}' and '{ATTRS[OTHER[path]]}' in one transaction"
         with pytest.raises(LayoutError, match=words):
-            store.save_attribute(ATTRS[path], VALUES[path] * 1.0002)
+            store.save_attribute(ATTRS[path], VALUES[path] * 1.001)
         assert (read(name, path), read(name, OTHER[path])) == before
 
     def test_of_both_in_one_transaction_changes_both(self, tmp_path):
@@ -90,7 +90,6 @@ class TestASave:
         [
             (8e3 * EV, 1.55e-10, False),
             (8e3 * EV, np.float32(1.55e-10), False),
-            (1.28e-15, 1.55e-10, False),
             (12.4e3 * EV, 1e-10, False),
             (8e3 * EV, 1.56e-10, True),
             (8e3 * EV, 1.55123e-10, True),
@@ -98,7 +97,7 @@ class TestASave:
             (12.4e3 * EV, 1.01e-10, True),
         ],
     )
-    def test_of_few_digits_stands_for_all_that_round_to_them(
+    def test_may_differ_by_what_a_number_of_four_digits_leaves_out(
         self, tmp_path, energy, wavelength, is_refused
     ):
         store = CXIStore(tmp_path / "a.cxi", "w", protocol="cxi")

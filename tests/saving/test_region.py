@@ -22,7 +22,7 @@ from cxistack import (
     STData,
     Transform,
 )
-from cxistack.saving import region
+from cxistack.saving import whole_frames
 from factory import DATA, MASK, WHITEFIELD, frames, good_mask, put
 
 SHAPE = (5, 7)
@@ -152,7 +152,7 @@ class TestStacks:
         np.testing.assert_array_equal(stored(name, path), frames(1)[0])
 
     def test_many_frames_are_done_a_few_at_a_time(self, tmp_path, monkeypatch):
-        monkeypatch.setattr(region, "_BATCH", 3 * 5 * 7 * 2)
+        monkeypatch.setattr(whole_frames, "_BATCH", 3 * 5 * 7 * 2)
         name = put(tmp_path / "run.cxi", {DATA: frames(8)})
         values = values_for(CROP, 20)
         store = CXIStore(name, mode="r+")
@@ -312,7 +312,7 @@ class TestRefusals:
 
     @pytest.mark.parametrize("start", [0, 2])
     def test_a_value_that_does_not_fit_is_named_by_its_frame(self, tmp_path, monkeypatch, start):
-        monkeypatch.setattr(region, "_BATCH", 1)
+        monkeypatch.setattr(whole_frames, "_BATCH", 1)
         name = put(tmp_path / "run.cxi", {DATA: frames(3)}, maxshape=(None, 5, 7), chunks=(1, 5, 7))
         values = values_for(CROP, 6, "int64")
         values[4, 1, 2] = 70000

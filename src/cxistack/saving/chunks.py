@@ -1,12 +1,13 @@
-"""Rows of an array into a dataset, whole chunks as we encode them on all cores.
+"""Rows of an array into a dataset: whole chunks are encoded here, on all cores.
 
-What fills no whole chunk, and what we cannot encode, goes through h5py.
+Rows that fill no whole chunk, and chunks that only HDF5 can encode, go through h5py.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,14 +15,15 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import kernels
 from ..errors import StorageError
 from ..kernels._encode import EncodePipeline
 from ..kernels.threads import count_threads, run
 from ._encode_chunks import EncodeJob
-from .commit.replace import METADATA
-from .values import PIXELS, Encoder
+from .compression import stored_filters
+from .values import is_castable
 
-__all__ = ["Run", "is_encoded_here", "write_rows"]
+__all__ = ["is_encoded_here", "most_stored", "write_rows"]
 
 
 _CAST = 32 << 20  # bytes that are cast before HDF5 gets them
@@ -29,8 +31,8 @@ _RESERVED = 32 << 20  # bytes: disk space is made sure of in such steps
 
 
 @dataclass(frozen=True)
-class Run:
-    """Frames `first` to `first + count - 1` of an array, for a dataset's frames from `row` on."""
+class RowRun:
+    """Rows `first` to `first + count - 1` of an array, for a dataset's rows from `row` on."""
 
     row: int
     first: int
@@ -42,31 +44,30 @@ def is_encoded_here(dataset: Any) -> bool:
     return _pipeline(dataset) is not None
 
 
+def most_stored(nbytes: int) -> int:
+    """Return how many bytes values may take as they are stored: filters may make them longer."""
+    return nbytes + nbytes // 16
+
+
 def write_rows(
     dataset: Any,
     data: NDArray[Any],
-    runs: Iterable[Run],
-    encoder: Encoder | None,
-    *,
     reserve: Callable[[int], None],
+    rows: NDArray[np.int64] | None = None,
     num_threads: int | None = None,
     is_new: bool = False,
 ) -> None:
-    """Write frames of `data` to a dataset that is large enough for them.
+    """Write an array, or the rows of one, to a dataset that is large enough for them.
 
     Parameters
     ----------
-    dataset : h5py.Dataset
-        In a file open for writing.
     data : ndarray
-        The values; frames along the first axis.
-    runs : iterable of Run
-        Which of them go where.
-    encoder : Encoder or None
-        Casts them to the stored type, after its `check`; None when they are of that type.
+        Stored values, or values that the kernels cast to the stored type: they have been checked.
     reserve : callable
-        Told how many bytes more may be written: raises when the disk is full, which HDF5 does not
-        survive when it writes.
+        Is told how many bytes more may be written. It raises when the disk is full, which HDF5 does
+        not survive when it writes.
+    rows : ndarray of int64, optional
+        Where each row of the array goes; from the first row on when None.
     num_threads : int, optional
         How many threads encode; None is all cores.
     is_new : bool
@@ -77,29 +78,40 @@ def write_rows(
     OSError
         There is no room left on the disk.
     """
-    pipeline = _pipeline(dataset) if _is_castable(data.dtype, dataset.dtype) else None
-    runs = [one for one in runs if one.count]
-    whole: list[Run] = []
+    if data.size == 0:
+        return
+    if data.ndim == 0:
+        dataset[...] = data
+        return
+    pipeline = _pipeline(dataset) if is_castable(data.dtype, dataset.dtype) else None
+    runs = list(_runs(np.arange(len(data)) if rows is None else rows))
+    whole: list[RowRun] = []
     if pipeline is not None:
         filters_edges = is_new or _filters_edges(dataset)
         if filters_edges or not _has_edges(dataset):
             whole, runs = _divide(runs, dataset.chunks[0], len(dataset), filters_edges)
     if whole and pipeline is not None:
         _write_chunks(dataset, data, whole, pipeline, count_threads(num_threads), reserve)
-    for one in _in_blocks(runs, dataset, encoder):
+    native = dataset.dtype.newbyteorder("=")
+    is_cast = data.dtype.newbyteorder("=") != native and is_castable(data.dtype, native)
+    for one in _in_blocks(runs, dataset) if is_cast else runs:
         part = data[one.first : one.first + one.count]
-        if encoder is not None:
-            part = encoder.over(part, dataset.dtype, None)
+        if is_cast:
+            part = kernels.cast(part, native, casting="unsafe")
         if pipeline is not None:
-            reserve(part.nbytes + part.nbytes // 16 + _chunk_bytes(dataset) + METADATA)
+            reserve(most_stored(part.nbytes) + _chunk_bytes(dataset))
         dataset[one.row : one.row + one.count] = part
 
 
-def _in_blocks(runs: list[Run], dataset: Any, encoder: Encoder | None) -> Iterator[Run]:
+def _runs(rows: NDArray[np.int64]) -> Iterator[RowRun]:
+    """Cut rows into pieces in which each follows the one before."""
+    edges = [0, *(np.flatnonzero(np.diff(rows) != 1) + 1).tolist(), len(rows)]
+    for first, last in itertools.pairwise(edges):
+        yield RowRun(int(rows[first]), first, last - first)
+
+
+def _in_blocks(runs: list[RowRun], dataset: Any) -> Iterator[RowRun]:
     """Cut what is cast into blocks of whole chunks, for not all of it to be in memory twice."""
-    if encoder is None:
-        yield from runs
-        return
     frame = math.prod(dataset.shape[1:]) * dataset.dtype.itemsize
     depth = dataset.chunks[0] if dataset.chunks else 1
     step = max(1, _CAST // max(1, frame * depth)) * depth
@@ -107,14 +119,14 @@ def _in_blocks(runs: list[Run], dataset: Any, encoder: Encoder | None) -> Iterat
         done = 0
         while done < one.count:
             count = min(step - (one.row + done) % depth, one.count - done)
-            yield Run(one.row + done, one.first + done, count)
+            yield RowRun(one.row + done, one.first + done, count)
             done += count
 
 
 def _write_chunks(
     dataset: Any,
     data: NDArray[Any],
-    runs: list[Run],
+    runs: list[RowRun],
     pipeline: EncodePipeline,
     threads: int,
     reserve: Callable[[int], None],
@@ -148,7 +160,7 @@ def _write_chunks(
         room -= len(chunk)
         if room < 0:
             room = max(_RESERVED, len(chunk))
-            reserve(room + METADATA)
+            reserve(room)
             room -= len(chunk)
         dataset.id.write_direct_chunk((starts[row], *cells[cell]), chunk)
 
@@ -165,20 +177,13 @@ def _pipeline(dataset: Any) -> EncodePipeline | None:
         return None
     if not dataset.id.get_type().equal(h5py.h5t.py_create(dtype)):
         return None  # enumerations
-    plist = dataset.id.get_create_plist()
-    found = [plist.get_filter(number) for number in range(plist.get_nfilters())]
-    if not found:
-        return None  # nothing to do that HDF5 does not do as fast
+    filters = stored_filters(dataset)
+    if not filters:
+        return None  # HDF5 writes plain chunks as fast
     try:
-        return EncodePipeline(
-            [(code, values) for code, _, values, _ in found], _chunk_bytes(dataset)
-        )
+        return EncodePipeline(filters, _chunk_bytes(dataset))
     except ValueError:
         return None
-
-
-def _is_castable(source: np.dtype[Any], stored: np.dtype[Any]) -> bool:
-    return source == stored or {source.char, stored.char} <= PIXELS
 
 
 def _chunk_bytes(dataset: Any) -> int:
@@ -200,8 +205,8 @@ def _has_edges(dataset: Any) -> bool:
 def _filters_edges(dataset: Any) -> bool:
     """Tell whether a chunk that reaches over the border of a frame is seen to be filtered.
 
-    HDF5 may have been told to leave such chunks as they are (see hdf5/partial.py), and would not
-    decode ours.
+    HDF5 may have been told to leave such chunks as they are, and would not decode ours then; see
+    :mod:`cxistack.hdf5.edge_chunks`.
     """
     for axis, (n, c) in enumerate(zip(dataset.shape[1:], dataset.chunks[1:], strict=True), 1):
         if n % c and len(dataset):
@@ -214,8 +219,8 @@ def _filters_edges(dataset: Any) -> bool:
 
 
 def _divide(
-    runs: list[Run], depth: int, length: int, with_last: bool
-) -> tuple[list[Run], list[Run]]:
+    runs: list[RowRun], depth: int, length: int, with_last: bool
+) -> tuple[list[RowRun], list[RowRun]]:
     """Divide runs into what covers whole chunks along the first axis, and what does not.
 
     The last chunk may hold fewer frames than it has room for; it counts as whole `with_last`.
@@ -228,7 +233,7 @@ def _divide(
         if begin >= end:
             rest.append(one)
             continue
-        whole.append(Run(begin, one.first + begin - one.row, end - begin))
-        rest.append(Run(one.row, one.first, begin - one.row))
-        rest.append(Run(end, one.first + end - one.row, stop - end))
+        whole.append(RowRun(begin, one.first + begin - one.row, end - begin))
+        rest.append(RowRun(one.row, one.first, begin - one.row))
+        rest.append(RowRun(end, one.first + end - one.row, stop - end))
     return whole, [one for one in rest if one.count]

@@ -14,7 +14,7 @@ import numpy as np
 from ..errors import LayoutError
 from ..hdf5.filters import BITSHUFFLE
 
-__all__ = ["COMPRESSIONS", "Storage", "frame_chunks"]
+__all__ = ["COMPRESSIONS", "Storage", "asked_for", "frame_chunks", "stored_filters"]
 
 
 _NUMBERS_OF: Mapping[Any, int] = {"gzip": 1, "lzf": 32000, "szip": 4}
@@ -190,17 +190,12 @@ class Storage:
         name, options = asked.get("compression"), asked.get("compression_opts")
         expected = [_NUMBERS_OF.get(name, name)] if name is not None else []
         expected += [2] * bool(asked.get("shuffle")) + [3] * bool(asked.get("fletcher32"))
-        plist = dataset.id.get_create_plist()
-        there = {
-            code: values
-            for code, _, values, _ in map(plist.get_filter, range(plist.get_nfilters()))
-        }
+        there = dict(stored_filters(dataset))
         if sorted(there) != sorted(expected):
             return False
         wanted = (options,) if isinstance(options, int) else tuple(options or ())
         if name == BITSHUFFLE:
-            # Stored: two numbers of the version, the element's size, and then what was asked for.
-            values = there[BITSHUFFLE][3:]
+            values = asked_for(BITSHUFFLE, there[BITSHUFFLE])
             return values[1:2] == wanted[1:2] and (not levels or values == wanted)
         return not levels or name is None or there[expected[0]][: len(wanted)] == wanted
 
@@ -223,7 +218,20 @@ def _split(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
     return tuple(chunk)
 
 
-def _codes(dataset: Any) -> str:
+def stored_filters(dataset: Any) -> list[tuple[int, tuple[int, ...]]]:
+    """Return the numbers of a dataset's HDF5 filters, and the parameters of each."""
     plist = dataset.id.get_create_plist()
-    codes = [plist.get_filter(n)[0] for n in range(plist.get_nfilters())]
-    return ", ".join(str(code) for code in codes) or "none"
+    found = [plist.get_filter(number) for number in range(plist.get_nfilters())]
+    return [(code, values) for code, _, values, _ in found]
+
+
+def asked_for(code: int, values: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the parameters that a filter was given, of those that are stored.
+
+    Bitshuffle puts two numbers of its version and the size of a pixel before them.
+    """
+    return values[3:] if code == BITSHUFFLE else values
+
+
+def _codes(dataset: Any) -> str:
+    return ", ".join(str(code) for code, _ in stored_filters(dataset)) or "none"

@@ -10,19 +10,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from dataclasses import dataclass
 from typing import Any
 
 import h5py
 import numpy as np
 
-__all__ = ["CXI_VERSION", "ENTRY", "Meaning", "follow", "is_made_here", "make_group"]
+from ..protocol.attribute import Trait
+from .change import Change
+
+__all__ = ["CXI_VERSION", "ENTRY", "PROGRAM", "follow", "is_made_here", "make_group"]
 
 
 CXI_VERSION = 160
 ENTRY = "/entry_1"
 PROGRAM = "cxistack"
 _DATA = f"{ENTRY}/data_1"
+_PLOTTED = f"{_DATA}/data"
 _DETECTOR = f"{ENTRY}/instrument_1/detector_1"
 _SOURCE = f"{ENTRY}/instrument_1/source_1"
 _FRAMES = "experiment_identifier"
@@ -47,28 +50,6 @@ _CLASSES = dict.fromkeys(
 )
 
 
-@dataclass(frozen=True)
-class Meaning:
-    """What is saved, for those who give it its name in CXI.
-
-    Attributes
-    ----------
-    attr : str
-        The attribute.
-    by_frame : bool
-        Whether its first axis counts frames.
-    convention : str or None
-        What the values of a mask mean.
-    elsewhere : collection of str
-        Paths at which the protocol looks for other attributes: nothing may appear there.
-    """
-
-    attr: str
-    by_frame: bool
-    convention: str | None = None
-    elsewhere: Collection[str] = ()
-
-
 def is_made_here(h5: h5py.File) -> bool:
     """Tell whether the file is for us to lay out: still empty, or made by us before."""
     if not len(h5):
@@ -77,30 +58,29 @@ def is_made_here(h5: h5py.File) -> bool:
     return isinstance(name, h5py.Dataset) and name.shape == () and name[()] == PROGRAM.encode()
 
 
-def follow(h5: h5py.File, path: str, meaning: Meaning) -> None:
-    """Make the file tell, as CXI 1.6 has it, what was just saved at `path`.
+def follow(h5: h5py.File, change: Change) -> None:
+    """Make the file tell, as CXI 1.6 has it, what was just saved.
 
     Only what is not there is added, so that any save may be followed, in any order.
     """
     if not _begin(h5):
         return
+    path, wanted, others = change.place.path, change.attribute, change.others
     dataset = h5[path]
-    name, implicit = _NAMES.get(meaning.attr, ("", ()))
+    name, implicit = _NAMES.get(wanted.name, ("", ()))
     # A mask that is True for good pixels is no CXI mask, in which 0 is good: it gets no such name.
-    if not name or (meaning.attr == "mask" and meaning.convention != "cxi"):
+    if not name or (wanted.is_mask and change.convention != "cxi"):
         return
-    if path != name and not _link(h5, name, path, meaning.elsewhere):
+    if path != name and not _link(h5, name, path, others):
         name = path
     groups = [name.rpartition("/")[0]]
-    if meaning.attr == "data" and not path.startswith(f"{_DATA}/"):
-        if _link(h5, f"{_DATA}/data", name, meaning.elsewhere):
+    if Trait.DATA in wanted.traits:
+        is_elsewhere = not path.startswith(f"{_DATA}/")
+        if path == _PLOTTED or (is_elsewhere and _link(h5, _PLOTTED, name, others)):
             groups.append(_DATA)
             _be_plotted(h5, dataset)
-    elif meaning.attr == "data" and path == f"{_DATA}/data":
-        groups.append(_DATA)
-        _be_plotted(h5, dataset)
-    if meaning.by_frame and dataset.ndim > len(implicit):
-        _name_axes(h5, dataset, implicit, [one for one in groups if one], meaning.elsewhere)
+    if change.by_frame and dataset.ndim > len(implicit):
+        _name_axes(h5, dataset, implicit, [one for one in groups if one], others)
     elif "axes" in dataset.attrs and len(_names(dataset)) != dataset.ndim:
         del dataset.attrs["axes"]  # it had more dimensions before
 
@@ -200,7 +180,7 @@ def _names(dataset: h5py.Dataset) -> list[str]:
 
 def _frame_count(h5: h5py.File, dataset: h5py.Dataset) -> int:
     """Return how many frames there are: of `data` where it is there."""
-    data = h5.get(f"{_DATA}/data")
+    data = h5.get(_PLOTTED)
     frames = data if isinstance(data, h5py.Dataset) and data.ndim > 2 else dataset
     return int(frames.shape[0])
 

@@ -17,15 +17,21 @@ from numpy.typing import NDArray
 from ..catalogue.catalogue import Catalogue
 from ..catalogue.frames import FrameSelection
 from ..catalogue.index import own_frames
-from ..errors import (
-    FrameIndexError,
-    LayoutError,
-)
+from ..errors import FrameIndexError, LayoutError
+from ..protocol.attribute import Attribute
 from ..protocol.fields import RANKS
 from ..protocol.protocol import CXIProtocol
 from .request import SaveMode
+from .target import dataset_there
 
-__all__ = ["is_by_frame", "refuse_unequal", "row_numbers"]
+__all__ = [
+    "counts_frames",
+    "is_by_frame",
+    "refuse_frames_of_others",
+    "refuse_unequal",
+    "row_numbers",
+    "rows_there",
+]
 
 
 def refuse_unequal(
@@ -34,49 +40,40 @@ def refuse_unequal(
     mode: SaveMode,
     idxs: FrameSelection,
 ) -> None:
-    """Raise :class:`LayoutError` if a save would give frames the numbers of others.
+    """Raise :class:`LayoutError` if saving some attributes would give frames the numbers of others.
 
-    What it leaves behind the frames of `data` may follow by saves of its own.
-
-    Parameters
-    ----------
-    catalogue : Catalogue
-        What the first file has.
-    saved : mapping of str to ndarray
-        What is saved together.
-    mode : {"append", "overwrite", "insert"}
-        What becomes of frames that are there.
-    idxs : sequence of int, optional
-        Where frames go, with "insert".
+    `mode` and `idxs` are those of :meth:`CXIStore.save_attribute`. Attributes that are not saved
+    with the frames of `data` may follow by saves of their own.
     """
     protocol = catalogue.protocol
-    if "data" not in protocol or protocol.get_kind("data") != "stack":
+    data = next((one for one in map(protocol.attribute, protocol) if one.is_data), None)
+    if data is None:
         return
-    after = {
-        attr: _after(_there(catalogue, attr), _count(attr, values), mode, idxs)
-        for attr, values in saved.items()
-        if is_by_frame(protocol, attr, values)
-    }
-    before = _there(catalogue, "data") or 0
-    frames = after.get("data", before)
+    there: dict[str, int | None] = {}
+    after: dict[str, int | None] = {}
+    for attr, values in saved.items():
+        wanted = protocol.attribute(attr)
+        if counts_frames(wanted, values):
+            there[attr] = _frames_there(catalogue, wanted)
+            after[attr] = _after(there[attr], _count(wanted, values), mode, idxs)
+    before = _frames_there(catalogue, data) or 0
+    frames = after.get(data.name, before)
     if not frames:
         return
     for attr, count in after.items():
         if count is not None and count != frames:
-            there = _there(catalogue, attr)
-            hint = (
-                "" if mode == "overwrite" or "data" in saved else "save those of 'data' first, or "
-            )
+            is_first = mode != "overwrite" and data.name not in saved
+            hint = f"save those of {data.name!r} first, or " if is_first else ""
             raise LayoutError(
-                f"{catalogue.files.names[0]} would have {frames} frames of 'data' and {count} of "
-                f"{attr!r}, of which it has {before} and {there} now: {hint}save {attr!r} of all "
-                "frames that are there, with mode='overwrite', or leave it out"
+                f"{catalogue.files.names[0]} would have {frames} frames of {data.name!r} and "
+                f"{count} of {attr!r}, of which it has {before} and {there[attr]} now: {hint}save "
+                f"{attr!r} of all frames that are there, with mode='overwrite', or leave it out"
             )
 
 
-def _count(attr: str, values: NDArray[Any]) -> int:
+def _count(wanted: Attribute, values: NDArray[Any]) -> int:
     """Return of how many frames values are; a single image of data is one."""
-    return 1 if attr == "data" and values.ndim == 2 else len(values)
+    return 1 if wanted.is_data and values.ndim == 2 else len(values)
 
 
 def _after(there: int | None, count: int, mode: SaveMode, idxs: FrameSelection) -> int | None:
@@ -90,15 +87,14 @@ def _after(there: int | None, count: int, mode: SaveMode, idxs: FrameSelection) 
     return max(there, int(row_numbers(idxs, count, there).max(initial=-1)) + 1)
 
 
-def _there(catalogue: Catalogue, attr: str) -> int | None:
-    """Return how many frames the first file has; None of what is not by frames."""
-    wanted = catalogue.protocol.attribute(attr)
-    found = catalogue.found(attr).get(0)
+def _frames_there(catalogue: Catalogue, wanted: Attribute) -> int | None:
+    """Return how many frames the first file has; None of what has no frame for each of data's."""
+    found = catalogue.found(wanted.name).get(0)
     if not wanted.is_indexed(ndim=3):
         return None
     if found is None:
         return 0
-    if found.error is not None or not catalogue.is_indexed(attr):
+    if found.error is not None or not catalogue.is_indexed(wanted.name):
         return None
     parts = own_frames(wanted, found)
     if not wanted.is_data and not all(part.has_frame_axis for part in parts):
@@ -106,24 +102,35 @@ def _there(catalogue: Catalogue, attr: str) -> int | None:
     return sum(part.count for part in parts)
 
 
+def counts_frames(wanted: Attribute, array: NDArray[Any]) -> bool:
+    """Tell whether the first axis of what is saved counts frames.
+
+    Raises
+    ------
+    LayoutError
+        It has another number of axes than the attribute's kind has.
+    """
+    if not wanted.fits(array.ndim):
+        low, high = RANKS[wanted.kind]
+        axes = f"{low} or more" if high is None else f"{low} to {high}"
+        raise LayoutError(
+            f"{wanted.name!r} is a {wanted.kind}, which has {axes} axes, and an array of shape "
+            f"{array.shape} is to be saved: give it the axes that are missing, or leave out those "
+            "that are too many"
+        )
+    return wanted.has_a_frame_each(array.ndim)
+
+
 def is_by_frame(protocol: CXIProtocol, attr: str, array: NDArray[Any]) -> bool:
-    """Check the rank of what is saved, and tell whether its first axis counts frames."""
-    kind = protocol.get_kind(attr)
-    low, high = RANKS[kind]
-    if array.ndim < low or (high is not None and array.ndim > high):
-        raise LayoutError(f"{attr!r} is a {kind}; an array of shape {array.shape} is none")
-    if attr == "good_frames" or (attr == "basis_vectors" and array.ndim == 2):
-        return False
-    if kind == "stack" and attr != "data":
-        return array.ndim > 2
-    return kind in ("stack", "sequence")
+    """Do what :func:`counts_frames` does, of a name."""
+    return counts_frames(protocol.attribute(attr), array)
 
 
 def refuse_frames_of_others(
     catalogue: Catalogue, attr: str, idxs: FrameSelection, rows: NDArray[np.int64]
 ) -> None:
     """Refuse idxs that mean one frame where the run is loaded, and another in its first file."""
-    found, there = catalogue.found(attr), _length(catalogue, attr)
+    found, there = catalogue.found(attr), rows_there(catalogue, attr)
     if len(found) < 2 or 0 not in found:
         return
     counts_from_end = isinstance(idxs, slice) or (np.asarray(idxs) < 0).any()
@@ -135,11 +142,10 @@ def refuse_frames_of_others(
         )
 
 
-def _length(catalogue: Catalogue, attr: str) -> int:
-    found = catalogue.found(attr).get(0)
-    if found is None or not found.datasets or not found.datasets[0].shape:
-        return 0
-    return found.datasets[0].shape[0]
+def rows_there(catalogue: Catalogue, attr: str) -> int:
+    """Return the length of the first axis of the first file's dataset; 0 where it has none."""
+    stored = dataset_there(catalogue, attr)
+    return stored.shape[0] if stored is not None and stored.shape else 0
 
 
 def row_numbers(idxs: FrameSelection, count: int, length: int | None) -> NDArray[np.int64]:

@@ -20,54 +20,46 @@ from numpy.typing import NDArray
 from ..catalogue.catalogue import Catalogue
 from ..errors import CXIError, LayoutError
 from ..loading.prepare import prepare_single
+from ..protocol.attribute import Attribute
 from ..protocol.protocol import CXIProtocol
 from ..protocol.units import conversion
 
 __all__ = ["Said", "has_other", "kept", "refuse_contradictions", "saved_path"]
 
 
-# Of the value: h c as 12398 eV angstrom is off by 3.4e-5, an edge scan's steps are 1e-4 and more.
-_AGREE = 5e-5
-# A number of so many digits stands for all that are rounded to it; of fewer, as if it had so many.
-_FEW_DIGITS = (4, 3)
-_SINGLE = 2e-7  # of the value: to how much a float32 is the number that was written
+# Two values that differ by no more than this part of themselves say the same. A number of four
+# digits is off by as much; h c as 12398 eV angstrom (3.4e-5) and float32 (6e-8) are off by less.
+# Given up: in an edge scan, whose steps are 1e-4 and more, the energy of one step and the
+# wavelength of the next pass for the same. Programs that write both write them of one step.
+_AGREE = 5e-4
 
 
 @dataclass(frozen=True)
 class Said:
-    """What a save says of an attribute.
+    """What a save says of an attribute."""
 
-    Attributes
-    ----------
-    path : str
-        The path that it is saved at.
-    values : ndarray
-        The values, in the attribute's unit.
-    rounded : ndarray
-        By which part of itself each value may be off as it was written with few digits.
-    """
-
-    path: str
-    values: NDArray[Any]
-    rounded: NDArray[np.float64]
+    path: str  # that it is saved at
+    values: NDArray[Any]  # in the attribute's unit
 
     @classmethod
     def of(cls, path: str, values: NDArray[Any]) -> Said:
-        """Return what is said by values as they were written."""
-        return cls(path, values, _rounding(values))
+        """Return what values say."""
+        return cls(path, values)
 
 
 def has_other(protocol: CXIProtocol, attr: str) -> bool:
     """Tell whether an attribute is a number that another quantity says as well."""
-    return protocol.get_kind(attr) == "scalar" and bool(_elsewhere(protocol, attr))
+    wanted = protocol.attribute(attr)
+    return wanted.kind == "scalar" and bool(_elsewhere(protocol, wanted))
 
 
 def kept(catalogue: Catalogue, attr: str) -> Catalogue:
     """Return a catalogue of the first file that finds an attribute only where itself is kept."""
     protocol = catalogue.protocol
-    if not _borrowed(protocol, attr):
+    wanted = protocol.attribute(attr)
+    if not _borrowed(wanted):
         return catalogue
-    own = _own(protocol, attr)
+    own = _own(wanted)
     reduced = protocol.replace(
         load_paths={**protocol.load_paths, attr: list(own)},
         units={**protocol.units, attr: list(own.values())},
@@ -79,7 +71,7 @@ def saved_path(catalogue: Catalogue, attr: str) -> str:
     """Return the path that an attribute is saved at in the first file."""
     catalogue = kept(catalogue, attr)
     found = catalogue.found(attr).get(0)
-    return catalogue.protocol.load_paths[attr][0] if found is None else found.path
+    return catalogue.protocol.attribute(attr).paths[0] if found is None else found.path
 
 
 def refuse_contradictions(
@@ -87,58 +79,56 @@ def refuse_contradictions(
 ) -> None:
     """Raise :class:`LayoutError` if an energy and a wavelength would contradict each other.
 
-    Parameters
-    ----------
-    catalogue : Catalogue
-        What the files have; what is `said` anew counts instead.
-    said : mapping of str to Said
-        What is saved together, by attribute.
-    run : str, optional
-        The file of which it comes, where that is told of.
+    What is `said` anew, by attribute, counts instead of what the files have. Where it comes of a
+    `run`, the name of that file is told.
     """
+    protocol = catalogue.protocol
     for attr, one in said.items():
-        other = _other(catalogue, attr, said)
-        if other is None or _agree(one, other) or _is_as_before(catalogue, attr, said):
+        wanted = protocol.attribute(attr)
+        other = _other(catalogue, wanted, said)
+        if other is None or _agree(one, other) or _is_as_before(catalogue, wanted, said):
             continue
-        unit = catalogue.protocol.get_unit(attr)
-        whose = _keepers(catalogue.protocol, attr, other.path)
-        names = " and ".join(repr(name) for name in [attr, *whose])
+        keepers = [
+            name
+            for name in protocol
+            if name != attr and other.path in _own(protocol.attribute(name))
+        ]
         file, place = catalogue.files.names[0], other.path
         if other.path not in [each.path for each in said.values()]:
             hint = "change that as well, by a protocol that has an attribute for it"
-            if whose:
-                hint = f"save {names} in one transaction()"
+            if keepers:
+                hint = f"save {' and '.join(map(repr, [attr, *keepers]))} in one transaction()"
         elif run is None:
             hint = "both are saved here: see which is right, or leave one out"
         else:
-            file, place = run, " and ".join(map(repr, whose))
+            file, place = run, " and ".join(map(repr, keepers))
             hint = "see which is right, and leave the other out (attributes=, --attributes)"
         raise LayoutError(
-            f"{attr!r} of {_shown(one.values)} {unit} contradicts {place} of {file}, by which it "
-            f"is {_shown(other.values)} {unit}: {hint}"
+            f"{attr!r} of {_shown(one.values)} {wanted.unit} contradicts {place} of {file}, by "
+            f"which it is {_shown(other.values)} {wanted.unit}: {hint}"
         )
 
 
-def _other(catalogue: Catalogue, attr: str, said: Mapping[str, Said]) -> Said | None:
+def _other(catalogue: Catalogue, wanted: Attribute, said: Mapping[str, Said]) -> Said | None:
     """Return what the file says of an attribute by another quantity, if anything."""
     protocol = catalogue.protocol
-    wanted = protocol.get_unit(attr)
-    for path, unit in _elsewhere(protocol, attr).items():
+    for path, unit in _elsewhere(protocol, wanted).items():
         for name, one in said.items():
-            if name != attr and one.path == path:
-                return _in_unit(one, protocol.get_unit(name), wanted)
-        there = _there(catalogue, attr, {path: unit})
+            if name != wanted.name and one.path == path:
+                return _in_unit(one, protocol.attribute(name).unit, wanted.unit)
+        there = _there(catalogue, wanted, {path: unit})
         if there is not None:
-            return _in_unit(there, unit, wanted)
+            return _in_unit(there, unit, wanted.unit)
     return None
 
 
-def _there(catalogue: Catalogue, attr: str, paths: Mapping[str, str]) -> Said | None:
+def _there(catalogue: Catalogue, wanted: Attribute, paths: Mapping[str, str]) -> Said | None:
     """Return what the file says at the first of some paths that it has, if that can be read."""
+    attr = wanted.name
     lone = CXIProtocol(
         {attr: "float"},
         {attr: list(paths)},
-        {attr: catalogue.protocol.get_kind(attr)},
+        {attr: wanted.kind},
         units={attr: list(paths.values())},
     )
     there = _of_first_file(catalogue, lone)
@@ -147,18 +137,18 @@ def _there(catalogue: Catalogue, attr: str, paths: Mapping[str, str]) -> Said | 
         # What cannot be read says nothing; it raises when it is asked for.
         with suppress(CXIError, OSError):
             value = prepare_single(there.files, lone.attribute(attr), there.single(attr)).read()
-            return Said.of(found.path, np.asarray(value))
+            return Said(found.path, np.asarray(value))
     return None
 
 
-def _is_as_before(catalogue: Catalogue, attr: str, said: Mapping[str, Said]) -> bool:
+def _is_as_before(catalogue: Catalogue, wanted: Attribute, said: Mapping[str, Said]) -> bool:
     """Tell whether the file contradicts itself as it is, and not both are said anew now."""
-    before = _there(catalogue, attr, _own(catalogue.protocol, attr))
-    other = _other(catalogue, attr, {})
+    before = _there(catalogue, wanted, _own(wanted))
+    other = _other(catalogue, wanted, {})
     if before is None or other is None or _agree(before, other):
         return False
-    anew = _other(catalogue, attr, said)
-    return np.array_equal(said[attr].values, before.values) or (
+    anew = _other(catalogue, wanted, said)
+    return np.array_equal(said[wanted.name].values, before.values) or (
         anew is not None and np.array_equal(anew.values, other.values)
     )
 
@@ -168,35 +158,31 @@ def _of_first_file(catalogue: Catalogue, protocol: CXIProtocol) -> Catalogue:
     return Catalogue(catalogue.files, numbers, protocol, catalogue.policy)
 
 
-def _own(protocol: CXIProtocol, attr: str) -> dict[str, str]:
+def _own(wanted: Attribute) -> dict[str, str]:
     """Return the paths at which an attribute itself is kept, and their units."""
-    borrowed = _borrowed(protocol, attr)
-    pairs = zip(protocol.load_paths[attr], protocol.units.get(attr, ()), strict=False)
-    return {path: unit for path, unit in pairs if path not in borrowed}
+    borrowed = _borrowed(wanted)
+    return {one.path: one.unit for one in wanted.places if one.unit and one.path not in borrowed}
 
 
-def _borrowed(protocol: CXIProtocol, attr: str) -> dict[str, str]:
+def _borrowed(wanted: Attribute) -> dict[str, str]:
     """Return the paths of another quantity that an attribute is made of, and their units."""
-    units = protocol.units.get(attr, ())
-    pairs = zip(protocol.load_paths.get(attr, ()), units, strict=False)
-    return {path: unit for path, unit in pairs if _is_other(unit, units[0])}
+    return {
+        one.path: one.unit
+        for one in wanted.places
+        if one.unit and wanted.unit and _is_other(one.unit, wanted.unit)
+    }
 
 
-def _elsewhere(protocol: CXIProtocol, attr: str) -> dict[str, str]:
+def _elsewhere(protocol: CXIProtocol, wanted: Attribute) -> dict[str, str]:
     """Return all paths of the other quantity, and their units."""
-    paths = _borrowed(protocol, attr)
-    mine = _own(protocol, attr)
-    for name in protocol.units:
+    paths, mine = _borrowed(wanted), _own(wanted)
+    for other in map(protocol.attribute, protocol):
         # To look at units is to import pint, which takes its time.
-        shared = [path for path in protocol.load_paths[name] if path in mine]
-        if name != attr and shared and any(path in _borrowed(protocol, name) for path in shared):
-            paths |= _own(protocol, name)
+        if other.name == wanted.name or mine.keys().isdisjoint(other.paths):
+            continue
+        if not mine.keys().isdisjoint(_borrowed(other)):
+            paths |= _own(other)
     return paths
-
-
-def _keepers(protocol: CXIProtocol, attr: str, path: str) -> list[str]:
-    """Return the other attributes that are kept at a path."""
-    return [name for name in protocol.units if name != attr and path in _own(protocol, name)]
 
 
 def _is_other(unit: str, wanted: str) -> bool:
@@ -212,40 +198,21 @@ def _in_unit(said: Said, unit: str | None, wanted: str | None) -> Said:
 
 
 def _agree(one: Said, other: Said) -> bool:
-    """Tell whether both say the same; of different numbers of values, whether they may."""
-    as_one = one.values.size != other.values.size
-    (low, high), (other_low, other_high) = _range(one, as_one), _range(other, as_one)
-    return not ((low > other_high) | (other_low > high)).any()
+    """Tell whether both say the same; of different numbers of values, whether they may.
 
-
-def _range(said: Said, as_one: bool) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the least and the most that each value, or any, may be; NaN where none is known."""
-    values = np.where(_tells(said.values), said.values, np.nan).ravel()
-    part = (said.rounded + _AGREE / 2).ravel()
-    low, high = values * (1 - part), values * (1 + part)
-    if not as_one:
-        return low, high
-    return (
-        np.fmin.reduce(low, keepdims=True, initial=np.nan),
-        np.fmax.reduce(high, keepdims=True, initial=np.nan),
+    Zeros, and what is not finite, stand where nobody knew, and agree with all.
+    """
+    values, others = (
+        np.where(np.isfinite(said.values) & (said.values > 0), said.values, np.nan).ravel()
+        for said in (one, other)
     )
-
-
-def _rounding(values: NDArray[Any]) -> NDArray[np.float64]:
-    """Return by which part of itself each value may be off that was written with few digits."""
-    part = np.zeros(values.shape)
-    with np.errstate(all="ignore"):
-        magnitude = np.floor(np.log10(np.abs(values, dtype=np.float64)))
-        for digits in _FEW_DIGITS:
-            step = 10.0 ** (magnitude - digits + 1)
-            is_so_short = np.abs(values - np.rint(values / step) * step) <= _SINGLE * values
-            part = np.where(is_so_short, step / values / 2, part)
-    return part
-
-
-def _tells(values: NDArray[Any]) -> NDArray[np.bool_]:
-    """Tell which values say something: zeros stand where nobody knew."""
-    return np.asarray(np.isfinite(values) & (values > 0))
+    if values.size == others.size:
+        return not (np.abs(values - others) > _AGREE * np.fmax(values, others)).any()
+    values, others = values[~np.isnan(values)], others[~np.isnan(others)]
+    if not (values.size and others.size):
+        return True
+    more = 1 + _AGREE
+    return bool(values.min() <= more * others.max() and others.min() <= more * values.max())
 
 
 def _shown(values: NDArray[Any]) -> str:

@@ -1,4 +1,4 @@
-"""What must outlive a dataset that is made anew: its HDF5 attributes, and references to it.
+"""What must outlive a dataset that is made anew: its names, its attributes, references to it.
 
 A dataset that cannot take another shape is replaced by a new object under its names. Object and
 region references elsewhere in the file would go on pointing at the old one, which is gone.
@@ -15,7 +15,7 @@ import numpy as np
 from ..errors import LayoutError
 from ..hdf5.links import Place
 
-__all__ = ["copy_attributes", "refuse_references"]
+__all__ = ["copy_attributes", "names_of", "refuse_references"]
 
 
 def copy_attributes(old: h5py.h5d.DatasetID, new: h5py.h5d.DatasetID) -> None:
@@ -63,6 +63,27 @@ def refuse_references(h5: h5py.File, place: Place, old: h5py.h5d.DatasetID) -> N
                     "(a reference or a dimension scale), which would then lead nowhere: delete "
                     "that first, or keep the shape"
                 )
+
+
+def names_of(h5: h5py.File, address: int) -> list[tuple[Any, str]]:
+    """Return every (group, name) that is a hard link to the object at `address`."""
+    found: list[tuple[Any, str]] = []
+    seen: set[int] = set()
+    todo: list[Any] = [h5["/"]]
+    while todo:
+        group = todo.pop()
+        for name in group:
+            link = group.id.links.get_info(name.encode(errors="surrogateescape"))
+            if link.type != h5py.h5l.TYPE_HARD:
+                continue
+            child = group[name]
+            where = h5py.h5o.get_info(child.id).addr
+            if where == address:
+                found.append((group, name))
+            elif isinstance(child, h5py.Group) and where not in seen:
+                seen.add(where)
+                todo.append(child)
+    return found
 
 
 def _object_names(h5: h5py.File) -> list[bytes]:

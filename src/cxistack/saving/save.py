@@ -2,298 +2,159 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
+import h5py
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from ..catalogue.catalogue import Catalogue, conversion_of
-from ..catalogue.frames import FrameSelection
-from ..catalogue.modules import is_pattern
-from ..errors import (
-    AttributeMissingError,
-    CastError,
-    CXIError,
-    LayoutError,
-    ReadOnlyStoreError,
-    StorageError,
-)
-from ..hdf5.links import Place
-from ..kernels import Casting
+from ..errors import CastError, CXIError, LayoutError, StorageError
+from ..protocol.attribute import Attribute
 from ..protocol.masks import FLAGS
 from ..protocol.protocol import CXIProtocol
-from ..protocol.units import UnitConversion
 from . import cxi_layout, photons, provenance
+from .change import Change, Growth
 from .commit.transaction import Transaction
-from .compression import Storage
 from .dataset import write
-from .frame_counts import _length, is_by_frame, refuse_frames_of_others, row_numbers
-from .region import Region, Save, put_back, region_of
-from .request import Growth, SaveMode, WholeFrames
+from .frame_counts import counts_frames, refuse_frames_of_others, row_numbers, rows_there
+from .region import region_of
+from .request import SaveRequest
+from .target import dataset_there, place_of
 from .units import in_saved_unit
 from .values import Encoder
+from .whole_frames import put_back
 
-__all__ = ["Change", "prepare", "run", "said"]
-
-
-_SAVE_MODES = ("overwrite", "append", "insert")
-
-
-@dataclass(frozen=True)
-class Change:
-    """A save that has been checked, and not begun."""
-
-    attr: str
-    path: str  # as the protocol writes it
-    place: Place
-    data: NDArray[Any]
-    mode: SaveMode
-    rows: NDArray[np.int64] | None
-    encoder: Encoder
-    growth: Growth
-    storage: Storage
-    num_threads: int | None
-    meaning: cxi_layout.Meaning
-    region: Region | None = None
+__all__ = ["prepare", "run"]
 
 
 def prepare(
     catalogue: Catalogue,
-    mode: str,
-    attr: str,
-    data: ArrayLike,
-    save_mode: SaveMode,
-    idxs: FrameSelection,
-    casting: Casting,
-    compression: str | Mapping[str, Any] | None = None,
-    chunks: Sequence[int] | None = None,
-    num_threads: int | None = None,
-    whole: WholeFrames | None = None,
-    *,
-    raw: bool = False,
-    unit: str | None = None,
+    request: SaveRequest,
     made_in: str | None = None,
     is_changed: bool = False,
 ) -> Change:
     """Check a save and decide how it is done; nothing is touched.
 
-    The files may be told by the catalogue as they were before: the attribute `is_changed` since,
-    and what is new of it was `made_in` a unit.
+    The catalogue may tell what the file had before a transaction. That `is_changed` where the
+    transaction has saved the attribute already; a dataset that it made states the unit `made_in`.
     """
-    if mode == "r":
-        raise ReadOnlyStoreError(
-            f"{catalogue.files.names[0]} is open in read-only mode: open the store with "
-            'mode="r+" or "a" to save'
-        )
-    if save_mode not in _SAVE_MODES:
-        raise ValueError(f"mode must be one of {', '.join(_SAVE_MODES)}, not {save_mode!r}")
-    if idxs is not None and save_mode != "insert":
-        raise ValueError(
-            f'idxs say where frames go with mode="insert"; mode={save_mode!r} looks at none'
-        )
-    if isinstance(data, np.ma.MaskedArray):
-        raise TypeError("a masked array would lose its mask: save .filled() values, and the mask")
-    protocol = catalogue.protocol
-    if attr not in protocol:
-        raise AttributeMissingError(
-            f"{attr!r} is not in the protocol, which knows {', '.join(protocol)}"
-        )
+    attr, mode = request.attribute.name, request.mode
     path = photons.saved_path(catalogue, attr)
     catalogue = photons.kept(catalogue, attr)
-    array, new_unit = in_saved_unit(catalogue, attr, np.asarray(data), unit, made_in)
-    if protocol.datatypes[attr] == "bool" and array.dtype.kind in "fc" and np.isnan(array).any():
+    wanted = catalogue.protocol.attribute(attr)
+    convention = wanted.at(path).convention
+    request.check_raw(convention)
+    array, new_unit = in_saved_unit(catalogue, wanted, request, made_in)
+    if wanted.is_mask and array.dtype.kind in "fc" and np.isnan(array).any():
         raise CastError(f"{attr!r} has NaN, which is neither True nor False: say which it is")
-    by_frame = is_by_frame(protocol, attr, array)
-    if attr == "data" and array.ndim == 2 and by_frame:
+    by_frame = counts_frames(wanted, array)
+    if wanted.is_data and array.ndim == 2:
         array = array[None]
     rows = None
-    if save_mode == "insert" and by_frame:
-        rows = row_numbers(idxs, len(array), None if is_changed else _length(catalogue, attr))
-        refuse_frames_of_others(catalogue, attr, idxs, rows)
-    convention = protocol.get_convention(attr, path)
-    if raw:
-        array = _flags(catalogue, attr, array, convention)
+    if mode == "insert" and by_frame:
+        there = rows_there(catalogue, attr)
+        rows = row_numbers(request.idxs, len(array), None if is_changed else there)
+        refuse_frames_of_others(catalogue, attr, request.idxs, rows)
+    if request.raw:
+        array = _bits(catalogue, attr, array)
+    stored = dataset_there(catalogue, attr)
     return Change(
-        attr=attr,
+        attribute=wanted,
         path=path,
-        place=_resolved(catalogue, attr, path),
+        place=place_of(catalogue, attr, path),
         data=array,
-        mode=save_mode,
+        mode=mode,
         rows=rows,
         encoder=Encoder(
-            _new_flags(array.dtype) if raw else _new_dtype(protocol, attr, array, convention),
-            None if raw else convention,
-            casting,
-            protocol.flags.get(attr),
-            conversion=_conversion(catalogue, attr),
-            new_unit=new_unit,
+            _new_dtype(wanted, array.dtype, convention, request.raw),
+            None if request.raw else convention,
+            request.casting,
+            wanted.flags,
+            None if stored is None else conversion_of(wanted, path, stored),
+            new_unit,
         ),
-        growth=_growth(protocol, attr, by_frame),
-        storage=Storage.of(compression, chunks, array.shape, protocol.get_kind(attr) == "stack"),
-        num_threads=num_threads,
-        meaning=cxi_layout.Meaning(
-            attr,
-            by_frame,
-            convention,
-            {
-                other
-                for name, paths in protocol.load_paths.items()
-                if name != attr
-                for other in paths
-            },
-        ),
-        region=None if whole is None else region_of(catalogue, attr, array, whole, save_mode),
+        growth=_growth(wanted, by_frame),
+        storage=request.storage(array.shape, wanted.kind == "stack"),
+        num_threads=request.num_threads,
+        region=region_of(catalogue, wanted, array, request),
+        others=_paths_of_others(catalogue.protocol, attr),
     )
-
-
-def said(change: Change) -> photons.Said:
-    """Return what a save says of its attribute."""
-    return photons.Said.of(change.path, change.data)
 
 
 def run(transaction: Transaction, change: Change) -> None:
     """Do a save that was prepared."""
     with transaction.writing() as h5:
-        _write(h5, change, transaction.reserve)
+        try:
+            _write(h5, change, transaction.reserve)
+        except CastError as error:
+            raise CastError(
+                f"{change.attribute.name!r} cannot be saved to {change.place}: {error}",
+                error.offence,
+            ) from error
+        except CXIError:
+            raise
+        except (OSError, RuntimeError, TypeError, ValueError) as cause:  # HDF5's and h5py's words
+            raise StorageError(
+                f"{change.attribute.name!r} cannot be saved to {change.place}: {cause}"
+            ) from cause
 
 
-def _write(h5: Any, change: Change, reserve: Callable[[int], None]) -> None:
-    def save(data: NDArray[Any], mode: SaveMode, rows: NDArray[np.int64] | None) -> None:
-        write(
-            h5,
-            change.place,
-            data,
-            mode,
-            rows,
-            change.encoder,
-            growth=change.growth,
-            storage=change.storage,
-            num_threads=change.num_threads,
-            reserve=reserve,
-        )
-
+def _write(h5: h5py.File, change: Change, reserve: Callable[[int], None]) -> None:
     is_ours = cxi_layout.is_made_here(h5)
-    try:
-        if change.region is None:
-            save(change.data, change.mode, change.rows)
-        else:
-            _put_back(h5, change, change.region, save, reserve)
-        if is_ours:
-            cxi_layout.follow(h5, change.place.path, change.meaning)
-        provenance.record(
-            h5, change.place.filename, f"CXIStore.save_attribute({change.attr!r}, ...)"
-        )
-    except CastError as error:
-        raise CastError(
-            f"{change.attr!r} cannot be saved to {change.place}: {error}", error.offence
-        ) from error
-    except CXIError:
-        raise
-    except (OSError, RuntimeError, TypeError, ValueError) as cause:  # HDF5's and h5py's words
-        raise StorageError(f"{change.attr!r} cannot be saved to {change.place}: {cause}") from cause
+    if change.region is None:
+        write(h5, change, reserve)
+    else:
+        put_back(h5, change, change.region, reserve)
+    if is_ours:
+        cxi_layout.follow(h5, change)
+    call = f"CXIStore.save_attribute({change.attribute.name!r}, ...)"
+    provenance.record(h5, change.place.filename, call)
 
 
-def _put_back(
-    h5: Any,
-    change: Change,
-    region: Region,
-    whole: Callable[[NDArray[Any], SaveMode, NDArray[np.int64] | None], None],
-    reserve: Callable[[int], None],
-) -> None:
-    put_back(
-        h5,
-        Save(
-            change.place,
-            change.data,
-            change.mode,
-            change.rows,
-            change.encoder,
-            region,
-            change.storage,
-            whole,
-            reserve,
-        ),
-        change.growth,
-    )
-
-
-def _growth(protocol: CXIProtocol, attr: str, by_frame: bool) -> Growth:
-    is_stack = protocol.get_kind(attr) == "stack"
+def _growth(wanted: Attribute, by_frame: bool) -> Growth:
+    is_stack = wanted.kind == "stack"
     if by_frame:
-        return "frames" if is_stack and attr != "data" else "rows"
+        return "frames" if is_stack and not wanted.is_data else "rows"
     return "static" if is_stack else "none"
 
 
-def _resolved(catalogue: Catalogue, attr: str, path: str) -> Place:
-    """Return where the object lies that the path leads to; refuse one in another file."""
-    if is_pattern(path):
-        raise LayoutError(
-            f"{attr!r} lies in a dataset for each module, {path}: a save needs one. Give the "
-            "protocol of what is saved a single path"
-        )
-    found = catalogue.found(attr).get(0)
-    if found is None:
-        return Place(catalogue.files.paths[0], path, (), True)
-    if found.error is not None and not found.datasets:
-        raise found.error
-    if len(found.datasets) != 1:
-        raise LayoutError(
-            f"{catalogue.files.names[0]}:{path} is a group of {len(found.datasets)} datasets; a "
-            "save needs one"
-        )
-    place = found.datasets[0].place
-    if place.filename != catalogue.files.paths[0]:
-        raise LayoutError(
-            f"{attr!r} of {catalogue.files.names[0]} lies in another file, {place} "
-            f"({'; '.join(place.hops)}); open that file to change it"
-        )
-    return place
+def _paths_of_others(protocol: CXIProtocol, attr: str) -> frozenset[str]:
+    return frozenset(
+        path for name in protocol if name != attr for path in protocol.attribute(name).paths
+    )
 
 
-def _conversion(catalogue: Catalogue, attr: str) -> UnitConversion | None:
-    """Return how what is there comes in the attribute's unit: it keeps its own when overwritten."""
-    found = catalogue.found(attr).get(0)
-    if found is None or not found.datasets:
-        return None
-    return conversion_of(catalogue.protocol.attribute(attr), found.path, found.datasets[0])
-
-
-def _flags(
-    catalogue: Catalogue, attr: str, array: NDArray[Any], convention: str | None
-) -> NDArray[Any]:
+def _bits(catalogue: Catalogue, attr: str, array: NDArray[Any]) -> NDArray[Any]:
     """Return the bits of a mask as numbers of the sign that is stored; of new ones, without any."""
-    if convention not in FLAGS:
-        raise ValueError(
-            f"raw= saves the flags of a mask that is a bit field; {attr!r} is none where it goes"
-        )
-    found = catalogue.found(attr).get(0)
-    stored = [] if found is None else [one.dtype for one in found.datasets]
-    for dtype in (array.dtype, *stored):
+    stored = dataset_there(catalogue, attr)
+    for dtype in (array.dtype, *([] if stored is None else [stored.dtype])):
         if dtype.kind not in "iu":
             raise LayoutError(f"flags of {attr!r} are integers, which {dtype} does not hold")
     native = np.ascontiguousarray(array, array.dtype.newbyteorder("=")).reshape(array.shape)
-    is_alike = bool(stored) and stored[0].itemsize == array.dtype.itemsize
-    return native.view(f"{stored[0].kind if is_alike else 'u'}{array.dtype.itemsize}")
-
-
-def _new_flags(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """Return the type of a new dataset of flags: 32 bits, unless these are others."""
-    return np.dtype(np.uint32) if np.can_cast(dtype, np.uint32) else dtype.newbyteorder("=")
+    is_alike = stored is not None and stored.dtype.itemsize == array.dtype.itemsize
+    kind = stored.dtype.kind if stored is not None and is_alike else "u"
+    return native.view(f"{kind}{array.dtype.itemsize}")
 
 
 def _new_dtype(
-    protocol: CXIProtocol, attr: str, array: NDArray[Any], convention: str | None
+    wanted: Attribute, dtype: np.dtype[Any], convention: str | None, raw: bool
 ) -> np.dtype[Any]:
+    """Return the type of a new dataset, in native byte order.
+
+    Flags are of 32 bits, as CXI 1.6 and NXmx store them; those that are given with more, of more.
+    """
+    if raw and not np.can_cast(dtype, np.uint32):
+        return dtype.newbyteorder("=")
     if convention in FLAGS:
-        return np.dtype(np.uint32)  # CXI 1.6 and NXmx store masks as 32-bit flags
-    if protocol.datatypes[attr] == "str":
+        return np.dtype(np.uint32)
+    if wanted.is_text:
         return np.dtype(object)
     try:
-        return protocol.get_dtype(attr, array.dtype).newbyteorder("=")
+        return wanted.dtype_of(dtype).newbyteorder("=")
     except CastError as error:
         raise CastError(
-            f"{attr!r} is of type {protocol.datatypes[attr]} in the protocol and cannot be saved "
-            f"from {array.dtype}: cast the array first, or use a protocol with another type"
+            f"{wanted.name!r} is of type {wanted.datatype} in the protocol and cannot be saved "
+            f"from {dtype}: cast the array first, or use a protocol with another type"
         ) from error

@@ -1,63 +1,195 @@
-"""A store's side of its saves: which file, in which mode, in which transaction."""
+"""What the saves of one store share: its first file, its mode, and the transaction that is open."""
 
 from __future__ import annotations
 
 import errno
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ..catalogue.catalogue import Catalogue
-from ..hdf5.files import Files
+from ..errors import ClosedStoreError, FileChangedError, ReadOnlyStoreError
+from ..hdf5.files import Files, read_again
+from ..hdf5.links import LinkPolicy
+from ..protocol.protocol import CXIProtocol
+from . import photons, save
+from .change import Change
 from .commit.lock import Locking, refuse_if_written
 from .commit.transaction import Transaction
+from .request import SaveRequest
 
-__all__ = ["check_mode", "check_readable"]
+__all__ = ["SaveSession"]
 
 
-def check_mode(files: Files, mode: str, locking: Locking = True) -> bool:
-    """Hold a store's mode against its files; tell whether the first is to come by a commit.
+class SaveSession:
+    """The files of a store as its saves see them; the arguments are those of :class:`CXIStore`.
 
-    Raises
-    ------
-    FileNotFoundError, FileExistsError
-        A file is not there, or is there, against the mode.
-    ValueError
-        A file would be replaced and others are named with it.
+    Attributes
+    ----------
+    catalogue : Catalogue
+        What the files have, as they were when they were last looked at.
     """
-    if mode in ("w", "w-", "x") and len(files.names) > 1:
-        raise ValueError(
-            f"mode {mode!r} makes one new file, and {len(files.names)} are named; open the others "
-            "in a store of their own"
-        )
-    first, *others = files.paths
-    exists = Path(first).exists()
-    for path in [first, *others] if mode in ("r", "r+") else others:
-        if not Path(path).exists():
-            why = os.strerror(errno.ENOENT)
-            if os.path.islink(path):  # noqa: PTH114
-                why = f"a symbolic link to {Path(path).readlink()}, which is not there"
-            raise FileNotFoundError(errno.ENOENT, why, path)
-    if mode in ("w-", "x") and exists:
-        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), first)
-    if mode in ("w", "w-", "x", "a") and not Path(first).parent.is_dir():
-        raise FileNotFoundError(
-            errno.ENOENT, "the folder of the new file does not exist", str(Path(first).parent)
-        )
-    if mode == "a" and not exists:
-        # Somebody else may be quicker to create it.
-        with (
-            suppress(FileExistsError),
-            Transaction(first, fresh=True, new=True, locking=locking) as transaction,
-        ):
-            transaction.begin()
-    return mode in ("w", "w-", "x")
 
+    def __init__(
+        self,
+        files: Files,
+        mode: str,
+        protocol: CXIProtocol,
+        links: LinkPolicy,
+        safe: bool,
+        locking: Locking,
+    ) -> None:
+        self._files = files
+        self._path = files.paths[0]
+        self._mode = mode
+        self._protocol = protocol
+        self._links: LinkPolicy = links
+        self._safe = safe
+        self._locking: Locking = locking
+        self._transaction: Transaction | None = None
+        # What the saves of the transaction say, and the units that they are in.
+        self._said: dict[str, photons.Said] = {}
+        self._made_in: dict[str, str | None] = {}
+        self._check_mode()
+        # Whether the first file is still to come (or to be replaced) by a commit of this store.
+        self._is_to_come = mode in ("w", "w-", "x")
+        # What the first file was when it was looked at; of one to be replaced, when it was opened.
+        self._seen = files.now(self._path)
+        self.look()
 
-def check_readable(catalogue: Catalogue) -> None:
-    """Raise what keeps the file from being looked into: it may have what seems not to be there."""
-    try:
-        catalogue.opened(0)
-    except OSError:
-        refuse_if_written(catalogue.files.paths[0])
-        raise
+    def look(self) -> None:
+        """Look at the files anew: forget what was found and reopen what has changed on disk."""
+        if not self._is_to_come:
+            self._seen = self._files.now(self._path)
+        self._files.refresh()
+        numbers = range(1 if self._is_to_come else 0, len(self._files.names))
+        self.catalogue = Catalogue(self._files, numbers, self._protocol, self._links)
+
+    def save(self, request: SaveRequest) -> None:
+        """Save an attribute to the first file; see :meth:`CXIStore.save_attribute`."""
+        self._check_open()
+        if self._mode == "r":
+            raise ReadOnlyStoreError(
+                f"{self._files.names[0]} is open in read-only mode: open the store with "
+                'mode="r+" or "a" to save'
+            )
+        prepared = [self._prepare(request)]
+        with self.transaction() as transaction:
+
+            def begin() -> Change:
+                # Prepared anew where somebody saved to the file since it was looked at.
+                change = prepared.pop() if prepared else self._prepare(request)
+                self._begin(transaction)
+                return change
+
+            change = read_again(begin, self.look)
+            attr = request.attribute.name
+            if not self._saves_at_once and photons.has_other(self._protocol, attr):
+                self._said[attr] = photons.Said(change.path, change.data)
+            save.run(transaction, change)
+            transaction.changed.add(attr)
+            self._made_in[attr] = change.encoder.new_unit
+            if not self._safe:
+                self.look()
+
+    @contextmanager
+    def transaction(self) -> Iterator[Transaction]:
+        """Group saves into one commit; see :meth:`CXIStore.transaction`."""
+        self._check_open()
+        with self._files.saving:  # one thread at a time
+            around = self._transaction
+            if around is not None:
+                try:
+                    yield around
+                except BaseException as error:
+                    around.fail(error)
+                    raise
+                return
+            is_there = self._seen is not None and self._files.now(self._path) is not None
+            made = Transaction(
+                self._path,
+                fresh=self._is_to_come,
+                new=self._is_to_come and not is_there,
+                safe=self._safe,
+                locking=self._locking,
+            )
+            try:
+                with made as self._transaction:
+                    yield made
+                    photons.refuse_contradictions(self.catalogue, self._said)
+            finally:
+                self._transaction = None
+                self._said, self._made_in = {}, {}
+                if made.done:
+                    self._is_to_come = False
+                    self.look()
+
+    @property
+    def _saves_at_once(self) -> bool:
+        """Whether each save is made in the file itself, and none waits for a commit."""
+        return not self._safe and not self._is_to_come
+
+    def _prepare(self, request: SaveRequest) -> Change:
+        self._check_readable()
+        attr, around = request.attribute.name, self._transaction
+        is_changed = around is not None and attr in around.changed
+        change = save.prepare(self.catalogue, request, self._made_in.get(attr), is_changed)
+        if self._saves_at_once and photons.has_other(self._protocol, attr):
+            said = {attr: photons.Said(change.path, change.data)}
+            photons.refuse_contradictions(self.catalogue, said)
+        return change
+
+    def _begin(self, transaction: Transaction) -> None:
+        try:
+            transaction.begin(self._seen)
+        except (FileChangedError, FileExistsError) as error:
+            if not self._is_to_come or self._mode != "w":
+                raise
+            raise FileChangedError(
+                f"{self._path} was saved to by somebody else since this store was opened, and "
+                'stays as it is: open a new store with mode="w" to replace it all the same, or '
+                'with "a" to add to it'
+            ) from error
+
+    def _check_open(self) -> None:
+        if self._files.closed:
+            raise ClosedStoreError("the store is closed: call open() or use it in a with block")
+
+    def _check_readable(self) -> None:
+        """Raise what keeps the first file from being opened: what it has cannot be known then."""
+        try:
+            self.catalogue.opened(0)
+        except OSError:
+            refuse_if_written(self._path)
+            raise
+
+    def _check_mode(self) -> None:
+        """Hold the mode against the files; make the file that mode "a" is to make."""
+        mode, files = self._mode, self._files
+        if mode in ("w", "w-", "x") and len(files.names) > 1:
+            raise ValueError(
+                f"mode {mode!r} makes one new file, and {len(files.names)} are named; open the "
+                "others in a store of their own"
+            )
+        first, *others = files.paths
+        exists = Path(first).exists()
+        for path in [first, *others] if mode in ("r", "r+") else others:
+            if not Path(path).exists():
+                why = os.strerror(errno.ENOENT)
+                if os.path.islink(path):  # noqa: PTH114
+                    why = f"a symbolic link to {Path(path).readlink()}, which is not there"
+                raise FileNotFoundError(errno.ENOENT, why, path)
+        if mode in ("w-", "x") and exists:
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), first)
+        if mode in ("w", "w-", "x", "a") and not Path(first).parent.is_dir():
+            raise FileNotFoundError(
+                errno.ENOENT, "the folder of the new file does not exist", str(Path(first).parent)
+            )
+        if mode == "a" and not exists:
+            # Somebody else may be quicker to create it.
+            with (
+                suppress(FileExistsError),
+                Transaction(first, fresh=True, new=True, locking=self._locking) as transaction,
+            ):
+                transaction.begin()

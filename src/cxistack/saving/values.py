@@ -15,10 +15,10 @@ from ..kernels.offence import cast_error
 from ..protocol.masks import FLAGS, bad_bits, is_truth
 from ..protocol.units import UnitConversion
 
-__all__ = ["PIXELS", "Encoder"]
+__all__ = ["Encoder", "is_castable"]
 
 
-PIXELS = frozenset("?bhilqBHILQfd")  # types that the kernels cast
+_PIXELS = frozenset("?bhilqBHILQfd")  # types that the kernels cast
 _CHECKED = 24 << 20  # bytes of cast values that a check holds at a time
 
 
@@ -60,7 +60,25 @@ class Encoder:
             return False
         if self.convention is not None and not is_truth(self.convention, dtype):
             return False
-        return data.dtype == dtype or {data.dtype.char, dtype.char} <= PIXELS
+        return is_castable(data.dtype, dtype)
+
+    def ready(
+        self, data: NDArray[Any], dtype: np.dtype[Any], stored: NDArray[Any] | None = None
+    ) -> NDArray[Any]:
+        """Return what :func:`~cxistack.saving.chunks.write_rows` takes.
+
+        These are stored values as :meth:`over` returns them; where these would be no more than a
+        cast, the checked values themselves, to be cast as they are written.
+
+        Raises
+        ------
+        CastError
+            A value does not fit `dtype`; nothing is written yet.
+        """
+        if data.ndim == 0 or not self.only_casts(data, dtype):
+            return self.over(data, dtype, stored)
+        self.check(data, dtype)
+        return data
 
     def check(self, data: NDArray[Any], dtype: np.dtype[Any]) -> None:
         """Raise as :meth:`over` does, without the result and the memory for it.
@@ -70,7 +88,7 @@ class Encoder:
         CastError
             A value does not fit `dtype`.
         """
-        if self.casting == "unsafe" or np.can_cast(data.dtype, dtype) or data.ndim == 0:
+        if self.casting == "unsafe" or np.can_cast(data.dtype, dtype):
             return
         target = dtype.newbyteorder("=")
         step = max(1, _CHECKED // max(1, data[:1].size * dtype.itemsize))
@@ -83,10 +101,6 @@ class Encoder:
                 # Frames are numbered through the whole.
                 raise cast_error(data, None, None, first * data[0].size, target) from None
 
-    def new(self, data: NDArray[Any]) -> NDArray[Any]:
-        """Return what a new dataset holds."""
-        return self.over(data, self.new_dtype, None)
-
     def over(
         self, data: NDArray[Any], dtype: np.dtype[Any], stored: NDArray[Any] | None
     ) -> NDArray[Any]:
@@ -98,7 +112,7 @@ class Encoder:
             A value does not fit `dtype`.
         """
         if dtype.kind in "OSU" or data.dtype.kind in "OSU":
-            return _text(data, dtype)
+            return _strings(data, dtype)
         if self.convention is not None and not is_truth(self.convention, dtype):
             return _flags(data, dtype, stored, self.convention, self.flags)
         if self.conversion is not None:
@@ -109,7 +123,12 @@ class Encoder:
             raise CastError(f"{data.dtype} cannot be stored as {dtype}: {error}") from error
 
 
-def _text(data: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
+def is_castable(source: np.dtype[Any], stored: np.dtype[Any]) -> bool:
+    """Tell whether the kernels make values of one type out of those of another."""
+    return source == stored or {source.char, stored.char} <= _PIXELS
+
+
+def _strings(data: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
     """Return strings as objects, which h5py writes; HDF5 would cut those that are too long."""
     if data.dtype.kind not in "OSU" or dtype.kind not in "OSU":
         raise CastError(f"{data.dtype} cannot be stored as {dtype}: one is text, the other is not")

@@ -35,7 +35,11 @@ class Contents(Mapping[str, LazyArray]):
     protocol: CXIProtocol
     mode: str
     _files: Files
-    _catalogue: Catalogue
+
+    @property
+    @abstractmethod
+    def _catalogue(self) -> Catalogue:
+        """What the files have, as they were when they were last looked at."""
 
     @abstractmethod
     def update_indices(self) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
@@ -13,17 +13,18 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from ..catalogue.catalogue import Catalogue
 from ..catalogue.frames import FrameSelection
-from ..errors import AttributeMissingError, FileChangedError
+from ..errors import AttributeMissingError
 from ..hdf5.files import Files
 from ..hdf5.links import LinkPolicy
 from ..hdf5.names import Names, expand
 from ..kernels import Casting
 from ..loading.explain import explanation
 from ..protocol.protocol import CXIProtocol
-from ..saving import frame_counts, photons, save, session
+from ..saving import frame_counts
 from ..saving.commit.lock import Locking
 from ..saving.commit.transaction import Transaction
-from ..saving.request import SaveMode, whole_frames
+from ..saving.request import SaveMode, SaveRequest
+from ..saving.session import SaveSession
 from ..transforms.base import Transform
 from .contents import Contents
 from .writer import FrameWriter, writing
@@ -115,17 +116,12 @@ class CXIStore(Contents):
         self.mode: FileMode = mode
         self.links: LinkPolicy = links
         self._files = Files(expand(names, may_be_new=mode not in ("r", "r+")))
-        self._transaction: Transaction | None = None
-        # What the saves of the transaction say, and the units that they are in.
-        self._said: dict[str, photons.Said] = {}
-        self._made_in: dict[str, str | None] = {}
-        # Whether the first file is still to come (or to be replaced) by a commit of this store.
-        self._safe = safe
-        self._locking: Locking = locking
-        self._to_come = session.check_mode(self._files, mode, locking)
-        # What the first file was when it was looked at; of one to be replaced, when it was opened.
-        self._seen = self._files.now(self._files.paths[0])
-        self.update_indices()
+        self._session = SaveSession(self._files, mode, protocol, links, safe, locking)
+
+    @property
+    def _catalogue(self) -> Catalogue:
+        """What the files have, as they were when they were last looked at."""
+        return self._session.catalogue
 
     # ---------------------------------------------------------------- open and closed
 
@@ -154,11 +150,7 @@ class CXIStore(Contents):
 
     def update_indices(self) -> None:
         """Look at the files anew: forget what was found and reopen what has changed on disk."""
-        if not self._to_come:
-            self._seen = self._files.now(self._files.paths[0])
-        self._files.refresh()
-        numbers = range(1 if self._to_come else 0, len(self._files.names))
-        self._catalogue = Catalogue(self._files, numbers, self.protocol, self.links)
+        self._session.look()
 
     # ---------------------------------------------------------------- files
 
@@ -424,18 +416,9 @@ class CXIStore(Contents):
             The system failed or refused: a full disk, for one. The file is as it was.
         """
         self._check_open()
-        if raw and transform is not None:
-            raise ValueError("raw= saves whole frames of flags; transform= parts of frames")
-        whole = whole_frames(transform, frame_shape, fill_value)
-        is_done_at_once = not self._safe and not self._to_come
-
-        def prepare() -> save.Change:
-            if self.mode != "r":
-                session.check_readable(self._catalogue)
-            change = save.prepare(
-                self._catalogue,
-                self.mode,
-                attr,
+        self._session.save(
+            SaveRequest(
+                self.protocol.attribute(attr),
                 data,
                 mode,
                 idxs,
@@ -443,46 +426,13 @@ class CXIStore(Contents):
                 compression,
                 chunks,
                 num_threads,
-                whole,
-                raw=raw,
-                unit=unit,
-                made_in=self._made_in.get(attr),
-                is_changed=self._transaction is not None and attr in self._transaction.changed,
+                transform,
+                frame_shape,
+                fill_value,
+                raw,
+                unit,
             )
-            if is_done_at_once and photons.has_other(self.protocol, attr):
-                photons.refuse_contradictions(self._catalogue, {attr: save.said(change)})
-            return change
-
-        change = prepare()
-        with self.transaction() as transaction:
-            try:
-                self._begin(transaction)
-            except FileChangedError:  # somebody saved to it since it was looked at
-                if self._to_come:
-                    raise
-                self.update_indices()
-                change = prepare()
-                self._begin(transaction)
-            if not is_done_at_once and photons.has_other(self.protocol, attr):
-                self._said[attr] = save.said(change)
-            save.run(transaction, change)
-            transaction.changed.add(attr)
-            self._made_in[attr] = change.encoder.new_unit
-            if not self._safe:
-                self.update_indices()
-
-    def _begin(self, transaction: Transaction) -> None:
-        try:
-            transaction.begin(self._seen)
-        except (FileChangedError, FileExistsError) as error:
-            if not self._to_come or self.mode != "w":
-                raise
-            path = self._files.paths[0]
-            raise FileChangedError(
-                f"{path} was saved to by somebody else since this store was opened, and stays as "
-                'it is: open a new store with mode="w" to replace it all the same, or with "a" to '
-                "add to it"
-            ) from error
+        )
 
     def refuse_unequal_frames(
         self, saved: Mapping[str, NDArray[Any]], mode: SaveMode, idxs: FrameSelection = None
@@ -504,7 +454,7 @@ class CXIStore(Contents):
         num_threads: int | None = None,
         raw: bool = False,
     ) -> AbstractContextManager[FrameWriter]:
-        """Lend a writer that takes the frames of an attribute batch by batch.
+        """Give a writer that takes the frames of an attribute batch by batch.
 
         Memory holds one batch at a time. What was appended is in the file, by one commit, when the
         block ends well; nothing of it is when the block ends by an error. Saves of other attributes
@@ -533,56 +483,20 @@ class CXIStore(Contents):
         (10, 4, 6)
         """
         self._check_open()
-        return writing(
-            self,
-            attr,
-            shape,
-            dtype,
-            mode,
-            casting=casting,
-            compression=compression,
-            chunks=chunks,
-            num_threads=num_threads,
-            raw=raw,
+        wanted = self.protocol.attribute(attr)
+        request = SaveRequest(
+            wanted, (), mode, None, casting, compression, chunks, num_threads, raw=raw
         )
+        return writing(self._session, request, shape, dtype)
 
-    @contextmanager
-    def transaction(self) -> Iterator[Transaction]:
+    def transaction(self) -> AbstractContextManager[Transaction]:
         """Group saves into one commit: all of them appear in the file, or none does.
 
         Loads within the block still see the file as it was. Other threads' saves wait. A save that
         fails within the block fails the block, also when its error is caught. In a store with
         ``safe=False`` each save is made at once and stays.
         """
-        self._check_open()
-        with self._files.saving:  # one thread at a time
-            around = self._transaction
-            if around is not None:
-                try:
-                    yield around
-                except BaseException as error:
-                    around.fail(error)
-                    raise
-                return
-            path = self._files.paths[0]
-            is_there = self._seen is not None and self._files.now(path) is not None
-            made = Transaction(
-                path,
-                fresh=self._to_come,
-                new=self._to_come and not is_there,
-                safe=self._safe,
-                locking=self._locking,
-            )
-            try:
-                with made as self._transaction:
-                    yield made
-                    photons.refuse_contradictions(self._catalogue, self._said)
-            finally:
-                self._transaction = None
-                self._said, self._made_in = {}, {}
-                if made.done:
-                    self._to_come = False
-                    self.update_indices()
+        return self._session.transaction()
 
 
 def _threads(processes: int | None, num_threads: int | None) -> int | None:

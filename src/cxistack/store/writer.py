@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from .. import kernels
 from ..errors import LayoutError, StorageError
-from ..kernels import Casting
-
-if TYPE_CHECKING:
-    from .store import CXIStore
-
+from ..loading.prepare import prepare
+from ..loading.request import LoadRequest
+from ..saving.request import SaveMode, SaveRequest
+from ..saving.session import SaveSession
 
 __all__ = ["FrameWriter", "writing"]
 
@@ -33,20 +33,18 @@ class FrameWriter:
 
     def __init__(
         self,
-        store: CXIStore,
-        attr: str,
+        session: SaveSession,
+        request: SaveRequest,
         shape: Sequence[int] | None,
         dtype: DTypeLike | None,
-        mode: Literal["overwrite", "append"],
-        options: Mapping[str, Any],
     ) -> None:
         self.count = 0
-        self._store = store
-        self._attr = attr
+        self._session = session
+        self._request = request
+        self._name = request.attribute.name
         self._shape = None if shape is None else tuple(shape)
         self._dtype = None if dtype is None else np.dtype(dtype)
-        self._begun = mode == "append"
-        self._options = options
+        self._begun = request.mode == "append"
         self._is_open = True
         self._failed: BaseException | None = None
 
@@ -56,8 +54,8 @@ class FrameWriter:
         Parameters
         ----------
         frames : array_like, shape (frames, ...), or that of one frame
-            Of the writer's shape, and cast to its dtype; of those of the first frames where the
-            writer was told none (then a first array of two axes is one frame of a stack).
+            Of the shape that the writer was given, and cast to its dtype. Where none was given, the
+            first frames decide; a first array of two axes is then one frame of a stack.
 
         Raises
         ------
@@ -76,17 +74,17 @@ class FrameWriter:
 
     def _append(self, frames: ArrayLike) -> None:
         if not self._is_open:
-            raise ValueError(f"the block that {self._attr!r} was written in has ended")
+            raise ValueError(f"the block that {self._name!r} was written in has ended")
         array = np.asarray(frames)
         if self._shape is None:
-            is_one = array.ndim == 2 and self._store.protocol.get_kind(self._attr) == "stack"
+            is_one = array.ndim == 2 and self._request.attribute.kind == "stack"
             self._shape = array.shape if is_one else array.shape[1:]
         if array.shape == self._shape:
             array = array[None]
-        if array.shape[1:] != self._shape or not array.ndim:
+        if not array.ndim or array.shape[1:] != self._shape:
             raise LayoutError(
-                f"an array of shape {array.shape} is no frames of {self._shape}, in which "
-                f"{self._attr!r} is written"
+                f"{self._name!r} is written in frames of shape {self._shape}; an array of "
+                f"shape {array.shape} has no frames of that shape"
             )
         if self._dtype is None:
             self._dtype = array.dtype
@@ -94,18 +92,17 @@ class FrameWriter:
 
     def _save(self, array: NDArray[Any]) -> None:
         if array.dtype != self._dtype:
-            casting: Casting = self._options["casting"]
-            array = kernels.cast(array, self._dtype, casting=casting)
-        mode: Literal["overwrite", "append"] = "append" if self._begun else "overwrite"
-        self._store.save_attribute(self._attr, array, mode, **self._options)
+            array = kernels.cast(array, self._dtype, casting=self._request.casting)
+        mode: SaveMode = "append" if self._begun else "overwrite"
+        self._session.save(replace(self._request, data=array, mode=mode))
         self._begun = True
         self.count += len(array)
 
     def _end(self) -> None:
         if self._failed is not None:
             raise StorageError(
-                f"nothing of this block is saved: frames of {self._attr!r} could not be appended "
-                f"({self._failed})"
+                "nothing of this block is saved: frames of "
+                f"{self._name!r} could not be appended ({self._failed})"
             ) from self._failed
         self._leave_empty()
 
@@ -113,28 +110,30 @@ class FrameWriter:
         """Leave no frames where none were appended: also of those that were to be replaced."""
         if self._begun:
             return
-        if self._attr in self._store and None in (self._shape, self._dtype):
-            shape, dtype = self._store.describe(self._attr)
-            self._shape = shape[1:] if self._shape is None else self._shape
-            self._dtype = dtype if self._dtype is None else self._dtype
+        catalogue = self._session.catalogue
+        if None in (self._shape, self._dtype) and catalogue.has(self._name):
+            load = prepare(catalogue, LoadRequest(self._request.attribute))
+            self._shape = load.shape[1:] if self._shape is None else self._shape
+            self._dtype = load.dtype if self._dtype is None else self._dtype
         if self._shape is not None and self._dtype is not None:
             self._save(np.empty((0, *self._shape), self._dtype))
 
 
 @contextmanager
 def writing(
-    store: CXIStore,
-    attr: str,
+    session: SaveSession,
+    request: SaveRequest,
     shape: Sequence[int] | None,
     dtype: DTypeLike | None,
-    mode: Literal["overwrite", "append"],
-    **options: Any,
 ) -> Iterator[FrameWriter]:
-    """Lend a writer; what it wrote is committed when the block ends well."""
-    if mode not in ("overwrite", "append"):
-        raise ValueError(f'mode must be "overwrite" or "append", not {mode!r}')
-    with store.transaction():
-        writer = FrameWriter(store, attr, shape, dtype, mode, options)
+    """Give a writer for a block; what it wrote is committed when the block ends well.
+
+    The request says how each batch is saved; its data is replaced by that of the batches.
+    """
+    if request.mode == "insert":
+        raise ValueError(f'mode must be "overwrite" or "append", not {request.mode!r}')
+    with session.transaction():
+        writer = FrameWriter(session, request, shape, dtype)
         try:
             yield writer
         finally:

@@ -24,12 +24,12 @@ from ...hdf5.messages import advice
 from ._disk import Disk
 from .lock import Hold, Locking, held, held_in_place
 
-__all__ = ["METADATA", "Commit", "changed_in_place", "in_words", "reserve", "rewritten"]
+__all__ = ["Commit", "changed_in_place", "in_words", "reserve", "rewritten"]
 
 
 _Lent = TypeVar("_Lent")
 
-METADATA = 1 << 20  # bytes: more than HDF5 needs beside the values of one save
+_METADATA = 1 << 20  # bytes: more than HDF5 needs beside the values of one save
 _FICLONE = 0x40049409  # ioctl_ficlone(2): the copy shares the original's blocks
 _BLOCK = 1 << 20
 _CANNOT = (errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.ENOTTY, errno.EXDEV)
@@ -168,15 +168,16 @@ def changed_in_place(path: str, *, seen: Stamp | None, locking: Locking) -> Iter
 
 
 def reserve(file: Descriptor, extra: int) -> None:
-    """Raise :class:`OSError` unless there is disk space for `extra` bytes more in a file.
+    """Raise :class:`OSError` unless there is disk space for `extra` bytes of values in a file.
 
-    So a disk that is too full is known of before anything is written.
+    So a disk that is too full is known of before anything is written. Space for what HDF5 writes
+    beside values is made sure of as well.
     """
     if not hasattr(os, "posix_fallocate"):
         return
     size = os.fstat(file.fileno()).st_size
     try:
-        os.posix_fallocate(file.fileno(), size, extra)
+        os.posix_fallocate(file.fileno(), size, extra + _METADATA)
     except OSError as cause:
         if cause.errno not in _CANNOT:
             raise

@@ -15,7 +15,7 @@ import h5py
 from ...errors import StorageError
 from ...hdf5.files import Stamp, forget
 from .lock import Locking
-from .replace import METADATA, Commit, changed_in_place, in_words, reserve, rewritten
+from .replace import Commit, changed_in_place, in_words, reserve, rewritten
 
 __all__ = ["Transaction"]
 
@@ -102,7 +102,7 @@ class Transaction:
             stack.callback(self._check, commit)
             if self._fresh:
                 with in_words(self._path):
-                    reserve(commit.disk.file, METADATA)
+                    reserve(commit.disk.file, 0)
             try:
                 h5 = h5py.File(commit.disk, "w" if self._fresh else "r+")
             except OSError as cause:
@@ -115,7 +115,7 @@ class Transaction:
             self._stack = stack.pop_all()
 
     def reserve(self, extra: int) -> None:
-        """Raise :class:`OSError` unless the disk has room for so many bytes more."""
+        """Raise :class:`OSError` unless the disk has room for so many bytes of values more."""
         assert self._commit is not None
         with in_words(self._path):
             reserve(self._commit.disk.file, extra)

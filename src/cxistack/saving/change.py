@@ -1,0 +1,56 @@
+"""A save that has been checked and not begun: all that the steps of writing it need to know."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..hdf5.links import Place
+from ..protocol.attribute import Attribute
+from .compression import Storage
+from .region import Region
+from .request import SaveMode
+from .values import Encoder
+
+__all__ = ["Change", "Growth"]
+
+
+# Whether the first axis counts frames. A dataset of one axis less is one frame of "rows", but of
+# "frames" it stands for all frames, as a new one does that is "static".
+Growth = Literal["rows", "frames", "static", "none"]
+
+
+@dataclass(frozen=True, eq=False)
+class Change:
+    """What a save does to one dataset."""
+
+    attribute: Attribute
+    path: str  # the load path, as the protocol writes it
+    place: Place  # of the dataset that is there, or is to be: in the file, and by the file's name
+    data: NDArray[Any]  # in the unit in which it is kept; with a region, its pixels alone
+    mode: SaveMode
+    rows: NDArray[np.int64] | None  # where the frames of `data` go, with "insert"
+    encoder: Encoder
+    growth: Growth
+    storage: Storage  # of a dataset that is new or overwritten
+    num_threads: int | None = None  # that encode chunks; None is all cores
+    region: Region | None = None  # the pixels that are saved, where it is not whole frames
+    others: Collection[str] = ()  # the load paths of other attributes: nothing may appear there
+
+    @property
+    def by_frame(self) -> bool:
+        """Whether the first axis counts frames."""
+        return self.growth in ("rows", "frames")
+
+    @property
+    def convention(self) -> str | None:
+        """Of a mask, what its values mean where it goes."""
+        return self.attribute.at(self.path).convention
+
+    def keeps(self, old: Any) -> bool:
+        """Tell whether a dataset that is there is stored as was asked for."""
+        return not self.storage.is_given or self.storage.is_that_of(old)
