@@ -150,7 +150,7 @@ class Carrier:
                 transform=self.transform if kind in ("stack", "frame") else None,
                 dtype=self.data.dtype if attr == "data" else None,
                 casting=self.data.casting if attr == "data" else "checked",
-                source=self.source._source(self.sources.get(attr)),
+                source=self.sources.get(attr),
                 raw=self._keeps_flags(attr),
             )
         return self._loads[attr]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypedDict
 
 from numpy.typing import DTypeLike
 
@@ -11,7 +11,26 @@ from ..kernels import Casting
 from ..protocol.attribute import Attribute
 from ..transforms.base import Transform
 
-__all__ = ["LoadRequest"]
+__all__ = ["LoadRequest", "LoadWords", "PixelWords"]
+
+
+class PixelWords(TypedDict, total=False):
+    """Keywords of a load that do not tell what comes back, for type checkers."""
+
+    transform: Transform | None
+    casting: Casting
+    source: int | str | None
+    num_threads: int | None
+    raw: bool
+
+
+class LoadWords(PixelWords, total=False):
+    """The same, and those that may also be positional."""
+
+    processes: int | None
+    ss_idxs: Any
+    fs_idxs: Any
+    verbose: bool
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import ItemsView, Iterator, KeysView, Mapping, Sequence, ValuesView
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,9 +15,10 @@ from ..catalogue.frames import FrameSelection
 from ..checking import agreement, check
 from ..checking.findings import Finding
 from ..checking.problems import Problem, misfits
-from ..errors import ClosedStoreError
+from ..errors import AttributeMissingError, ClosedStoreError
 from ..hdf5.files import Files, read_again
 from ..kernels import Casting
+from ..loading.explain import explanation
 from ..loading.load import Load
 from ..loading.prepare import prepare
 from ..loading.request import LoadRequest
@@ -51,6 +53,32 @@ class Contents(Mapping[str, LazyArray]):
     def _check_open(self) -> None:
         if not self:
             raise ClosedStoreError("the store is closed: call open() or use it in a with block")
+
+    # ---------------------------------------------------------------- files
+
+    def filenames(self) -> list[str]:
+        """Return the files' names, as given or as the glob found them."""
+        return list(self._files.names)
+
+    def paths(self) -> list[str]:
+        """Return the files' absolute paths."""
+        return list(self._files.paths)
+
+    def files(self) -> list[Any]:
+        """Return a read-only :class:`h5py.File` for each file; all are opened."""
+        return list(self.file_dict.values())
+
+    @property
+    def file(self) -> Any:
+        """Read-only :class:`h5py.File` of the first file, valid until the next save or close."""
+        self._check_open()
+        return self._files.handle(self._files.paths[0])
+
+    @property
+    def file_dict(self) -> Mapping[str, Any]:
+        """Read-only :class:`h5py.File` by file name, each opened when it is asked for."""
+        self._check_open()
+        return self._files.by_name()
 
     # ---------------------------------------------------------------- what is there
 
@@ -107,9 +135,25 @@ class Contents(Mapping[str, LazyArray]):
         load = self._prepare(attr, transform=transform, dtype=dtype, casting=casting)
         return load.shape, load.dtype
 
-    def _prepare(self, attr: str, **words: Any) -> Load:
-        """Decide a load by the words of a :class:`LoadRequest`."""
-        return prepare(self._catalogue, LoadRequest(self.protocol.attribute(attr), **words))
+    def _prepare(self, attr: str, source: int | str | None = None, **words: Any) -> Load:
+        """Decide a load by the words of a :class:`LoadRequest`; a source may be a name."""
+        number = None if source is None else self._number_of(source)
+        request = LoadRequest(self.protocol.attribute(attr), source=number, **words)
+        return prepare(self._catalogue, request)
+
+    def _number_of(self, source: int | str) -> int:
+        """Return the number of a file that is named, or numbered."""
+        names = self._files.names
+        if isinstance(source, str):
+            matches = [n for n, name in enumerate(names) if source in (name, Path(name).name)]
+            if len(matches) != 1:
+                raise AttributeMissingError(
+                    f"source {source!r} names {len(matches)} of the {len(names)} files"
+                )
+            return matches[0]
+        if not -len(names) <= source < len(names):
+            raise AttributeMissingError(f"source {source} is not one of the {len(names)} files")
+        return source % len(names)
 
     def _read(
         self,
@@ -222,3 +266,33 @@ class Contents(Mapping[str, LazyArray]):
         if not self:
             return f"<closed CXIStore of {len(self._files.names)} files>"
         return table.table(self._catalogue, self.mode)
+
+    def explain(
+        self,
+        attr: str,
+        idxs: FrameSelection = None,
+        *,
+        ss_idxs: Any = slice(None),
+        fs_idxs: Any = slice(None),
+        transform: Transform | None = None,
+        dtype: DTypeLike | None = None,
+        casting: Casting = "checked",
+        source: int | str | None = None,
+        raw: bool = False,
+    ) -> str:
+        """Tell how a load would be done: from which datasets, through which links and filters.
+
+        The arguments are those of :meth:`load_attribute`; no pixel is read.
+        """
+        self._check_open()
+        load = self._prepare(
+            attr,
+            ss_idxs=ss_idxs,
+            fs_idxs=fs_idxs,
+            transform=transform,
+            dtype=dtype,
+            casting=casting,
+            source=source,
+            raw=raw,
+        )
+        return explanation(load, load.numbers(idxs))

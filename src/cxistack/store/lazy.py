@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar, overload
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -12,6 +12,8 @@ from ..errors import FrameIndexError
 from ..loading.load import Load
 
 __all__ = ["LazyArray"]
+
+Pixel = TypeVar("Pixel", bound=np.generic)
 
 
 class LazyArray:
@@ -62,12 +64,22 @@ class LazyArray:
     def __repr__(self) -> str:
         return f"<{self._attr}: {self.dtype} {self.shape}, not read>"
 
+    @overload
+    def __array__(
+        self, dtype: type[Pixel] | np.dtype[Pixel], copy: bool | None = None
+    ) -> NDArray[Pixel]: ...
+    @overload
+    def __array__(self, dtype: None = None, copy: bool | None = None) -> NDArray[Any]: ...
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
         if copy is False:
             raise ValueError("an attribute in a file cannot become an array without a copy")
         # The dtype is the load's, so that a value which does not fit raises.
         return np.asarray(self._reader(self._attr, dtype=dtype))
 
+    @overload
+    def __getitem__(self, key: slice | list[int] | list[bool] | NDArray[Any]) -> NDArray[Any]: ...
+    @overload
+    def __getitem__(self, key: Any) -> Any: ...
     def __getitem__(self, key: Any) -> Any:
         keys = key if isinstance(key, tuple) else (key,)
         if any(k is None for k in keys):

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from pathlib import Path
-from types import TracebackType
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar, Unpack, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from ..catalogue.catalogue import Catalogue
 from ..catalogue.frames import FrameSelection
-from ..errors import AttributeMissingError
 from ..hdf5.files import Files
 from ..hdf5.links import LinkPolicy
 from ..hdf5.names import Names, expand
 from ..kernels import Casting
-from ..loading.explain import explanation
+from ..loading.request import LoadWords, PixelWords
 from ..protocol.protocol import CXIProtocol
 from ..saving import frame_counts
 from ..saving.commit.lock import Locking
@@ -31,7 +28,7 @@ from .writer import FrameWriter, writing
 
 __all__ = ["CXIStore"]
 
-
+Pixel = TypeVar("Pixel", bound=np.generic)
 FileMode = Literal["r", "r+", "w", "w-", "x", "a"]
 _MODES = ("r", "r+", "w", "w-", "x", "a")
 
@@ -81,7 +78,7 @@ class CXIStore(Contents):
     Notes
     -----
     A store is a mapping from attribute names to arrays that are read when they are indexed. It is
-    open when made; files are opened as they are needed. ``bool(store)`` tells whether it is open.
+    open when made, and ``bool(store)`` tells whether it still is. Files open as they are needed.
 
     Examples
     --------
@@ -120,7 +117,6 @@ class CXIStore(Contents):
 
     @property
     def _catalogue(self) -> Catalogue:
-        """What the files have, as they were when they were last looked at."""
         return self._session.catalogue
 
     # ---------------------------------------------------------------- open and closed
@@ -140,76 +136,47 @@ class CXIStore(Contents):
         self.open()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def update_indices(self) -> None:
         """Look at the files anew: forget what was found and reopen what has changed on disk."""
         self._session.look()
 
-    # ---------------------------------------------------------------- files
+    # ---------------------------------------------------------------- loading
 
-    def filenames(self) -> list[str]:
-        """Return the files' names, as given or as the glob found them."""
-        return list(self._files.names)
-
-    def paths(self) -> list[str]:
-        """Return the files' absolute paths."""
-        return list(self._files.paths)
-
-    def files(self) -> list[Any]:
-        """Return a read-only :class:`h5py.File` for each file; all are opened."""
-        return list(self.file_dict.values())
-
-    @property
-    def file(self) -> Any:
-        """Read-only :class:`h5py.File` of the first file, valid until the next save or close."""
-        self._check_open()
-        return self._files.handle(self._files.paths[0])
-
-    @property
-    def file_dict(self) -> Mapping[str, Any]:
-        """Read-only :class:`h5py.File` by file name, each opened when it is asked for."""
-        self._check_open()
-        return self._files.by_name()
-
-    def explain(
+    @overload
+    def load_attribute(
         self,
         attr: str,
         idxs: FrameSelection = None,
         *,
-        ss_idxs: Any = slice(None),
-        fs_idxs: Any = slice(None),
-        transform: Transform | None = None,
+        out: NDArray[Pixel],
+        **words: Unpack[LoadWords],
+    ) -> NDArray[Pixel]: ...
+    @overload
+    def load_attribute(
+        self,
+        attr: str,
+        idxs: FrameSelection = None,
+        *,
+        dtype: type[Pixel] | np.dtype[Pixel],
+        **words: Unpack[LoadWords],
+    ) -> NDArray[Pixel]: ...
+    @overload
+    def load_attribute(
+        self,
+        attr: str,
+        idxs: FrameSelection = None,
+        processes: int | None = None,
+        ss_idxs: Any = ...,
+        fs_idxs: Any = ...,
+        verbose: bool = True,
+        *,
         dtype: DTypeLike | None = None,
-        casting: Casting = "checked",
-        source: int | str | None = None,
-        raw: bool = False,
-    ) -> str:
-        """Tell how a load would be done: from which datasets, through which links and filters.
-
-        The arguments are those of :meth:`load_attribute`; no pixel is read.
-        """
-        self._check_open()
-        load = self._prepare(
-            attr,
-            ss_idxs=ss_idxs,
-            fs_idxs=fs_idxs,
-            transform=transform,
-            dtype=dtype,
-            casting=casting,
-            source=self._source(source),
-            raw=raw,
-        )
-        return explanation(load, load.numbers(idxs))
-
-    # ---------------------------------------------------------------- loading
-
+        out: None = None,
+        **words: Unpack[PixelWords],
+    ) -> Any: ...
     def load_attribute(
         self,
         attr: str,
@@ -291,40 +258,27 @@ class CXIStore(Contents):
                [[100, 101]]], dtype=uint16)
         """
         self._check_open()
-        threads = _threads(processes, num_threads)
-
+        if processes is not None and num_threads is not None and processes != num_threads:
+            raise ValueError(
+                f"processes={processes} and num_threads={num_threads} are two names of one thing: "
+                "give one"
+            )
         if dtype is None and isinstance(out, np.ndarray):
             dtype = out.dtype
-
         return self._read(
             attr,
             idxs,
             out,
-            num_threads=threads,
+            num_threads=processes if num_threads is None else num_threads,
             verbose=verbose,
             ss_idxs=ss_idxs,
             fs_idxs=fs_idxs,
             transform=transform,
             dtype=dtype,
             casting=casting,
-            source=self._source(source),
+            source=source,
             raw=raw,
         )
-
-    def _source(self, source: int | str | None) -> int | None:
-        if source is None:
-            return None
-        names = self._files.names
-        if isinstance(source, str):
-            matches = [n for n, name in enumerate(names) if source in (name, Path(name).name)]
-            if len(matches) != 1:
-                raise AttributeMissingError(
-                    f"source {source!r} names {len(matches)} of the {len(names)} files"
-                )
-            return matches[0]
-        if not -len(names) <= source < len(names):
-            raise AttributeMissingError(f"source {source} is not one of the {len(names)} files")
-        return source % len(names)
 
     # ---------------------------------------------------------------- saving
 
@@ -347,16 +301,15 @@ class CXIStore(Contents):
     ) -> None:
         """Save an attribute to the first file, where it was found or at the protocol's first path.
 
-        An energy that was made of a file's wavelength, or the other way round, goes to the first
-        path of its own; the two must say the same when a save or a :meth:`transaction` ends.
+        An energy that was made of a wavelength, or the other way round, goes to the first path of
+        its own. The two must agree when a save or a :meth:`transaction` ends.
 
         The object's names, links, HDF5 attributes, filters and stored type survive. The file is
         changed in a copy that takes its name when all is written: until then, and after any error,
         the old file stands. Inside a :meth:`transaction` that happens once at its end.
 
-        A file that this makes is a CXI 1.6 file: what CXI has a name for is found by it too. A CXI
-        file gets a process, once a run of the program: which program saved to it, by which command,
-        and when.
+        A file that this makes is a CXI 1.6 file: what CXI has a name for is found by it too. It
+        says, once a run of the program, which program saved to it, by which command, and when.
 
         Parameters
         ----------
@@ -410,8 +363,7 @@ class CXIStore(Contents):
         FileInUseError
             Somebody else writes to the file, and is named as far as that can be known.
         FileChangedError
-            Somebody else changed it meanwhile, and theirs stays: during this save, or since a store
-            of mode "w" was opened that has not saved yet.
+            Somebody else changed it during this save, or since a store of mode "w" was opened.
         StorageError
             The system failed or refused: a full disk, for one. The file is as it was.
         """
@@ -492,16 +444,7 @@ class CXIStore(Contents):
     def transaction(self) -> AbstractContextManager[Transaction]:
         """Group saves into one commit: all of them appear in the file, or none does.
 
-        Loads within the block still see the file as it was. Other threads' saves wait. A save that
-        fails within the block fails the block, also when its error is caught. In a store with
-        ``safe=False`` each save is made at once and stays.
+        Loads within the block see the file as it was. Other threads' saves wait. A save that fails
+        fails the block, also when its error is caught. With ``safe=False`` each save stays at once.
         """
         return self._session.transaction()
-
-
-def _threads(processes: int | None, num_threads: int | None) -> int | None:
-    if processes is not None and num_threads is not None and processes != num_threads:
-        raise ValueError(
-            f"processes={processes} and num_threads={num_threads} are two names of one thing"
-        )
-    return processes if num_threads is None else num_threads
