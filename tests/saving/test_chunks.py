@@ -16,7 +16,7 @@ from cxistack.errors import CastError
 from cxistack.kernels import use_simd
 from cxistack.saving import chunks
 from cxistack.saving.chunks import is_encoded_here, write_rows
-from cxistack.saving.values import Encoder
+from cxistack.saving.values import ValueEncoder
 
 CODECS = {
     "bitshuffle": {**hdf5plugin.Bitshuffle(cname="lz4")},
@@ -80,7 +80,7 @@ def test_any_stack(stack, codec, stored, data, how, threads):
         dataset = h5.create_dataset(
             "x", shape, stored, chunks=chunk, maxshape=(None,) * len(shape), **CODECS[codec]
         )
-        encoder = Encoder(dataset.dtype)
+        encoder = ValueEncoder(dataset.dtype)
         encoder.check(given, dataset.dtype)
         parts = [0, *sorted(data.draw(st.sets(st.integers(1, shape[0]), max_size=3)))]
         parts = sorted({*parts, shape[0]})
@@ -236,7 +236,7 @@ def test_a_check_names_the_frame_of_the_whole(tmp_path):
     given = np.zeros((40, 700, 700), "i4")
     given[33, 5, 6] = -1
     with pytest.raises(CastError, match=r"Frame 33, pixel \(5, 6\): the value -1"):
-        Encoder(np.dtype("u2")).check(given, np.dtype("u2"))
-    Encoder(np.dtype("u2"), casting="unsafe").check(given, np.dtype("u2"))
+        ValueEncoder(np.dtype("u2")).check(given, np.dtype("u2"))
+    ValueEncoder(np.dtype("u2"), casting="unsafe").check(given, np.dtype("u2"))
     given[33, 5, 6] = 65535
-    Encoder(np.dtype("u2")).check(given, np.dtype("u2"))
+    ValueEncoder(np.dtype("u2")).check(given, np.dtype("u2"))

@@ -148,7 +148,7 @@ class TestWordsThatMakeNoSense:
         ({"compression": "zstd:0"}, ValueError, "levels 1 to 22"),
         ({"compression": "zstd:"}, ValueError, "levels 1 to 22"),
         ({"compression": "bitshuffle:3"}, ValueError, "'bitshuffle' has no levels"),
-        ({"compression": 4}, TypeError, "compression is a name"),
+        ({"compression": 4}, TypeError, "compression= takes a name"),
         ({"compression": {"scaleoffset": 3}}, ValueError, "not scaleoffset"),
         ({"chunks": (1, 5)}, ValueError, "as the array has axes"),
         ({"chunks": (1, 0, 7)}, ValueError, "above 0"),

@@ -99,7 +99,7 @@ class TestRefused:
         name = put(tmp_path / "a.cxi", {DATA: frames(3), MASK: np.ones((3, 5, 7), bool)})
         save = ("mask", np.ones((5, 7), bool), mode, idxs)
         words = (
-            r"shape \(3, 5, 7\), frames of its own, and one array of shape \(5, 7\) does not say"
+            r"shape \(3, 5, 7\), a frame for each of data's; an array of shape \(5, 7\) .* not say"
         )
         self.refuses(tmp_path, name, LayoutError, words, *save)
 

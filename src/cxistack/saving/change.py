@@ -14,7 +14,7 @@ from ..protocol.attribute import Attribute
 from .compression import Storage
 from .region import Region
 from .request import SaveMode
-from .values import Encoder
+from .values import ValueEncoder
 
 __all__ = ["Change", "Growth"]
 
@@ -34,7 +34,7 @@ class Change:
     data: NDArray[Any]  # in the unit in which it is kept; with a region, its pixels alone
     mode: SaveMode
     rows: NDArray[np.int64] | None  # where the frames of `data` go, with "insert"
-    encoder: Encoder
+    encoder: ValueEncoder
     growth: Growth
     storage: Storage  # of a dataset that is new or overwritten
     num_threads: int | None = None  # that encode chunks; None is all cores

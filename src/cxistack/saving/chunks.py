@@ -171,7 +171,7 @@ def _write_chunks(
 
 
 def _pipeline(dataset: Any) -> EncodePipeline | None:
-    """Return what makes chunks of a dataset, where we can."""
+    """Return the filters that encode chunks of a dataset here; None where only HDF5 can."""
     dtype = dataset.dtype
     if dataset.chunks is None or dtype.kind not in "biufc" or 0 in dataset.shape[1:]:
         return None

@@ -63,13 +63,13 @@ def _keywords(compression: str | Keywords) -> Keywords:
         strange = sorted(set(compression) - _WORDS)
         if strange:
             raise ValueError(
-                f"compression= takes of h5py's keywords {', '.join(sorted(_WORDS))}; "
+                f"compression= takes these of h5py's keywords: {', '.join(sorted(_WORDS))}; "
                 f"not {', '.join(strange)}"
             )
         return dict(compression)
     if not isinstance(compression, str):
         raise TypeError(
-            "compression is a name, h5py's keywords, or a filter of hdf5plugin; not "
+            "compression= takes a name, h5py's keywords, or a filter of hdf5plugin; not "
             f"{compression!r}"
         )
     name, colon, level = compression.partition(":")
@@ -115,19 +115,19 @@ class Storage:
         shape: tuple[int, ...],
         is_stack: bool,
     ) -> Storage:
-        """Check a user's words.
+        """Return what a user's words say of an array of `shape`.
 
         Raises
         ------
         TypeError, ValueError
-            They make no sense.
+            The words make no sense.
         """
         if chunks is not None:
             chunks = tuple(operator.index(n) for n in chunks)
             if len(chunks) != len(shape) or any(n < 1 for n in chunks):
                 raise ValueError(
-                    f"chunks are as many whole numbers above 0 as the array has axes; {chunks} do "
-                    f"not fit the shape {shape}"
+                    f"chunks= takes as many whole numbers above 0 as the array has axes; {chunks} "
+                    f"does not fit the shape {shape}"
                 )
         filters = None if compression is None else _keywords(compression)
         return cls(filters, chunks, is_stack)
@@ -175,7 +175,7 @@ class Storage:
             )
         if self.filters is not None and not self._has_filters_of(dataset, levels=False):
             raise LayoutError(
-                f"{place} is compressed otherwise (HDF5 filters {_codes(dataset)}); "
+                f"{place} is compressed otherwise (by HDF5 filters {_codes(dataset)}); "
                 "mode='overwrite' stores it anew"
             )
 

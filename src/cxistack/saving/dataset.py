@@ -35,8 +35,8 @@ def write(h5: h5py.File, change: Change, reserve: Callable[[int], None]) -> None
     change : Change
         What is done; its values are whole frames, whatever its region.
     reserve : callable
-        Is told how many bytes of values may be written, before any is; raises where the disk has no
-        room for them.
+        Is told how many bytes of values may be written, before any is. It raises where the disk has
+        no room for them.
 
     Raises
     ------
@@ -44,7 +44,7 @@ def write(h5: h5py.File, change: Change, reserve: Callable[[int], None]) -> None
         The dataset is one that cannot be changed, or its frames are of another shape, or frames
         would be added to one that is stored otherwise than was asked for.
     FrameIndexError
-        An insertion would leave frames between that nobody wrote.
+        An insertion would leave frames without values.
     CastError
         A value does not fit the stored type.
     """
@@ -89,9 +89,9 @@ def _refuse_another(old: Any, change: Change) -> None:
     data, place = change.data, change.place
     if data.ndim < old.ndim:
         raise LayoutError(
-            f"{place} has shape {old.shape}, frames of its own, and one array of shape "
-            f"{data.shape} does not say for how many more it is to stand: give the frames that are "
-            "added, one by one along a first axis; mode='overwrite' lets it stand for all"
+            f"{place} has shape {old.shape}, a frame for each of data's; an array of shape "
+            f"{data.shape} is one frame, and does not say for how many more it is to stand: give as "
+            "many frames as are added, along a first axis; mode='overwrite' lets it stand for all"
         )
     frames = data if data.ndim > old.ndim else data[None]
     if data.strides[0] == 0:
@@ -163,7 +163,9 @@ def refuse_strange(old: Any, place: Place) -> None:
     kind = old.id.get_type()
     is_plain = old.dtype.kind in "OSU" or h5py.check_enum_dtype(old.dtype) is not None
     if not is_plain and not kind.equal(h5py.h5t.py_create(old.dtype)):
-        raise LayoutError(f"{place} is of a type of reduced precision, to which HDF5 would clip")
+        raise LayoutError(
+            f"{place} has a type of reduced precision, to which HDF5 would clip values"
+        )
 
 
 def _bytes_to_write(old: Any, change: Change) -> int:

@@ -1,9 +1,9 @@
 """How many frames a file has of each attribute after a save: as many as of data, or it is refused.
 
-Frames are told by their numbers alone. Those of a mask that lacks the first would be taken for
-others, so that what goes with the frames of data must not get out of step with them. Only `data`
-may go ahead: what is there of the frames before keeps its numbers, no load takes it for more, and
-what is saved of it later must bring it in step.
+Frame 5 of a mask goes with frame 5 of `data`, and nothing but the number says so. A mask without
+the first frames would be taken for that of others. So attributes that go with the frames of `data`
+must not get out of step with them. Only `data` may go ahead: the frames of a mask that are there
+keep their numbers, and the next save of the mask must bring it in step.
 """
 
 from __future__ import annotations
@@ -158,7 +158,7 @@ def row_numbers(idxs: FrameSelection, count: int, length: int | None) -> NDArray
     if length is None and (isinstance(idxs, slice) or (np.asarray(idxs) < 0).any()):
         raise FrameIndexError(
             "this transaction has changed how many frames there are: idxs that count from the end "
-            f"({idxs!r}) are not clear; number the frames from the start"
+            f"({idxs!r}) have no meaning yet; number the frames from the start"
         )
     if isinstance(idxs, slice):
         assert length is not None
@@ -180,5 +180,5 @@ def row_numbers(idxs: FrameSelection, count: int, length: int | None) -> NDArray
     if (rows < 0).any():
         raise FrameIndexError(f"frame {array[rows < 0][0]} is out of bounds: {length} are there")
     if len(np.unique(rows)) != len(rows):
-        raise FrameIndexError("idxs name a frame twice, and only one could be kept")
+        raise FrameIndexError("idxs name a frame twice: give each frame one place")
     return rows

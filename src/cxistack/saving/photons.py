@@ -1,10 +1,10 @@
 """Energy and wavelength: each is kept in a dataset of its own, and both must say the same.
 
-A protocol may make the one of the other where a file has only that. What is loaded so is not saved
-so: to write an energy into a file's wavelength would change what nobody named.
+Where a file has a wavelength only, a protocol may make the energy of it, or the other way round.
+Only loads do so. A save writes an energy to a path of energies, and leaves wavelengths alone.
 
-A file whose energy and wavelength contradict each other as it is may be saved to: no save made it
-so, and one may be about to mend it.
+A file may be saved to although its energy and wavelength contradict each other already: no save of
+ours made it so, and the next one may mend it.
 """
 
 from __future__ import annotations
@@ -36,25 +36,25 @@ _AGREE = 5e-4
 
 @dataclass(frozen=True)
 class Said:
-    """What a save says of an attribute."""
+    """What a save, or a file, says of an energy or a wavelength."""
 
     path: str  # that it is saved at
     values: NDArray[Any]  # in the attribute's unit
 
     @classmethod
     def of(cls, path: str, values: NDArray[Any]) -> Said:
-        """Return what values say."""
+        """Return what values say that are saved at a path."""
         return cls(path, values)
 
 
 def has_other(protocol: CXIProtocol, attr: str) -> bool:
-    """Tell whether an attribute is a number that another quantity says as well."""
+    """Tell whether an attribute is an energy that a wavelength says as well, or the other way."""
     wanted = protocol.attribute(attr)
     return wanted.kind == "scalar" and bool(_elsewhere(protocol, wanted))
 
 
 def kept(catalogue: Catalogue, attr: str) -> Catalogue:
-    """Return a catalogue of the first file that finds an attribute only where itself is kept."""
+    """Return a catalogue of the first file that looks for an attribute only at its own paths."""
     protocol = catalogue.protocol
     wanted = protocol.attribute(attr)
     if not _borrowed(wanted):
@@ -79,8 +79,8 @@ def refuse_contradictions(
 ) -> None:
     """Raise :class:`LayoutError` if an energy and a wavelength would contradict each other.
 
-    What is `said` anew, by attribute, counts instead of what the files have. Where it comes of a
-    `run`, the name of that file is told.
+    Values that are being saved, by attribute, count instead of those that the file has. `run` names
+    the file from which they are converted, if they are.
     """
     protocol = catalogue.protocol
     for attr, one in said.items():
@@ -95,7 +95,7 @@ def refuse_contradictions(
         ]
         file, place = catalogue.files.names[0], other.path
         if other.path not in [each.path for each in said.values()]:
-            hint = "change that as well, by a protocol that has an attribute for it"
+            hint = "change that as well, with a protocol that has an attribute for it"
             if keepers:
                 hint = f"save {' and '.join(map(repr, [attr, *keepers]))} in one transaction()"
         elif run is None:
@@ -198,9 +198,9 @@ def _in_unit(said: Said, unit: str | None, wanted: str | None) -> Said:
 
 
 def _agree(one: Said, other: Said) -> bool:
-    """Tell whether both say the same; of different numbers of values, whether they may.
+    """Tell whether both say the same; of different numbers of values, whether the ranges meet.
 
-    Zeros, and what is not finite, stand where nobody knew, and agree with all.
+    Zeros and values that are not finite stand where nobody knew, and agree with all.
     """
     values, others = (
         np.where(np.isfinite(said.values) & (said.values > 0), said.values, np.nan).ravel()

@@ -98,7 +98,7 @@ def _refuse_to_empty(catalogue: Catalogue, wanted: Attribute, ndim: int) -> None
     if stored is not None and stored.ndim < ndim:
         raise LayoutError(
             f"{stored.place} has shape {stored.shape}, one frame, and no frames of "
-            f"{wanted.name!r} are to take its place: there is nothing to put back"
+            f"{wanted.name!r} are to take its place: save at least one"
         )
 
 

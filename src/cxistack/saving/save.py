@@ -23,7 +23,7 @@ from .region import region_of
 from .request import SaveRequest
 from .target import dataset_there, place_of
 from .units import in_saved_unit
-from .values import Encoder
+from .values import ValueEncoder
 from .whole_frames import put_back
 
 __all__ = ["prepare", "run"]
@@ -48,7 +48,7 @@ def prepare(
     request.check_raw(convention)
     array, new_unit = in_saved_unit(catalogue, wanted, request, made_in)
     if wanted.is_mask and array.dtype.kind in "fc" and np.isnan(array).any():
-        raise CastError(f"{attr!r} has NaN, which is neither True nor False: say which it is")
+        raise CastError(f"{attr!r} has NaN, which is neither True nor False: give one of them")
     by_frame = counts_frames(wanted, array)
     if wanted.is_data and array.ndim == 2:
         array = array[None]
@@ -67,7 +67,7 @@ def prepare(
         data=array,
         mode=mode,
         rows=rows,
-        encoder=Encoder(
+        encoder=ValueEncoder(
             _new_dtype(wanted, array.dtype, convention, request.raw),
             None if request.raw else convention,
             request.casting,
@@ -131,7 +131,9 @@ def _bits(catalogue: Catalogue, attr: str, array: NDArray[Any]) -> NDArray[Any]:
     stored = dataset_there(catalogue, attr)
     for dtype in (array.dtype, *([] if stored is None else [stored.dtype])):
         if dtype.kind not in "iu":
-            raise LayoutError(f"flags of {attr!r} are integers, which {dtype} does not hold")
+            raise LayoutError(
+                f"raw= saves the flags of {attr!r}, which are integers; {dtype} does not hold them"
+            )
     native = np.ascontiguousarray(array, array.dtype.newbyteorder("=")).reshape(array.shape)
     is_alike = stored is not None and stored.dtype.itemsize == array.dtype.itemsize
     kind = stored.dtype.kind if stored is not None and is_alike else "u"

@@ -15,7 +15,7 @@ from ..kernels.offence import cast_error
 from ..protocol.masks import FLAGS, bad_bits, is_truth
 from ..protocol.units import UnitConversion
 
-__all__ = ["Encoder", "is_castable"]
+__all__ = ["ValueEncoder", "is_castable"]
 
 
 _PIXELS = frozenset("?bhilqBHILQfd")  # types that the kernels cast
@@ -23,13 +23,13 @@ _CHECKED = 24 << 20  # bytes of cast values that a check holds at a time
 
 
 @dataclass(frozen=True)
-class Encoder:
-    """Makes of values what is stored.
+class ValueEncoder:
+    """Turns values into what is stored.
 
     Attributes
     ----------
     new_dtype : numpy.dtype
-        Type of a dataset that is not there yet.
+        Type of a new dataset.
     convention : {"good", "cxi", "nexus"} or None
         How a mask's pixels are written.
     casting : {"checked", "unsafe"}
@@ -37,9 +37,9 @@ class Encoder:
     flags : sequence of str, optional
         Names of the flags that make a pixel bad, instead of those of the convention.
     conversion : UnitConversion or None
-        How the stored values become those of the attribute; undone before they are written over.
+        How stored values become those of the attribute when they are loaded.
     new_unit : str or None
-        The unit that a dataset states which is not there yet.
+        The unit that a new dataset states.
     """
 
     new_dtype: np.dtype[Any]
@@ -67,8 +67,8 @@ class Encoder:
     ) -> NDArray[Any]:
         """Return what :func:`~cxistack.saving.chunks.write_rows` takes.
 
-        These are stored values as :meth:`over` returns them; where these would be no more than a
-        cast, the checked values themselves, to be cast as they are written.
+        Where values only have to be cast, these are the values themselves, checked; they are cast
+        when they are written. Otherwise these are stored values, as :meth:`over` returns them.
 
         Raises
         ------
@@ -136,8 +136,8 @@ def _strings(data: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
         longest = max((len(_as_bytes(text)) for text in data.flat), default=0)
         if longest > dtype.itemsize:
             raise CastError(
-                f"a text of {longest} bytes does not fit the {dtype.itemsize} that are stored; "
-                "delete the dataset first to give it another type"
+                f"a text of {longest} bytes does not fit the stored type of {dtype.itemsize} "
+                "bytes: delete the dataset first, and the save makes one for texts of any length"
             )
     return data.astype(object)
 
@@ -158,7 +158,10 @@ def _flags(
     A pixel that is good now loses what made it bad, and no other flag.
     """
     if dtype.kind not in "biu":
-        raise CastError(f"{dtype} holds no flags, which a mask of convention {convention!r} is of")
+        raise CastError(
+            f"a mask of convention {convention!r} is kept as flags, and the stored type {dtype} "
+            "holds none"
+        )
     plain = np.dtype(f"u{dtype.itemsize}")  # the bits alone: a sign is one of them
     wide = np.zeros(data.shape, np.uint64)
     if stored is not None:
@@ -170,16 +173,16 @@ def _flags(
     is_good = kernels.cast(data, bool)
     if data.dtype.kind != "b" and (data != is_good).any():
         raise CastError(
-            f"a mask is saved as True or 1 for a good pixel and False or 0 for a bad one, and this "
-            f"array of {data.dtype} has other values: if they are flags, save where they are good"
+            "a mask is saved as True or 1 for a good pixel and False or 0 for a bad one, and this "
+            f"array of {data.dtype} has other values: save flags with raw=True"
         )
     is_new = ~is_good & ((wide & bits) == 0)
     if not flag and is_new.any():
         needed = next(n for n, bit in FLAGS[convention].names.items() if bit == user)
         raise CastError(
             f"a pixel that becomes bad gets the flag {needed!r}, which the protocol's flags "
-            f"({', '.join(names or ())}) do not count as bad: it would come back good; add it to "
-            "them"
+            f"({', '.join(names or ())}) do not count as bad: the pixel would come back good; add "
+            "the flag to the protocol"
         )
     wide[is_good] &= ~bits
     wide[is_new] |= np.uint64(flag)

@@ -72,7 +72,7 @@ class _PutBack:
         if old is not None and old.ndim > len(shape):
             raise LayoutError(
                 f"{change.place} has shape {old.shape}, a frame for each of data's, and the region "
-                "of one frame is to be put into it: save as many frames"
+                "of one frame is to be put into it: give as many frames"
             )
         if old is None or old.shape != shape:
             self._write(change.data, change.mode, change.rows)

@@ -74,7 +74,7 @@ class FrameWriter:
 
     def _append(self, frames: ArrayLike) -> None:
         if not self._is_open:
-            raise ValueError(f"the block that {self._name!r} was written in has ended")
+            raise ValueError(f"the with block in which {self._name!r} was written has ended")
         array = np.asarray(frames)
         if self._shape is None:
             is_one = array.ndim == 2 and self._request.attribute.kind == "stack"

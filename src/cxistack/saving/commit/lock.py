@@ -4,8 +4,8 @@ Two locks, both by flock(2), which the system takes away when a process dies:
 
 * an exclusive one on a lock file beside the data file keeps out other saves of ours. It cannot be
   on the data file alone: that is replaced by a save, and may not be there yet;
-* a shared one on the data file keeps out who changes it in place: HDF5 locks exclusively what it
-  opens for writing. Readers share it.
+* a shared one on the data file keeps out whoever changes it in place: HDF5 locks exclusively what
+  it opens for writing. Readers share it.
 
 A change in place locks the data file exclusively, against saves, readers and HDF5's writers alike.
 """
@@ -103,7 +103,7 @@ def held(target: Path, locking: Locking = True) -> Iterator[Hold]:
 
 @contextmanager
 def held_in_place(target: Path, locking: Locking = True) -> Iterator[Descriptor]:
-    """Lend a descriptor for changing `target` in place, which nobody else has open meanwhile.
+    """Give a descriptor for changing `target` in place, which nobody else has open meanwhile.
 
     Raises
     ------

@@ -24,11 +24,12 @@ from ...hdf5.messages import advice
 from ._disk import Disk
 from .lock import Hold, Locking, held, held_in_place
 
-__all__ = ["Commit", "changed_in_place", "in_words", "reserve", "rewritten"]
+__all__ = ["DAMAGED", "Commit", "changed_in_place", "in_words", "reserve", "rewritten"]
 
 
 _Lent = TypeVar("_Lent")
 
+DAMAGED = "was changed in place, and may be damaged"
 _METADATA = 1 << 20  # bytes: more than HDF5 needs beside the values of one save
 _FICLONE = 0x40049409  # ioctl_ficlone(2): the copy shares the original's blocks
 _BLOCK = 1 << 20
@@ -163,7 +164,7 @@ def changed_in_place(path: str, *, seen: Stamp | None, locking: Locking) -> Iter
         commit = Commit(Disk(file, str(target)))
         commit.done = True  # from here on it is no longer what it was
         yield commit
-        with in_words(target, "was changed in place, and may be damaged"):
+        with in_words(target, DAMAGED):
             os.fsync(file)
 
 
@@ -187,8 +188,8 @@ def reserve(file: Descriptor, extra: int) -> None:
 
 
 @contextmanager
-def in_words(target: str | Path, so: str = "was not saved") -> Iterator[None]:
-    """Say of a failure of the system which file it befell, and what has become of it."""
+def in_words(target: str | Path, outcome: str = "was not saved") -> Iterator[None]:
+    """Turn a failure of the system into a sentence: which file, what has become of it, and why."""
     try:
         yield
     except (CXIError, FileExistsError):
@@ -196,14 +197,15 @@ def in_words(target: str | Path, so: str = "was not saved") -> Iterator[None]:
     except PermissionError as cause:
         raise _with_errno(
             StorageError(
-                f"{target} {so}: {cause.strerror}. A save makes a new file in {Path(target).parent}"
-                ", for which one must be allowed to write there; safe=False changes a file in place"
+                f"{target} {outcome}: {cause.strerror}. A save makes a new file in "
+                f"{Path(target).parent}, for which one must be allowed to write there; safe=False "
+                "changes a file in place"
             ),
             cause,
         ) from cause
     except OSError as cause:
         why = (cause.strerror or str(cause)) + advice(cause)
-        raise _with_errno(StorageError(f"{target} {so}: {why}"), cause) from cause
+        raise _with_errno(StorageError(f"{target} {outcome}: {why}"), cause) from cause
 
 
 def _with_errno(error: StorageError, cause: OSError) -> StorageError:

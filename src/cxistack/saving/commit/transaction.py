@@ -15,7 +15,7 @@ import h5py
 from ...errors import StorageError
 from ...hdf5.files import Stamp, forget
 from .lock import Locking
-from .replace import Commit, changed_in_place, in_words, reserve, rewritten
+from .replace import DAMAGED, Commit, changed_in_place, in_words, reserve, rewritten
 
 __all__ = ["Transaction"]
 
@@ -57,7 +57,7 @@ class Transaction:
         self._stack = ExitStack()
         self._commit: Commit | None = None
         self._h5: Any = None
-        # In words: an error has a traceback, which has us, and what is open would stay open.
+        # The words of an error: its traceback would keep this transaction, and the file, open.
         self._failed: str | None = None
         self.changed: set[str] = set()  # the attributes that were saved, by whoever saves them
         self._pid = os.getpid()
@@ -121,12 +121,12 @@ class Transaction:
             reserve(self._commit.disk.file, extra)
 
     def fail(self, error: BaseException) -> None:
-        """Let nothing of this be committed: a part of it has failed."""
+        """Let nothing of this transaction be committed: one of its saves has failed."""
         self._failed = str(error) or type(error).__name__
 
     @contextmanager
     def writing(self) -> Iterator[Any]:
-        """Lend what is to be written, an :class:`h5py.File`, for one save.
+        """Give the :class:`h5py.File` that is written to, for one save.
 
         Raises
         ------
@@ -180,8 +180,8 @@ class Transaction:
             forget(self._path)
 
     def _check(self, commit: Commit) -> None:
-        so = "was not saved" if self._safe else "was changed in place, and may be damaged"
-        with in_words(self._path, so):
+        outcome = "was not saved" if self._safe else DAMAGED
+        with in_words(self._path, outcome):
             commit.disk.check()
 
 
