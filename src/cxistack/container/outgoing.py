@@ -23,20 +23,11 @@ __all__ = ["Outgoing", "opened"]
 
 @dataclass(frozen=True)
 class Outgoing:
-    """Attributes of a container on their way to the output file.
+    """Attributes of a container on their way from its input to its output file.
 
-    Attributes
-    ----------
-    source, output : CXIStore
-        Where they were loaded from, and where they go.
-    values : mapping of str to object
-        All that the container has a value of, by name.
-    as_loaded : mapping of str to object
-        What the files gave for scalars and sequences; a value that is another object was given.
-    mode : {"append", "overwrite", "insert"}
-        What becomes of frames that are in the output file.
-    changed : collection of str
-        What earlier saves of the same transaction have changed.
+    `values` are all that the container has. A scalar or a sequence that is still the object in
+    `as_loaded` has the unit of the file; another one was given. `changed` are the attributes that
+    the transaction has saved already.
     """
 
     source: CXIStore
@@ -78,14 +69,12 @@ class Outgoing:
                     "load both with the same idxs"
                 )
             array = _good(attr, array, self.values.get("good_frames"))
-        may_be_one = attribute.kind == "stack" and not attribute.is_data and _is_repeated(array)
-        if may_be_one and (self.mode == "overwrite" or not self._has_frames(attr)):
-            return np.asarray(array[0])  # for all frames: there are no others in the file
+        if attribute.kind == "stack" and not attribute.is_data and _is_repeated(array):
+            # One frame is saved for all, if the output has no others that it would stand for, too.
+            has_others = self.output.frame_count or attr in self.output or attr in self.changed
+            if self.mode == "overwrite" or not has_others:
+                return np.asarray(array[0])
         return array
-
-    def _has_frames(self, attr: str) -> bool:
-        """Tell whether the output has frames, which one frame would then stand for as well."""
-        return bool(self.output.frame_count) or attr in self.output or attr in self.changed
 
     def _refuse_other_numbers(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Refuse frame numbers that would name other frames in the file than in the container."""
@@ -114,20 +103,14 @@ class Outgoing:
                 )
 
     def unit(self, attr: str) -> str | None:
-        """Return the unit that a value is in; None: the one in which the output keeps it.
-
-        Raises
-        ------
-        LayoutError
-            It was loaded in one unit and then replaced, and the output keeps it in another.
-        """
+        """Return the unit that a value is in; None: the one in which the output keeps it."""
         attribute = self.source.protocol.attribute(attr)
         if attribute.has_pixels or not attribute.is_number:
             return None
         if attribute.unit is not None or attr not in self.as_loaded:
             return attribute.unit
-        with opened(self.source):
-            unit = self.source.stated_unit(attr)
+        with opened(self.source) as source:
+            unit = source.stated_unit(attr)
         kept = self.output.protocol.attribute(attr).unit
         if self.values[attr] is self.as_loaded[attr]:
             return unit or (cxi_unit(attr) if kept is not None or attr in self.output else None)
@@ -140,9 +123,9 @@ class Outgoing:
         return None
 
 
-def opened(store: CXIStore) -> AbstractContextManager[object]:
+def opened(store: CXIStore) -> AbstractContextManager[CXIStore]:
     """Return what has a store open for a block: one that was closed is closed again after it."""
-    return nullcontext() if store else store
+    return nullcontext(store) if store else store
 
 
 def _are_all(numbers: Any, count: int) -> bool:

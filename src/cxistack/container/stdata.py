@@ -120,13 +120,6 @@ class STData:
             raise AttributeError(f"{type(self).__name__} has no attribute {attr!r} to set")
         self._values[attr] = value
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {"values": self._values, "loaded": self._as_loaded}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        object.__setattr__(self, "_values", state["values"])
-        object.__setattr__(self, "_as_loaded", state["loaded"])
-
     def __dir__(self) -> list[str]:
         return [*super().__dir__(), *self]
 
@@ -201,11 +194,9 @@ class STData:
         dropped, as a transform cannot be undone: load them again.
         """
         pixels: dict[str, Any] = {}
-        for attribute in self._loaded("frame", "stack"):
-            value = None
-            if self.transform is None:
-                value = _transformed(attribute, self[attribute.name], transform)
-            pixels[attribute.name] = value
+        for one in self._loaded("frame", "stack"):
+            is_whole = self.transform is None
+            pixels[one.name] = _transformed(one, self[one.name], transform) if is_whole else None
         return self.replace(transform=transform, **pixels)
 
     def mask_frames(self, frames: FrameSelection = None) -> Self:
@@ -366,42 +357,26 @@ class STData:
         names = self._names(attributes, [attr for attr in given if attr != "good_frames"])
         by_region: dict[str, Any] = {}
         if apply_transform and self.transform is not None:
-            by_region = {
-                "transform": self.transform,
-                "frame_shape": self._whole_shape(),
-                "fill_value": fill_value,
-            }
+            with opened(self.input_file) as source:
+                by_region = {"frame_shape": source.read_shape(), "fill_value": fill_value}
+            by_region["transform"] = self.transform
         with opened(output):
             output.update_indices()  # others may have saved to it
             with output.transaction() as transaction:
                 changed = transaction.changed
                 values = {attr: self[attr] for attr in self.contents()}
-                outgoing = Outgoing(self.input_file, output, values, self._as_loaded, mode, changed)
-                arrays = outgoing.arrays(names, is_named=attributes is not None)
-                units = {attr: outgoing.unit(attr) for attr in arrays}
+                sent = Outgoing(self.input_file, output, values, self._as_loaded, mode, changed)
+                arrays = sent.arrays(names, is_named=attributes is not None)
+                units = {attr: sent.unit(attr) for attr in arrays}
                 if not changed:  # after other saves it is not known how many frames there are
                     output.refuse_unequal_frames(arrays, mode, idxs)
                 for attr, array in arrays.items():
                     region = by_region if output.protocol.attribute(attr).has_pixels else {}
-                    output.save_attribute(
-                        attr,
-                        array,
-                        mode,
-                        idxs,
-                        compression=compression,
-                        unit=units[attr],
-                        **region,
-                    )
-
-    def _whole_shape(self) -> tuple[int, int]:
-        store: CXIStore = self.input_file
-        with opened(store):
-            return store.read_shape()
+                    options = {"compression": compression, "unit": units[attr], **region}
+                    output.save_attribute(attr, array, mode, idxs, **options)
 
 
-def _transformed(attribute: Attribute, value: Any, transform: Transform | None) -> Any:
-    if transform is None:
-        return value
+def _transformed(attribute: Attribute, value: Any, transform: Transform | None) -> NDArray[Any]:
     array = np.asarray(value)
     for step in fold(transform, array.shape[-2:], sums=attribute.sums_bins):
         array = step.apply(array)

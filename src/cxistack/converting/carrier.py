@@ -20,7 +20,6 @@ from ..protocol.attribute import Attribute, Trait
 from ..protocol.masks import FLAGS
 from ..saving.compression import frame_chunks
 from ..store.store import CXIStore
-from ..transforms.base import Transform
 from ..transforms.fold import fold
 from ..transforms.steps import Bin, Pick
 from .request import LEAVE_OUT, ConvertRequest
@@ -29,6 +28,7 @@ __all__ = ["Carrier"]
 
 
 _BATCH_BYTES = 96 << 20  # of one batch; two are in memory
+_PITCH = Trait.SLOW_PITCH | Trait.FAST_PITCH
 
 
 @dataclass
@@ -64,8 +64,6 @@ class Carrier:
         """Whether a user chose frames."""
         return self.request.idxs is not None
 
-    # ---------------------------------------------------------------- loading
-
     def _load(self, attribute: Attribute) -> Load:
         """Return the load of all that the run has of an attribute, prepared once."""
         attr, request = attribute.name, self.request
@@ -100,14 +98,13 @@ class Carrier:
             new = self._load(attribute)
             if (new.shape, new.dtype) != (old.shape, old.dtype):
                 raise FileChangedError(
-                    f"somebody changed the files while they were converted: {attribute.name!r} had "
-                    f"shape {old.shape} and type {old.dtype}, and now has {new.shape} and "
-                    f"{new.dtype}. Convert them when nobody writes to them"
+                    f"{attribute.name!r} of shape {old.shape} as {old.dtype} became {new.shape} as "
+                    f"{new.dtype} meanwhile: convert the files when nobody writes to them"
                 )
 
         return read_again(read, look_again)
 
-    def _numbers(self, attribute: Attribute) -> NDArray[np.int64]:
+    def numbers(self, attribute: Attribute) -> NDArray[np.int64]:
         """Return which frames of an attribute are written."""
         load = self._load(attribute)
         if self.frames is None or load.index.mismatch is not None:
@@ -121,7 +118,7 @@ class Carrier:
             return self._read(attribute, None)
         if load.is_static:
             return self._read(attribute, np.zeros(1, np.int64))[0]
-        return self._read(attribute, self._numbers(attribute))
+        return self._read(attribute, self.numbers(attribute))
 
     def _keeps_flags(self, attribute: Attribute) -> bool:
         """Tell whether the bits of a mask mean the same in the new file, and are copied.
@@ -146,8 +143,6 @@ class Carrier:
             and attribute.limits == new.limits
             and not any(isinstance(step, Bin) for step in steps)
         )
-
-    # ---------------------------------------------------------------- before anything is written
 
     def check(self, attribute: Attribute) -> None:
         """Raise what keeps an attribute from being carried over, as far as that is known unread.
@@ -174,29 +169,23 @@ class Carrier:
             )
         self.whole[attr] = f"its frames do not go with those of 'data': {mismatch}"
 
-    def count(self, attribute: Attribute) -> int:
-        """Return how many frames of an attribute a progress bar counts."""
-        return len(self._numbers(attribute)) if self._is_streamed(attribute) else 0
-
     def _why_left_out(self, attribute: Attribute) -> str | None:
         """Return why the new file cannot have an attribute."""
         load = self._load(attribute)
         if Trait.PIXEL_PLACE in attribute.traits and self.request.transform is not None:
             return "it is a position in pixels of the old frames"
         if Trait.PIXEL_VECTORS in attribute.traits and self._pitches() != (1, 1):
-            return "its vectors are those between old pixels"
+            return "its vectors are between pixels of the old frames"
         if load.is_static and not load.count:
             return "the run has no frames that it could stand for"
         return None
 
-    def _is_streamed(self, attribute: Attribute) -> bool:
+    def is_streamed(self, attribute: Attribute) -> bool:
         """Tell whether an attribute has as many frames or rows as there are in the files."""
         load = self._load(attribute)
-        is_by_frame = attribute.kind == self.target.protocol.attribute(attribute.name).kind
-        is_pitch = _pitch_axis(attribute) is not None
-        return is_by_frame and not (load.is_single or load.is_static or load.is_text or is_pitch)
-
-    # ---------------------------------------------------------------- writing
+        is_copied = load.is_single or load.is_static or load.is_text or attribute.traits & _PITCH
+        kind = self.target.protocol.attribute(attribute.name).kind
+        return attribute.kind == kind and not is_copied
 
     def carry(self, attribute: Attribute, reader: ThreadPoolExecutor) -> Iterator[int]:
         """Write an attribute; yield the number of frames after each batch."""
@@ -206,7 +195,7 @@ class Carrier:
             return
         self._tell_of_flags(attribute)
         self._tell_of_types(attribute)
-        if self._is_streamed(attribute):
+        if self.is_streamed(attribute):
             yield from self._stream(attribute, reader)
         else:
             self._copy(attribute)
@@ -215,11 +204,11 @@ class Carrier:
     def _stream(self, attribute: Attribute, reader: ThreadPoolExecutor) -> Iterator[int]:
         """Write frames batch by batch; yield the number of frames of each batch."""
         load = self._load(attribute)
-        wanted = self._numbers(attribute)
+        wanted = self.numbers(attribute)
         storage = self._storage(attribute, load.shape)
         count = min(self._batch(load, attribute, storage), max(1, len(wanted)))
         # One is read into while the other is written from.
-        buffers = [np.empty((count, *load.shape[1:]), load.dtype) for _ in range(2)]
+        buffers = [np.empty((count, *load.frame_shape), load.dtype) for _ in range(2)]
 
         def read(first: int) -> NDArray[Any]:
             frames = wanted[first : first + count]
@@ -250,7 +239,7 @@ class Carrier:
 
     def _batch(self, load: Load, attribute: Attribute, storage: Mapping[str, Any]) -> int:
         """Return the number of frames of a batch, which fill whole chunks."""
-        frame = int(np.prod(load.shape[1:], dtype=np.int64)) * load.dtype.itemsize
+        frame = int(np.prod(load.frame_shape, dtype=np.int64)) * load.dtype.itemsize
         count = max(1, _BATCH_BYTES // max(1, frame))
         if attribute.kind != "stack":
             return count
@@ -262,18 +251,33 @@ class Carrier:
 
     def _copy(self, attribute: Attribute) -> None:
         """Write an attribute that is in memory at once."""
-        value, axis = self.value(attribute), _pitch_axis(attribute)
+        value = self.value(attribute)
         if Trait.FRAME_NUMBERS in attribute.traits and self.is_chosen and self.frames is not None:
             value = np.flatnonzero(np.isin(self.frames, value))
             self._tell(attribute, "numbers of the frames in the new file")
-        if axis is not None and (factor := abs(self._pitches()[axis])) != 1:
-            value = value * factor
-            self._tell(attribute, f"{factor} times as large, as the new pixels are")
+        if attribute.traits & _PITCH:
+            slow, fast = self._pitches()
+            factor = abs(slow if Trait.SLOW_PITCH in attribute.traits else fast)
+            if factor != 1:
+                value = value * factor
+                self._tell(attribute, f"{factor} times as large, as the new pixels are")
         storage = self._storage(attribute, np.shape(value))
         self.target.save_attribute(attribute.name, value, **storage)
 
     def _pitches(self) -> tuple[int, int]:
-        return _pitches(self.request.transform, self.run.read_shape())
+        """Return how many old pixels apart the new ones are, along the slow and the fast axis."""
+        slow = fast = 1
+        for step in fold(self.request.transform, self.run.read_shape()):
+            if isinstance(step, Pick):
+                raise ValueError(
+                    "the transform picks pixels that are not evenly apart, so that new frames have "
+                    f"no pixel size: {LEAVE_OUT}"
+                )
+            if isinstance(step, Bin):
+                slow, fast = slow * step.n, fast * step.n
+            else:
+                slow, fast = slow * step.ss.step, fast * step.fs.step
+        return slow, fast
 
     def _state_unit(self, attribute: Attribute) -> None:
         """Have a dataset state its unit where the target's protocol does not state it."""
@@ -282,8 +286,6 @@ class Carrier:
             return
         with self.target.transaction() as transaction, transaction.writing() as h5:
             h5[self.target.find_dataset(attr)].attrs["units"] = attribute.unit
-
-    # ---------------------------------------------------------------- what there is to tell
 
     def _tell(self, attribute: Attribute, text: str) -> None:
         told = self.changed.get(attribute.name)
@@ -310,26 +312,3 @@ class Carrier:
         others = [str(one) for one in dict.fromkeys(stored) if one != load.dtype]
         if others and load.recipes and not load.conversions:
             self._tell(attribute, f"as {load.dtype}, where the files have {', '.join(others)}")
-
-
-def _pitch_axis(attribute: Attribute) -> int | None:
-    """Return the axis along which an attribute is the size of pixels; None: it is no such size."""
-    if Trait.SLOW_PITCH in attribute.traits:
-        return 0
-    return 1 if Trait.FAST_PITCH in attribute.traits else None
-
-
-def _pitches(transform: Transform | None, frame_shape: tuple[int, int]) -> tuple[int, int]:
-    """Return by how many old pixels the new ones are apart, along the slow and the fast axis."""
-    slow = fast = 1
-    for step in fold(transform, frame_shape):
-        if isinstance(step, Pick):
-            raise ValueError(
-                "this transform picks pixels that are not evenly apart, so that new frames have no "
-                "pixel size: leave it out (attributes=, --attributes)"
-            )
-        if isinstance(step, Bin):
-            slow, fast = slow * step.n, fast * step.n
-        else:
-            slow, fast = slow * step.ss.step, fast * step.fs.step
-    return slow, fast

@@ -12,15 +12,18 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from ..catalogue.frames import FrameSelection, frame_numbers
+from ..checking.agreement import disagreements
+from ..errors import LayoutError
 from ..hdf5.stored import describe
 from ..kernels import Casting
 from ..progress import progress_bar
+from ..protocol.attribute import Attribute, Trait
+from ..saving import photons
 from ..saving.units import cxi_unit
 from ..store.store import CXIStore
 from ..transforms.base import Transform
 from .carrier import Carrier
-from .refusals import refuse_contradictions, refuse_different_values, refuse_values_by_frame
-from .request import ConvertRequest, listed, names_of
+from .request import LEAVE_OUT, ConvertRequest, listed, names_of
 
 __all__ = ["Conversion", "convert"]
 
@@ -121,41 +124,27 @@ def convert(
     (6, (6, 4, 4))
     """
     names = names_of(source, target, attributes)
-    request = ConvertRequest(
-        names,
-        idxs,
-        transform,
-        dtype,
-        casting,
-        sources=dict(sources or {}),
-        by_frame=listed(by_frame),
-        compression=compression,
-        chunks=chunks,
-        num_threads=num_threads,
-    )
+    given, rows = dict(sources or {}), listed(by_frame)
+    storage = compression, chunks, num_threads
+    request = ConvertRequest(names, idxs, transform, dtype, casting, given, rows, *storage)
     run = _as_written(source, target, request)
     new_units = run.protocol.units.keys() - source.protocol.units.keys()
     carrier = Carrier(request, run, target, _frames(run, idxs), new_units)
     wanted = [run.protocol.attribute(attr) for attr in names]
     for attribute in wanted:
         carrier.check(attribute)
-    refuse_values_by_frame(carrier)
-    refuse_different_values(carrier)
-    refuse_contradictions(carrier)
-    total = sum(map(carrier.count, wanted))
+    _refuse_different_values(carrier)
+    _refuse_contradictions(carrier)
+    total = sum(len(carrier.numbers(one)) for one in wanted if carrier.is_streamed(one))
     bar = progress_bar(total, "Converting") if verbose else nullcontext()
     with target.transaction(), bar as shown, ThreadPoolExecutor(1) as reader:
         for attribute in wanted:
             for count in carrier.carry(attribute, reader):
                 if shown is not None:
                     shown.update(count)
-    return _told(carrier, source)
-
-
-def _told(carrier: Carrier, source: CXIStore) -> Conversion:
-    written = tuple(attr for attr in carrier.request.attributes if attr not in carrier.left_out)
+    written = tuple(attr for attr in names if attr not in carrier.left_out)
     why = "the new file's protocol has no place for it"
-    unknown = {attr: why for attr in source.found if attr not in carrier.target.protocol}
+    unknown = {attr: why for attr in source.found if attr not in target.protocol}
     return Conversion(
         frames=0 if carrier.frames is None else len(carrier.frames),
         written=written,
@@ -168,7 +157,7 @@ def _told(carrier: Carrier, source: CXIStore) -> Conversion:
 def _frames(run: CXIStore, idxs: FrameSelection) -> NDArray[np.int64] | None:
     """Return the numbers of the frames of `data` that are written; None where there is none."""
     # `data` is looked for with all others, so that each file is opened once.
-    if "data" in run.found:
+    if "data" in run.found and run.protocol.attribute("data").is_data:
         return frame_numbers(idxs, run.frame_count, "data")
     if idxs is not None:
         raise ValueError("idxs= are numbers of frames of 'data', and the run has none")
@@ -216,3 +205,58 @@ def _unit_of_first_file(source: CXIStore, attr: str) -> str | None:
     if stored.storage == "modules":  # put together of the files' datasets: none itself
         return None
     return describe(source._catalogue.files, stored.place, has_units=True).units
+
+
+def _refuse_different_values(carrier: Carrier) -> None:
+    """Raise where files have different values of what there is one of, or perhaps one a frame."""
+    run, request, catalogue = carrier.run, carrier.request, carrier.run._catalogue
+    names = [attr for attr in request.attributes if attr not in request.sources]
+    single = [attr for attr in names if catalogue.found(attr) and not run.is_indexed(attr)]
+    unclear = [
+        attr
+        for attr in single
+        if (carrier.is_chosen or len(catalogue.found(attr)) > 1)
+        and _may_be_by_frame(run, run.protocol.attribute(attr))
+    ]
+    if unclear:
+        found = catalogue.found(unclear[0])
+        shape, name = found[min(found)].datasets[0].shape, run.filenames()[min(found)]
+        more = f" (and so have {', '.join(map(repr, unclear[1:]))})" if unclear[1:] else ""
+        raise LayoutError(
+            f"{unclear[0]!r} has shape {shape} in {name}, which has {shape[0]} frames{more}. If "
+            "there is a value for each frame, say so (by_frame=, --by-frame); if not, say which "
+            f"file's value is written (sources=, --source); or {LEAVE_OUT}"
+        )
+    differ = disagreements(catalogue, single, request.transform)
+    if differ:
+        told = "; ".join(one.told(run.filenames()) for one in differ)
+        raise LayoutError(
+            f"the new file has one value where files of the run differ: {told}. Say which file's "
+            f"value is written (sources=, --source), or {LEAVE_OUT}"
+        )
+
+
+def _may_be_by_frame(run: CXIStore, attribute: Attribute) -> bool:
+    """Tell whether a scalar has as many values in each file as that has frames."""
+    if attribute.kind != "scalar" or Trait.POINT in attribute.traits or not run.frame_count:
+        return False
+    frames: dict[int, int] = {}
+    for part in run._catalogue.index("data").parts:
+        frames[part.file] = frames.get(part.file, 0) + part.count
+    found = run._catalogue.usable(attribute.name)
+    shapes = {number: one.datasets[0].shape for number, one in found.items()}
+    return all(shape and frames.get(number) == shape[0] > 1 for number, shape in shapes.items())
+
+
+def _refuse_contradictions(carrier: Carrier) -> None:
+    """Raise where the run's energy and wavelength contradict each other."""
+    target = carrier.target
+    said = {
+        attr: photons.Said.of(
+            photons.saved_path(target._catalogue, attr),
+            np.asarray(carrier.value(carrier.run.protocol.attribute(attr))),
+        )
+        for attr in carrier.request.attributes
+        if photons.has_other(target.protocol, attr)
+    }
+    photons.refuse_contradictions(target._catalogue, said, carrier.run.filenames()[0])

@@ -24,13 +24,7 @@ LEAVE_OUT = "name the attributes that you want without it (attributes=, --attrib
 
 @dataclass(frozen=True)
 class ConvertRequest:
-    """What is converted, and how; each field is an argument of :func:`.convert.convert`.
-
-    Raises
-    ------
-    ValueError
-        `by_frame` or `sources` name what is not among the attributes.
-    """
+    """What is converted, and how; see the arguments of :func:`~cxistack.convert`."""
 
     attributes: tuple[str, ...]
     idxs: FrameSelection
@@ -74,18 +68,13 @@ def names_of(
             f"{source.filenames()[0]}: read the run by another protocol"
         )
     if attributes is None:
-        names = tuple(attr for attr in source.found if attr in target.protocol)
-        if not names:
-            raise AttributeMissingError(
-                f"none of the run's attributes ({', '.join(source.found)}) has a place in the "
-                "target's protocol: give the target a protocol that knows them"
-            )
-    else:
-        names = listed(attributes)
-        if not names:
-            raise AttributeMissingError(
-                f"no attribute is named; the run has {', '.join(source.found)}"
-            )
+        attributes = [attr for attr in source.found if attr in target.protocol]
+    names = listed(attributes)
+    if not names:
+        raise AttributeMissingError(
+            f"none of the run's attributes ({', '.join(source.found)}) has a place in the target's "
+            "protocol, or none of them is named"
+        )
     for attr in names:
         if attr not in source:
             source.describe(attr)  # raises, and says where it was looked for

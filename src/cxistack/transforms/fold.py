@@ -31,17 +31,10 @@ class IndexTransform(Protocol):
 
 @dataclass(frozen=True)
 class Chain:
-    """Steps that follow one another on frames of one shape, as few as can be.
+    """Steps that follow one another on frames of `frame_shape`, as few as can be.
 
     No two neighbours are views or picks, no view leaves frames as they are, and what is cropped
     after a bin is cropped before it, so that it need not be read.
-
-    Attributes
-    ----------
-    frame_shape : tuple of int
-        Shape of the frames before the first step.
-    steps : tuple of Step
-        The steps.
     """
 
     frame_shape: Shape
@@ -167,12 +160,10 @@ def view_of_indices(
     if isinstance(ss, Axis) and isinstance(fs, Axis):
         step: Step = FrameView(ss, fs)
         shape: tuple[int, ...] = step.shape
-    elif isinstance(fs, np.ndarray) and isinstance(ss, Axis):
-        step, _ = _grid((ss.indices()[:, None], fs.reshape(1, -1)), (rows, columns))
-        shape = (ss.count, *fs.shape)
-    elif isinstance(ss, np.ndarray) and isinstance(fs, Axis):
-        step, _ = _grid((ss.reshape(-1, 1), fs.indices()[None, :]), (rows, columns))
-        shape = (*ss.shape, fs.count)
+    elif isinstance(ss, Axis) or isinstance(fs, Axis):
+        ss, fs = (one.indices() if isinstance(one, Axis) else one for one in (ss, fs))
+        step, _ = _grid((ss.reshape(-1, 1), fs.reshape(1, -1)), (rows, columns))
+        shape = (*ss.shape, *fs.shape)
     else:
         step, shape = _grid((ss, fs), (rows, columns))
     return Chain((rows, columns)).then(step).steps, shape

@@ -145,9 +145,7 @@ class FrameView:
             )
         return array[..., self.ss.slice, self.fs.slice]
 
-    def apply(self, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Return :meth:`of`, by the name that every step has for it."""
-        return self.of(array)
+    apply = of  # the name that every step has for it
 
     def then(self, other: FrameView) -> FrameView:
         """Return the one view that equals this one followed by `other`."""
@@ -278,8 +276,6 @@ class Pick:
     def within_bounds(self) -> Pick:
         """Return the pick that takes the same pixels from the region of :meth:`bounds`."""
         ss, fs = self.bounds()
-        if 0 in self.shape:
-            return self
         return Pick(self.ss_idxs - ss.start, self.fs_idxs - fs.start)
 
 
