@@ -121,11 +121,7 @@ class Carrier:
         return self._read(attribute, self.numbers(attribute))
 
     def _keeps_flags(self, attribute: Attribute) -> bool:
-        """Tell whether the bits of a mask mean the same in the new file, and are copied.
-
-        They do not where flags are chosen otherwise, limits make more pixels bad, or bins make one
-        pixel of many.
-        """
+        """Tell whether a mask's bits are copied, as they mean the same in the new file."""
         attr, catalogue = attribute.name, self.run._catalogue
         found = catalogue.found(attr).values()
         if not attribute.is_mask or not found or attr in self.target:
@@ -145,13 +141,7 @@ class Carrier:
         )
 
     def check(self, attribute: Attribute) -> None:
-        """Raise what keeps an attribute from being carried over, as far as that is known unread.
-
-        Raises
-        ------
-        CXIError
-            It cannot be loaded, or its frames do not go with those that were chosen.
-        """
+        """Raise if an attribute cannot be loaded, or its frames cannot be written with `data`."""
         attr, load = attribute.name, self._load(attribute)
         mismatch = load.index.mismatch
         if mismatch is None or load.is_single:

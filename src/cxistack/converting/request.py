@@ -52,20 +52,14 @@ def listed(names: str | Iterable[str]) -> tuple[str, ...]:
 def names_of(
     source: CXIStore, target: CXIStore, attributes: Iterable[str] | None
 ) -> tuple[str, ...]:
-    """Return what is converted; all that the run has and the target has a place for when None.
+    """Return the attributes that are converted, each of which the run and the target know alike.
 
-    Raises
-    ------
-    AttributeMissingError
-        There is nothing to convert, or the run does not have an attribute.
-    ValueError
-        The target has no place for an attribute, or one place for two, or takes it for something
-        else than the run does.
+    When None, these are all that the run has and the target has a place for.
     """
     if not source.found:
         raise AttributeMissingError(
-            f"nothing to convert: the run's protocol finds none of its attributes in "
-            f"{source.filenames()[0]}: read the run by another protocol"
+            "nothing to convert: the run's protocol finds none of its attributes in "
+            f"{source.filenames()[0]}. Read the run by another protocol"
         )
     if attributes is None:
         attributes = [attr for attr in source.found if attr in target.protocol]
