@@ -93,6 +93,9 @@ class TestAMappingAndAnObject:
         assert st.shape == (6, 5, 7)
         assert STData(CXIStore(run)).shape == (0, 0, 0)
         assert STData(CXIStore(run), whitefield=np.ones((5, 7))).shape == (0, 5, 7)
+        assert STData(CXIStore(run), mask=np.ones((5, 7), bool)).shape == (0, 5, 7)
+        assert STData(CXIStore(run), mask=np.ones((3, 5, 7), bool)).shape == (3, 5, 7)
+        assert STData(CXIStore(run), basis_vectors=np.ones((2, 3))).shape == (0, 0, 0)
 
 
 class TestWhatAppearsByItself:
@@ -295,6 +298,14 @@ class TestSaving:
     def test_by_name(self, st, output):
         st.update_output_file(output).save(["whitefield"])
         assert set(output) == {"whitefield"}
+
+    def test_what_is_named_needs_a_value_and_a_place(self, st, tmp_path):
+        protocol = CXIProtocol({"phase": "float"}, {"phase": "/phase"}, {"phase": "frame"})
+        st = st.update_output_file(CXIStore(tmp_path / "new.cxi", "w", protocol=protocol))
+        with pytest.raises(ValueError, match="no value of 'phase'"):
+            st.save("phase")
+        with pytest.raises(ValueError, match=r"'whitefield' .* no place"):
+            st.save("whitefield")
 
     def test_needs_an_output_file(self, st):
         with pytest.raises(ValueError, match="output"):

@@ -219,6 +219,16 @@ def test_a_run_of_results_without_data(tmp_path):
         convert(run, into(tmp_path), idxs=[0], verbose=False)
 
 
+def test_rows_of_a_run_whose_data_is_one_image_are_all_written(tmp_path):
+    rows = np.arange(6.0).reshape(2, 3)
+    kinds = {"data": "frame", "rows": "sequence"}
+    protocol = CXIProtocol({"data": "uint", "rows": "float"}, {"data": "/d", "rows": "/r"}, kinds)
+    run = CXIStore(put(tmp_path / "a.h5", {"/d": frames(1)[0], "/r": rows}), protocol=protocol)
+    convert(run, CXIStore(tmp_path / "new.h5", "w", protocol=protocol), verbose=False)
+    with h5py.File(tmp_path / "new.h5") as h5:
+        np.testing.assert_array_equal(h5["/r"], rows)
+
+
 def test_places_among_the_old_pixels_are_left_out(tmp_path):
     values = {DATA: frames(2), f"{DETECTOR}/corner_position": np.arange(3.0)}
     run = CXIStore(put(tmp_path / "a.cxi", values), protocol="cxi")

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cxistack.errors import CastError, FrameIndexError, LayoutError
-from cxistack.transforms.fold import append, view_of_indices
+from cxistack.transforms.fold import Chain, view_of_indices
 from cxistack.transforms.steps import Axis, Bin, FrameView, Pick
 
 SIZES = st.integers(0, 7)
@@ -125,7 +125,7 @@ def test_a_regular_grid_of_index_arrays_is_a_view(ss, fs, dense):
     expected = FrameView(Axis.of_slice(ss, 7), Axis.of_slice(fs, 6))
     assert shape == expected.shape
     if 0 not in shape or not dense:
-        assert steps == append((), expected, (7, 6))
+        assert steps == Chain((7, 6)).then(expected).steps
 
 
 def test_all_pixels_need_no_step():

@@ -280,7 +280,9 @@ def test_points_of_unsigned_and_narrow_integers_do_not_wrap():
 
 def test_mirror_meets_only_frames_of_its_shape():
     mirror = Mirror(0, (4, 5))
-    with pytest.raises(LayoutError, match=r"Mirror\(axis=0, shape=\(4, 5\)\) meets .*\(5, 5\)"):
+    with pytest.raises(
+        LayoutError, match=r"Mirror\(axis=0, shape=\(4, 5\)\) is applied .*\(5, 5\)"
+    ):
         mirror.forward(np.zeros((5, 5)))
     with pytest.raises(LayoutError):
         mirror.index_array(*np.indices((5, 5)))

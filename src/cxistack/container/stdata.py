@@ -1,34 +1,26 @@
-"""STData: the container of a run's attributes; loads, transforms, replaces and saves them.
-
-What computes new attributes from loaded ones (percentile masks, whitefields) is to live beside it
-in ``processing.py``; the container only holds, moves and selects.
-"""
+"""STData: the container of a run's attributes; loads, transforms, replaces and saves them."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..catalogue.frames import FrameSelection, frame_numbers
-from ..errors import AttributeMissingError, LayoutError
-from ..protocol.fields import INTENSITIES
-from ..protocol.units import conversion
-from ..saving.frame_counts import is_by_frame
+from ..errors import AttributeMissingError
+from ..protocol.attribute import Attribute
 from ..saving.request import SaveMode
-from ..saving.units import cxi_unit
 from ..store.store import CXIStore
 from ..transforms.base import Transform
 from ..transforms.fold import fold
+from .outgoing import Outgoing, opened
 
 __all__ = ["STData"]
 
 
 _FIELDS = ("input_file", "transform", "output_file", "frames", "num_threads")
-_PIXELS = ("stack", "frame")
 
 
 class STData:
@@ -48,9 +40,9 @@ class STData:
 
     Notes
     -----
-    A container is a mapping (``st["data"]``) and an object (``st.data``); what has no value is
-    None. Methods return a new container. With `data` there are always `good_frames`, all of them,
-    and `mask`, all good, unless they were loaded or given.
+    Attributes are items (``st["data"]``) and Python attributes (``st.data``); what has no value is
+    None. Methods return a new container. Where there is `data`, `good_frames` are all frames and
+    `mask` is all good until others are loaded or given.
 
     Examples
     --------
@@ -80,7 +72,7 @@ class STData:
     # ---------------------------------------------------------------- a mapping and an object
 
     _values: dict[str, Any]
-    # What was loaded of scalars and sequences: its unit is known of, unlike what a user gives.
+    # Scalars and sequences as the files gave them: the unit of these is known.
     _as_loaded: dict[str, Any]
 
     def keys(self) -> list[str]:
@@ -96,32 +88,29 @@ class STData:
     def __len__(self) -> int:
         return len(self.keys())
 
-    def __getitem__(self, attr: str) -> Any:
+    def _check_name(self, attr: str) -> None:
         if attr not in self:
             raise AttributeMissingError(
-                f"{attr!r} is not an attribute of this container: it knows {', '.join(self)}"
+                f"{attr!r} is not an attribute of this container, which knows {', '.join(self)}"
             )
-        value = self._values.get(attr)
-        if value is None and attr in ("good_frames", "mask"):
-            data = self._values.get("data")
-            if data is not None:
-                # Computed when asked for: an all-good mask takes no memory and always fits.
-                return (
-                    np.arange(len(data))
-                    if attr == "good_frames"
-                    else np.broadcast_to(np.True_, np.shape(data))
-                )
+
+    def __getitem__(self, attr: str) -> Any:
+        self._check_name(attr)
+        value, data = self._values.get(attr), self._values.get("data")
+        if value is None and data is not None:
+            # Made when they are asked for: so they always fit, and the mask takes no memory.
+            if attr == "good_frames":
+                return np.arange(len(data))
+            if attr == "mask":
+                return np.broadcast_to(np.True_, np.shape(data))
         return value
 
     def __setitem__(self, attr: str, value: Any) -> None:
-        if attr not in self:
-            raise AttributeMissingError(
-                f"{attr!r} is not an attribute of this container: it knows {', '.join(self)}"
-            )
+        self._check_name(attr)
         self._values[attr] = value
 
     def __getattr__(self, attr: str) -> Any:
-        # Only called for what is no ordinary attribute; "_values" is absent while unpickling.
+        # Called only for names that Python finds nowhere else, "_values" too while unpickling.
         if attr.startswith("_") or attr not in self:
             raise AttributeError(f"{type(self).__name__} has no attribute {attr!r}")
         return self[attr]
@@ -131,18 +120,11 @@ class STData:
             raise AttributeError(f"{type(self).__name__} has no attribute {attr!r} to set")
         self._values[attr] = value
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {"values": self._values, "loaded": self._as_loaded}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        object.__setattr__(self, "_values", state["values"])
-        object.__setattr__(self, "_as_loaded", state["loaded"])
-
     def __dir__(self) -> list[str]:
         return [*super().__dir__(), *self]
 
     def values(self) -> list[Any]:
-        """Return the values, in the order of :meth:`keys`; None for what has none."""
+        """Return the values, in the order of :meth:`keys`; None where there is no value."""
         return [self[attr] for attr in self]
 
     def items(self) -> list[tuple[str, Any]]:
@@ -154,7 +136,7 @@ class STData:
         return self[attr] if attr in self else value  # noqa: SIM401 (this is get)
 
     def contents(self) -> list[str]:
-        """Return the names of what has a value."""
+        """Return the names that have a value."""
         return [attr for attr in self if self[attr] is not None]
 
     def __repr__(self) -> str:
@@ -168,30 +150,25 @@ class STData:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """(frames, ss, fs) of what is loaded; 0 for what nothing loaded tells."""
+        """(frames, ss, fs) of what the container has; 0 where it has nothing that says so."""
         if self._values.get("data") is not None:
             return np.shape(self._values["data"])
-        shape: tuple[int, ...] = (0, 0, 0)
-        for kind in ("sequence", "frame", "stack"):
-            for attr in self._loaded(kind):
-                value = self[attr]
-                if kind == "stack":
-                    shape = np.shape(value)
-                elif kind == "frame":
-                    shape = (shape[0], *np.shape(value)[-2:])
-                elif attr == "good_frames":
-                    continue
-                else:
-                    shape = (len(value), *shape[1:])
-        return shape
+        count, grid = 0, (0, 0)
+        for kind in ("sequence", "frame", "stack"):  # the last counts
+            for attribute in self._loaded(kind):
+                shape = np.shape(self[attribute.name])
+                is_by_frame = attribute.has_a_frame_each(len(shape))
+                if is_by_frame:
+                    count = shape[0]
+                if attribute.has_pixels:
+                    grid = shape[1:] if is_by_frame else shape[-2:]
+        return count, *grid
 
-    def _loaded(self, *kinds: str) -> list[str]:
-        protocol = self.input_file.protocol
-        return [
-            attr
-            for attr in protocol
-            if self._values.get(attr) is not None and protocol.get_kind(attr) in kinds
-        ]
+    def _loaded(self, *kinds: str) -> list[Attribute]:
+        """Return those attributes of some kinds that have a value which was loaded or given."""
+        names = [attr for attr in self.input_file.protocol if self._values.get(attr) is not None]
+        attributes = map(self.input_file.protocol.attribute, names)
+        return [attribute for attribute in attributes if attribute.kind in kinds]
 
     # ---------------------------------------------------------------- new containers
 
@@ -202,7 +179,7 @@ class STData:
         return new
 
     def clear(self, attributes: str | Iterable[str] | None = None) -> Self:
-        """Return a new container without the arrays named; without any array when None."""
+        """Return a new container without these arrays; without all arrays when None."""
         names = self._names(attributes, self.contents())
         return self.replace(**{attr: None for attr in names if isinstance(self[attr], np.ndarray)})
 
@@ -213,14 +190,13 @@ class STData:
     def update_transform(self, transform: Transform | None) -> Self:
         """Return a new container with another transform.
 
-        Frames and stacks that were loaded without one are transformed; those that were loaded with
-        another cannot be, and are dropped: load them again.
+        Frames and stacks are transformed if the container had no transform. Otherwise they are
+        dropped, as a transform cannot be undone: load them again.
         """
-        pixels: dict[str, Any] = dict.fromkeys(self._loaded(*_PIXELS))
-        if self.transform is None and transform is not None:
-            pixels = {attr: _transformed(attr, self[attr], transform) for attr in pixels}
-        elif self.transform is None:
-            pixels = {}
+        pixels: dict[str, Any] = {}
+        for one in self._loaded("frame", "stack"):
+            is_whole = self.transform is None
+            pixels[one.name] = _transformed(one, self[one.name], transform) if is_whole else None
         return self.replace(transform=transform, **pixels)
 
     def mask_frames(self, frames: FrameSelection = None) -> Self:
@@ -229,7 +205,7 @@ class STData:
         Parameters
         ----------
         frames : sequence of int or boolean mask, optional
-            Numbers of the good frames among those loaded. When None, all that are not empty.
+            The good frames, numbered as in the container; those with a pixel above 0 when None.
         """
         data = self._data()
         if frames is None:
@@ -243,19 +219,20 @@ class STData:
         Parameters
         ----------
         axis : {0, 1}
-            The slow or the fast axis; it is kept, with length 1. All other frames and stacks are
-            dropped: they do not fit any more.
+            The slow or the fast axis; it stays, with length 1. All other frames and stacks are
+            dropped, as they do not fit the sums.
         """
         if axis not in (0, 1):
             raise ValueError(f"axis must be 0 (slow) or 1 (fast), not {axis!r}")
         data = self._data()
         sums = np.sum(data, axis=axis - 2, keepdims=True, where=self.mask)
-        return self.replace(**{**dict.fromkeys(self._loaded(*_PIXELS)), "data": sums})
+        pixels = dict.fromkeys(attribute.name for attribute in self._loaded("frame", "stack"))
+        return self.replace(**{**pixels, "data": sums})
 
     def _data(self) -> NDArray[Any]:
         data = self._values.get("data")
         if data is None:
-            raise ValueError("no data in the container: load it first")
+            raise ValueError("the container has no 'data': load it first")
         return np.asarray(data)
 
     def _names(self, names: str | Iterable[str] | None, default: list[str]) -> list[str]:
@@ -263,7 +240,7 @@ class STData:
             return default
         chosen = [names] if isinstance(names, str) else list(names)
         for name in chosen:
-            _ = self[name]  # raises for what is not known
+            self._check_name(name)
         return chosen
 
     # ---------------------------------------------------------------- files
@@ -280,7 +257,7 @@ class STData:
         Parameters
         ----------
         attributes : str or list of str, optional
-            What is loaded; everything that the files have when None.
+            What is loaded; all that the files have when None.
         idxs : None, int, slice, sequence or array of int, or boolean mask
             Which frames; see :meth:`CXIStore.load_attribute`.
         processes : int, optional
@@ -291,35 +268,31 @@ class STData:
         Raises
         ------
         AttributeMissingError, LayoutError, ...
-            As :meth:`CXIStore.load_attribute`; nothing is left out without a word.
+            As :meth:`CXIStore.load_attribute`: what cannot be loaded is not left out.
         """
         store: CXIStore = self.input_file
-        with ExitStack() as stack:
-            if not store:  # as it was handed over: opened for this load only
-                stack.enter_context(store)
-            else:
-                store.update_indices()
+        loaded: dict[str, Any] = {}
+        with opened(store):
+            store.update_indices()
             names = self._names(attributes, store.found)
             count = store.frame_count
             frames = frame_numbers(idxs if count else None, count, "data")
-            loaded: dict[str, Any] = {"frames": frames}
             for attr in names:
-                indexed = store.is_indexed(attr)
-                pixels = store.protocol.get_kind(attr) in _PIXELS
+                has_pixels = store.protocol.attribute(attr).has_pixels
                 loaded[attr] = store.load_attribute(
                     attr,
-                    idxs if indexed else None,
+                    idxs if store.is_indexed(attr) else None,
                     processes=processes if processes is not None else self.num_threads,
-                    transform=self.transform if pixels else None,
+                    transform=self.transform if has_pixels else None,
                     verbose=verbose,
                 )
         if "good_frames" in loaded and count:
-            # In the file they number its frames; here those that were loaded.
+            # In the file they number its frames, and in the container those that were loaded.
             loaded["good_frames"] = np.flatnonzero(np.isin(frames, loaded["good_frames"]))
-        new = self.replace(**loaded)
-        for attr in names:
-            if store.protocol.get_kind(attr) not in _PIXELS:
-                new._as_loaded[attr] = loaded[attr]
+        new = self.replace(frames=frames, **loaded)
+        for attr, value in loaded.items():
+            if not store.protocol.attribute(attr).has_pixels:
+                new._as_loaded[attr] = value
         return new
 
     def save(
@@ -334,24 +307,24 @@ class STData:
     ) -> None:
         """Save attributes to the output file, all in one commit: all of them appear, or none.
 
-        Of stacks and sequences the good frames are saved.
+        Of stacks and sequences the good frames are saved. After the save, the file has as many of
+        each attribute as it has frames of `data`, as these belong together by their numbers. Only
+        frames of `data` may be saved before what belongs to them; until that has followed, it is
+        not loaded by frame numbers. `good_frames` are refused where the file numbers the frames in
+        another way.
 
-        What is saved must have as many frames as the file has of `data` then: numbers alone tell
-        which go together. What goes with added frames of `data` comes with them, or after them by
-        saves of its own; until then it is not loaded by frame numbers.
-        `good_frames` are refused where their numbers would be those of other frames in the file.
-
-        Scalars and sequences are in the unit that the input's protocol states for them. Where it
-        states none, what was loaded is in the unit that its dataset states, or in CXI's where that
-        states none either; what was given otherwise is in the output's. They are converted to the
-        unit that the output's protocol, or else the dataset that is there, states. What was given
-        in the place of what was loaded in another unit than the output's is refused.
+        Scalars and sequences are converted to the unit that the output's protocol, or else the
+        dataset that is there, states. They are in the unit that the input's protocol states for
+        them. Where it states none, loaded values are in the unit of their dataset, or in CXI's
+        where that states none either; values that were given are in the output's unit. A value that
+        was given in place of a loaded one is refused if the output keeps it in another unit than
+        the one that was loaded.
 
         Parameters
         ----------
         attributes : str or list of str, optional
-            What is saved. When None, all that was loaded or given, without `good_frames`: the
-            frames that are saved are the good ones.
+            What is saved. When None, all that was loaded or given but `good_frames`: the frames
+            that are saved are the good ones.
         apply_transform : bool
             Put frames and stacks back to their places in whole frames. Of frames that are in the
             output file all other pixels stay as they are; of new ones they are `fill_value`.
@@ -362,174 +335,49 @@ class STData:
         compression : str or mapping, optional
             How arrays are compressed; see :meth:`CXIStore.save_attribute`.
         fill_value : scalar, optional
-            With `apply_transform`, what is outside of the region where there is nothing yet. When
-            None, 0 for integers, `data` and whitefields, NaN for other floats. A mask is bad there
-            in any case.
+            With `apply_transform`, the pixels of new frames outside of the region. When None, 0 for
+            integers, `data` and whitefields, NaN for other floats. A mask is bad there in any case.
 
         Raises
         ------
         ValueError
-            There is no output file.
+            There is no output file, or an attribute that is named has no value or no place there.
         LayoutError
             There would be more or fewer frames of an attribute than of `data`; a unit cannot become
-            that of the output, or datasets state different ones; what else cannot be saved so.
+            that of the output, or datasets state different ones; the output cannot hold a value.
         NotImplementedError
             The transform bins: the pixels of a bin cannot be put back.
         """
         output: CXIStore | None = self.output_file
         if output is None:
-            raise ValueError("no output file in the container: see update_output_file()")
+            raise ValueError("the container has no output file: give it one, update_output_file()")
+        if fill_value is not None and not apply_transform:
+            raise ValueError("fill_value= is used with apply_transform=True only")
         given = [attr for attr, value in self._values.items() if value is not None]
         names = self._names(attributes, [attr for attr in given if attr != "good_frames"])
-        if fill_value is not None and not apply_transform:
-            raise ValueError("fill_value= goes with apply_transform=True")
-        shape = self._whole_shape() if apply_transform and self.transform is not None else None
-        with ExitStack() as stack:
-            if not output:
-                stack.enter_context(output)
-            else:
-                output.update_indices()  # others may have saved to it
-            transaction = stack.enter_context(output.transaction())
-            is_named = attributes is not None
-            values = self._to_save(names, output, mode, transaction.changed, is_named=is_named)
-            self._refuse_other_numbers(values, output, mode)
-            units = {attr: self._unit(attr, output) for attr in values}
-            if not transaction.changed:  # by whom it was begun: else counts are not known
-                output.refuse_unequal_frames(values, mode, idxs)
-            for attr, value in values.items():
-                by_region: dict[str, Any] = {}
-                if shape is not None and output.protocol.get_kind(attr) in _PIXELS:
-                    by_region = {
-                        "transform": self.transform,
-                        "frame_shape": shape,
-                        "fill_value": fill_value,
-                    }
-                output.save_attribute(
-                    attr, value, mode, idxs, compression=compression, unit=units[attr], **by_region
-                )
-
-    def _to_save(
-        self,
-        names: Iterable[str],
-        output: CXIStore,
-        mode: SaveMode,
-        changed: Collection[str],
-        *,
-        is_named: bool,
-    ) -> dict[str, NDArray[Any]]:
-        """Return the values that are saved, of stacks and sequences the good frames."""
-        protocol = self.input_file.protocol
-        has_data = output.frame_count > 0
-        values = {}
-        for attr in names:
-            has_place = attr in output.protocol and attr in protocol
-            if self[attr] is None or not has_place:
-                if is_named:
-                    raise ValueError(f"{attr!r} has no value, or the output has no place for it")
-                continue
-            value = np.asarray(self[attr])
-            if is_by_frame(protocol, attr, value):
-                data = self._values.get("data")
-                if data is not None and len(data) != len(value):
-                    raise LayoutError(
-                        f"the container has {len(data)} frames of 'data' and {len(value)} of "
-                        f"{attr!r}: nothing tells which go together; load them with the same idxs"
-                    )
-                value = _good(attr, value, self.good_frames)
-            stands_for_all = attr != "data" and protocol.get_kind(attr) == "stack"
-            is_first = not (has_data or attr in output or attr in changed)
-            if stands_for_all and _is_broadcast(value) and (mode == "overwrite" or is_first):
-                value = value[0]
-            values[attr] = value
-        return values
-
-    def _refuse_other_numbers(
-        self, values: Mapping[str, NDArray[Any]], output: CXIStore, mode: SaveMode
-    ) -> None:
-        """Refuse `good_frames` that would number other frames in the file than in the container."""
-        if "good_frames" not in values:
-            return
-        protocol = output.protocol
-        saved = [len(value) for attr, value in values.items() if is_by_frame(protocol, attr, value)]
-        good, frames = values["good_frames"], self.frames
-        if saved:
-            is_first = mode == "overwrite" or not output.frame_count
-            if is_first and np.array_equal(good, np.arange(saved[0])):
-                return
-            raise LayoutError(
-                "of the frames only the good ones are saved, which have other numbers in the file: "
-                "leave 'good_frames' out, or save its numbers by save_attribute()"
-            )
-        if frames is not None and not np.array_equal(frames, np.arange(len(frames))):
-            raise LayoutError(
-                "'good_frames' number the frames that were loaded, which are not the run's first: "
-                "save frames[good_frames] by save_attribute() where the run's numbers are meant"
-            )
-
-    def _unit(self, attr: str, output: CXIStore) -> str | None:
-        """Return the unit that a value is in; None: the one in which the output keeps it."""
-        source: CXIStore = self.input_file
-        protocol = source.protocol
-        if protocol.datatypes[attr] in ("bool", "str") or protocol.get_kind(attr) in _PIXELS:
-            return None
-        unit = protocol.get_unit(attr)
-        if unit is not None or attr not in self._as_loaded:
-            return unit
-        with ExitStack() as stack:
-            if not source:
-                stack.enter_context(source)
-            unit = source.stated_unit(attr)
-        kept = output.protocol.get_unit(attr)
-        if self._values.get(attr) is not self._as_loaded[attr]:
-            if unit and kept and _differ(unit, kept):
-                raise LayoutError(
-                    f"{attr!r} was loaded in {unit!r} and then replaced, and the output keeps it "
-                    f"in {kept!r}: nobody knows in which of the two it is now. Save it by "
-                    f"output_file.save_attribute({attr!r}, ..., unit=...)"
-                )
-            return None
-        return unit or (cxi_unit(attr) if kept is not None or attr in output else None)
-
-    def _whole_shape(self) -> tuple[int, int]:
-        store: CXIStore = self.input_file
-        with ExitStack() as stack:
-            if not store:
-                stack.enter_context(store)
-            return store.read_shape()
+        by_region: dict[str, Any] = {}
+        if apply_transform and self.transform is not None:
+            with opened(self.input_file) as source:
+                by_region = {"frame_shape": source.read_shape(), "fill_value": fill_value}
+            by_region["transform"] = self.transform
+        with opened(output):
+            output.update_indices()  # others may have saved to it
+            with output.transaction() as transaction:
+                changed = transaction.changed
+                values = {attr: self[attr] for attr in self.contents()}
+                sent = Outgoing(self.input_file, output, values, self._as_loaded, mode, changed)
+                arrays = sent.arrays(names, is_named=attributes is not None)
+                units = {attr: sent.unit(attr) for attr in arrays}
+                if not changed:  # after other saves it is not known how many frames there are
+                    output.refuse_unequal_frames(arrays, mode, idxs)
+                for attr, array in arrays.items():
+                    region = by_region if output.protocol.attribute(attr).has_pixels else {}
+                    options = {"compression": compression, "unit": units[attr], **region}
+                    output.save_attribute(attr, array, mode, idxs, **options)
 
 
-def _transformed(attr: str, value: Any, transform: Transform) -> NDArray[Any]:
+def _transformed(attribute: Attribute, value: Any, transform: Transform | None) -> NDArray[Any]:
     array = np.asarray(value)
-    for step in fold(transform, array.shape[-2:], sums=attr in INTENSITIES):
+    for step in fold(transform, array.shape[-2:], sums=attribute.sums_bins):
         array = step.apply(array)
     return array
-
-
-def _good(attr: str, value: NDArray[Any], good: Any) -> NDArray[Any]:
-    if good is None:
-        return value
-    if _is_broadcast(value):
-        return np.broadcast_to(value[0], (len(good), *value.shape[1:]))
-    if len(value) and len(good) and int(np.max(good)) >= len(value):
-        raise LayoutError(
-            f"good_frames go up to {np.max(good)}, and {attr!r} has {len(value)} frames"
-        )
-    return value if np.array_equal(good, np.arange(len(value))) else value[good]
-
-
-def _is_broadcast(value: Any) -> bool:
-    """Tell whether an array is one frame, repeated without taking memory."""
-    return (
-        isinstance(value, np.ndarray)
-        and value.ndim > 2
-        and len(value) > 0
-        and value.strides[0] == 0
-        and not value.flags.writeable  # as frame[None] is, a frame of its own
-    )
-
-
-def _differ(unit: str, other: str) -> bool:
-    try:
-        return conversion(unit, other) is not None
-    except ValueError:  # nobody knows one of them
-        return True

@@ -1,4 +1,4 @@
-"""What every transform can do: act on frames and points, and be told by its parameters."""
+"""Transform: what every transform does to frames and points, and its parameters by name."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import CastError, LayoutError
-from .fold import fold, shape_after
+from .fold import Chain, fold
 from .steps import Bin, FrameView, Pick, frame_shape_of
 
 __all__ = ["Transform"]
@@ -53,7 +53,7 @@ class Transform:
         Raises
         ------
         NotImplementedError
-            If the transform computes new pixels and does not only move them.
+            If the transform does not only move pixels but computes new ones.
         """
         raise NotImplementedError(f"{type(self).__name__} has no index_array")
 
@@ -73,7 +73,7 @@ class Transform:
         Raises
         ------
         LayoutError
-            If the transform is not one for frames of this shape.
+            If the transform does not act on frames of this shape.
         """
         array = np.asarray(inp)
         out = array
@@ -99,21 +99,21 @@ class Transform:
         Raises
         ------
         NotImplementedError
-            If the transform bins: the pixels of a bin are not known any more.
+            If the transform bins: the pixels of a bin are lost.
         LayoutError
-            If `inp` has not the shape of transformed `out`.
+            If `inp` does not have the shape that `out` has when it is transformed.
         CastError
             If a value of `inp` does not fit the integer or boolean type of `out`.
         """
         if not isinstance(out, np.ndarray):
             raise TypeError(f"out must be a NumPy array, not {type(out).__name__}")
-        steps = fold(self, frame_shape_of(out))
-        if any(isinstance(step, Bin) for step in steps):
+        chain = Chain(frame_shape_of(out)).through(self)
+        if any(isinstance(step, Bin) for step in chain.steps):
             raise NotImplementedError(
                 f"{self!r} cannot be undone: it bins, and the pixels of a bin are lost"
             )
         frames = np.asarray(inp)
-        shape = (*out.shape[:-2], *shape_after(steps, frame_shape_of(out)))
+        shape = (*out.shape[:-2], *chain.shape)
         try:
             frames = np.broadcast_to(frames, shape)
         except ValueError:
@@ -122,7 +122,7 @@ class Transform:
                 f"which {self!r} transforms to {shape}"
             ) from None
         frames = _checked(frames, out.dtype)
-        match steps:
+        match chain.steps:
             case (FrameView() as view,):
                 view.of(out)[...] = frames
             case (Pick() as pick,):
@@ -145,12 +145,12 @@ class Transform:
             Coordinates on the transformed frame.
         """
         raise NotImplementedError(
-            f"{type(self).__name__} says where pixels go (index_array) but not where points go: "
-            "it has no forward_points"
+            f"{type(self).__name__} has no forward_points: write one that moves points as its "
+            "index_array moves pixels"
         )
 
     def backward_points(self, x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[Any, Any]:
-        """Return where points of a transformed frame are on the frame; undoes forward_points.
+        """Return where points of a transformed frame are on the frame: undo forward_points.
 
         Parameters
         ----------
@@ -163,8 +163,8 @@ class Transform:
             Coordinates on the frame.
         """
         raise NotImplementedError(
-            f"{type(self).__name__} says where pixels go (index_array) but not where points go: "
-            "it has no backward_points"
+            f"{type(self).__name__} has no backward_points: write one that moves points as its "
+            "index_array moves pixels"
         )
 
     def keys(self) -> list[str]:
@@ -187,7 +187,7 @@ class Transform:
         return [name for name, value in self.items() if value is not None]
 
     def get(self, attr: str, value: Any = None) -> Any:
-        """Return the parameter `attr`, or `value` if there is none."""
+        """Return the parameter `attr`, or `value` if there is no such parameter."""
         return getattr(self, attr) if attr in self.keys() else value
 
     def replace(self, **parameters: Any) -> Self:

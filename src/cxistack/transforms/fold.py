@@ -1,8 +1,6 @@
-"""Which steps a transform or an index is: as few as can be.
+"""The steps that a transform or an index makes of frames, as few as can be.
 
-:func:`fold` makes the list of a transform, :func:`view_of_indices` that of ``frame[..., ss, fs]``.
-Both keep it short: no two neighbours are views or picks, a view that changes nothing is left out,
-and what is cropped behind a bin is cropped before it, so that it need not be read.
+:func:`fold` returns those of a transform, :func:`view_of_indices` those of ``frame[..., ss, fs]``.
 """
 
 from __future__ import annotations
@@ -10,7 +8,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, cast
 
 import numpy as np
@@ -19,23 +17,79 @@ import numpy.typing as npt
 from ..errors import FrameIndexError, LayoutError
 from .steps import Axis, Bin, FrameView, Index, Pick, Shape, Step
 
-__all__ = [
-    "IndexTransform",
-    "append",
-    "extend",
-    "fold",
-    "shape_after",
-    "view_of_indices",
-]
+__all__ = ["Chain", "IndexTransform", "fold", "view_of_indices"]
 
 
 class IndexTransform(Protocol):
-    """The least that a transform can be: something that filters index arrays."""
+    """The least that a transform must have."""
 
     def index_array(
         self, ss_idxs: npt.NDArray[Any], fs_idxs: npt.NDArray[Any], /
     ) -> tuple[Any, Any]:
-        """Return the indices of the pixels that are kept, where they are to be."""
+        """Return the indices of the pixels of a transformed frame."""
+
+
+@dataclass(frozen=True)
+class Chain:
+    """Steps that follow one another on frames of `frame_shape`, as few as can be.
+
+    No two neighbours are views or picks, no view leaves frames as they are, and what is cropped
+    after a bin is cropped before it, so that it need not be read.
+    """
+
+    frame_shape: Shape
+    steps: tuple[Step, ...] = ()
+
+    @property
+    def shape(self) -> Shape:
+        """Shape of the frames after the last step."""
+        return self.steps[-1].shape if self.steps else self.frame_shape
+
+    def then(self, step: Step) -> Chain:
+        """Return the chain with one more step at its end."""
+        if isinstance(step, FrameView) and step.is_full(self.shape):
+            return self
+        if not self.steps or isinstance(step, Bin):
+            return replace(self, steps=(*self.steps, step))
+        last = self.steps[-1]
+        if isinstance(last, Bin):
+            return self._then_after_bin(last, step)
+        return replace(self, steps=self.steps[:-1]).then(_compose(last, step))
+
+    def _then_after_bin(self, last: Bin, step: FrameView | Pick) -> Chain:
+        ss, fs = step.bounds()
+        region = FrameView(Axis.of_slice(ss, last.shape[0]), Axis.of_slice(fs, last.shape[1]))
+        if region.is_full(last.shape) or (isinstance(step, Pick) and 0 in step.shape):
+            return replace(self, steps=(*self.steps, step))
+        n = last.n
+        pixels = (Axis(axis.start * n, 1, axis.count * n) for axis in (region.ss, region.fs))
+        cropped = replace(self, steps=self.steps[:-1]).then(FrameView(*pixels))
+        return cropped.then(replace(last, shape=region.shape)).then(step.within_bounds())
+
+    def through(self, transform: IndexTransform) -> Chain:
+        """Return the chain with a transform at its end.
+
+        A transform with a ``fold_onto`` adds its own steps. Where a subclass defines another
+        ``index_array``, that one counts.
+        """
+        for cls in type(transform).__mro__:
+            if "fold_onto" in vars(cls):
+                return cast("Any", transform).fold_onto(self)  # type: ignore[no-any-return]
+            if "index_array" in vars(cls):
+                break
+        before, last = self, self.steps[-1] if self.steps else None
+        if isinstance(last, FrameView | Pick):
+            before = replace(self, steps=self.steps[:-1])
+            ss, fs = (np.array(index) for index in np.broadcast_arrays(*last.indices()))
+        else:
+            ss, fs = np.indices(self.shape, dtype=np.intp)
+        step, shape = _grid(transform.index_array(ss, fs), before.shape)
+        if len(shape) != 2:
+            raise LayoutError(
+                f"{type(transform).__name__}.index_array must return index arrays of two "
+                f"dimensions, and those that it returned have shape {shape}"
+            )
+        return before.then(step)
 
 
 def fold(
@@ -52,68 +106,10 @@ def fold(
     (FrameView(ss=Axis(start=2, step=2, count=4), fs=Axis(start=0, step=2, count=2)),)
     """
     rows, columns = map(operator.index, frame_shape)
-    steps = () if transform is None else extend((), transform, (rows, columns))
+    steps = () if transform is None else Chain((rows, columns)).through(transform).steps
     if sums:
         return steps
     return tuple(replace(step, mode="mean") if isinstance(step, Bin) else step for step in steps)
-
-
-def extend(
-    steps: tuple[Step, ...], transform: IndexTransform, frame_shape: Shape
-) -> tuple[Step, ...]:
-    """Return `steps` on frames of `frame_shape` with `transform` after them.
-
-    A transform with a ``fold_onto`` folds itself; but where a subclass brings an ``index_array``
-    of its own, that one counts.
-    """
-    for cls in type(transform).__mro__:
-        if "fold_onto" in vars(cls):
-            return cast("Any", transform).fold_onto(steps, frame_shape)  # type: ignore[no-any-return]
-        if "index_array" in vars(cls):
-            break
-    last = steps[-1] if steps else None
-    if isinstance(last, FrameView | Pick):
-        steps = steps[:-1]
-        ss, fs = (np.array(index) for index in np.broadcast_arrays(*last.indices()))
-    else:
-        ss, fs = np.indices(shape_after(steps, frame_shape), dtype=np.intp)
-    step, shape = _grid(transform.index_array(ss, fs), shape_after(steps, frame_shape))
-    if len(shape) != 2:
-        raise LayoutError(
-            f"{type(transform).__name__}.index_array must return index arrays of two dimensions; "
-            f"those that it returned make shape {shape}"
-        )
-    return append(steps, step, frame_shape)
-
-
-def shape_after(steps: tuple[Step, ...], frame_shape: Shape) -> Shape:
-    """Return the shape of frames of `frame_shape` after `steps`."""
-    return steps[-1].shape if steps else frame_shape
-
-
-def append(steps: tuple[Step, ...], step: Step, frame_shape: Shape) -> tuple[Step, ...]:
-    """Return `steps` on frames of `frame_shape` with `step` after them, as few as can be."""
-    before = shape_after(steps, frame_shape)
-    if isinstance(step, FrameView) and step.is_full(before):
-        return steps
-    last = steps[-1] if steps else None
-    if isinstance(step, Bin) or last is None:
-        return (*steps, step)
-    if not isinstance(last, Bin):
-        return append(steps[:-1], _compose(last, step), frame_shape)
-    if isinstance(step, Pick) and 0 in step.shape:
-        return (*steps, step)
-    ss, fs = step.bounds()
-    region = FrameView(Axis.of_slice(ss, before[0]), Axis.of_slice(fs, before[1]))
-    if region.is_full(before):
-        return (*steps, step)
-    n = last.n
-    pixels = FrameView(
-        Axis(region.ss.start * n, 1, region.ss.count * n),
-        Axis(region.fs.start * n, 1, region.fs.count * n),
-    )
-    steps = (*append(steps[:-1], pixels, frame_shape), Bin(n, last.mode, region.shape))
-    return append(steps, step.within_bounds(), frame_shape)
 
 
 def _compose(first: FrameView | Pick, second: FrameView | Pick) -> FrameView | Pick:
@@ -143,15 +139,15 @@ def view_of_indices(
     Returns
     -------
     steps : tuple of Step
-        At most one step. Slices and regular grids given as index arrays are a view.
+        At most one step. Slices are a view, and so are index arrays that make a regular grid.
     result_shape : tuple of int
-        The shape that NumPy gives to the indexed axes. The result of the steps, which always has
-        two, is to be reshaped to it.
+        The shape that NumPy gives to the indexed axes. The steps always give two axes; reshape
+        their result to this shape.
 
     Raises
     ------
     FrameIndexError
-        If an index is out of bounds, or is none for NumPy.
+        If an index is out of bounds, or NumPy does not index by it.
 
     Examples
     --------
@@ -164,15 +160,13 @@ def view_of_indices(
     if isinstance(ss, Axis) and isinstance(fs, Axis):
         step: Step = FrameView(ss, fs)
         shape: tuple[int, ...] = step.shape
-    elif isinstance(fs, np.ndarray) and isinstance(ss, Axis):
-        step, _ = _grid((ss.indices()[:, None], fs.reshape(1, -1)), (rows, columns))
-        shape = (ss.count, *fs.shape)
-    elif isinstance(ss, np.ndarray) and isinstance(fs, Axis):
-        step, _ = _grid((ss.reshape(-1, 1), fs.indices()[None, :]), (rows, columns))
-        shape = (*ss.shape, fs.count)
+    elif isinstance(ss, Axis) or isinstance(fs, Axis):
+        ss, fs = (one.indices() if isinstance(one, Axis) else one for one in (ss, fs))
+        step, _ = _grid((ss.reshape(-1, 1), fs.reshape(1, -1)), (rows, columns))
+        shape = (*ss.shape, *fs.shape)
     else:
         step, shape = _grid((ss, fs), (rows, columns))
-    return append((), step, (rows, columns)), shape
+    return Chain((rows, columns)).then(step).steps, shape
 
 
 def _read_index(index: Any, size: int, axis: str) -> Axis | Index:
@@ -197,7 +191,7 @@ def _bounded(indices: Any, size: int, axis: str) -> Index:
     if indices.dtype.kind not in "iu":
         raise FrameIndexError(
             f"the {axis} axis is indexed by integers, slices and 1-D boolean arrays, "
-            f"not by an array of {indices.ndim} dimensions and type {indices.dtype}"
+            f"not by an array of type {indices.dtype} with {indices.ndim} dimensions"
         )
     outside = (indices >= size) | (indices < -size)
     if outside.any():
@@ -210,7 +204,7 @@ def _bounded(indices: Any, size: int, axis: str) -> Index:
 
 
 def _grid(pair: tuple[Any, Any], frame_shape: Shape) -> tuple[FrameView | Pick, tuple[int, ...]]:
-    """Return a view where two index arrays are a regular grid, else a pick, and their shape."""
+    """Return the view that two index arrays are, or a pick if they are none, and their shape."""
     ss, fs = _bounded(pair[0], frame_shape[0], "slow"), _bounded(pair[1], frame_shape[1], "fast")
     try:
         shape = np.broadcast_shapes(ss.shape, fs.shape)

@@ -1,9 +1,9 @@
-"""What happens to a frame, in steps: views, bins and picks.
+"""The steps that a frame goes through: views, bins and picks.
 
 The slow and the fast axis are the last two axes of an array; any number of axes may lead. A
-:class:`FrameView` is an arithmetic progression on each of the two, so any chain of crops, strides
-and mirrors is one of them and composing costs nothing. A :class:`Bin` sums or averages squares of
-pixels. A :class:`Pick` holds index arrays and is the exception, for what is not regular.
+:class:`FrameView` is an arithmetic progression on each of the two, so that any chain of crops,
+strides and mirrors is one view. A :class:`Bin` sums or averages squares of pixels. A :class:`Pick`
+holds index arrays, for pixels that are not on a regular grid.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Index: TypeAlias = np.ndarray[Any, np.dtype[np.intp]]
 
 
 def frame_shape_of(array: npt.NDArray[Any]) -> Shape:
-    """Return the shape of the last two axes, or raise LayoutError where there are fewer."""
+    """Return the shape of the last two axes; raise LayoutError if there are fewer."""
     if array.ndim < 2:
         raise LayoutError(
             f"a frame has a slow and a fast axis, but this array has shape {array.shape}"
@@ -37,10 +37,10 @@ def frame_shape_of(array: npt.NDArray[Any]) -> Shape:
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """Indices ``start, start + step, ...`` along one axis, `count` of them.
+    """The indices ``start, start + step, ...`` along one axis, `count` of them.
 
-    None of them is negative; `step` may be. An axis of no index is always ``Axis(0, 1, 0)`` and
-    one of a single index has step 1, so equal axes compare equal.
+    No index is negative; `step` may be. An empty axis is always ``Axis(0, 1, 0)``, and the axis of
+    a single index has step 1, so that equal axes compare equal.
 
     Examples
     --------
@@ -55,7 +55,7 @@ class Axis:
     def __post_init__(self) -> None:
         start, step, count = map(operator.index, (self.start, self.step, self.count))
         if count < 0 or step == 0:
-            raise ValueError(f"an axis of {count} indices in steps of {step} does not exist")
+            raise ValueError(f"an axis of {count} indices with step {step} does not exist")
         if count == 0:
             start = 0
         if count <= 1:
@@ -77,7 +77,7 @@ class Axis:
 
     @property
     def bounds(self) -> tuple[int, int]:
-        """Smallest index and one past the largest; (0, 0) for no index."""
+        """Smallest index and one past the largest; (0, 0) for an empty axis."""
         if not self.count:
             return 0, 0
         last = self.start + self.step * (self.count - 1)
@@ -90,7 +90,7 @@ class Axis:
         return slice(self.start, stop if stop >= 0 else None, self.step)
 
     def then(self, other: Axis) -> Axis:
-        """Return the indices of those indices that `other` takes from this axis."""
+        """Return the axis of those of its indices that `other` selects."""
         if other.bounds[1] > self.count:
             raise LayoutError(
                 f"index {other.bounds[1] - 1} is beyond an axis of {self.count} pixels"
@@ -136,7 +136,7 @@ class FrameView:
         return self == FrameView.full(shape)
 
     def of(self, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Return the NumPy view ``array[..., ss, fs]``, or raise if it does not lie within."""
+        """Return the NumPy view ``array[..., ss, fs]``; raise if it goes beyond the array."""
         shape = frame_shape_of(array)
         if self.ss.bounds[1] > shape[0] or self.fs.bounds[1] > shape[1]:
             raise LayoutError(
@@ -145,9 +145,7 @@ class FrameView:
             )
         return array[..., self.ss.slice, self.fs.slice]
 
-    def apply(self, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Return the same as :meth:`of`: every step has this method."""
-        return self.of(array)
+    apply = of  # the name that every step has for it
 
     def then(self, other: FrameView) -> FrameView:
         """Return the one view that equals this one followed by `other`."""
@@ -197,10 +195,10 @@ class Bin:
     shape: Shape
 
     def result_dtype(self, dtype: npt.DTypeLike) -> np.dtype[Any]:
-        """Return the type of the result for frames of `dtype`, or raise CastError."""
+        """Return the type of the result for frames of `dtype`; raise CastError if it has none."""
         kind = np.dtype(dtype).kind
         if kind not in "biuf":
-            raise CastError(f"pixels of type {np.dtype(dtype)} cannot be binned: not real numbers")
+            raise CastError(f"pixels of type {np.dtype(dtype)} are no real numbers to be binned")
         if kind == "b":
             return np.dtype(np.bool_)
         if self.mode == "mean":
@@ -214,17 +212,17 @@ class Bin:
         rows, columns = self.shape
         if shape != (rows * self.n, columns * self.n):
             raise LayoutError(
-                f"bins of {self.n} x {self.n} pixels that make a frame of shape {self.shape} do "
-                f"not fit a frame of shape {shape}"
+                f"a frame of shape {shape} does not have the {self.n} x {self.n} pixels of each "
+                f"bin of a frame of shape {self.shape}"
             )
         if array.dtype.kind == "f" and array.dtype.itemsize not in (4, 8):
-            array = array.astype(np.float64)  # of a size that the kernels do not know
+            array = array.astype(np.float64)  # the kernels know float32 and float64 only
         return kernels.bin(array, self.n, self.mode)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pick:
-    """Pixels taken one by one: ``array[..., ss_idxs, fs_idxs]``.
+    """Pixels selected one by one: ``array[..., ss_idxs, fs_idxs]``.
 
     Parameters
     ----------
@@ -261,7 +259,7 @@ class Pick:
 
     def apply(self, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Return a new array of the picked pixels; the leading axes stay."""
-        frame_shape_of(array)
+        frame_shape_of(array)  # raises for an array that has no frames
         return array[..., self.ss_idxs, self.fs_idxs]
 
     def indices(self) -> tuple[Index, Index]:
@@ -278,8 +276,6 @@ class Pick:
     def within_bounds(self) -> Pick:
         """Return the pick that takes the same pixels from the region of :meth:`bounds`."""
         ss, fs = self.bounds()
-        if 0 in self.shape:
-            return self
         return Pick(self.ss_idxs - ss.start, self.fs_idxs - fs.start)
 
 

@@ -1,12 +1,11 @@
 """Transforms of frames: Crop, Downscale, Mirror and their composition.
 
-All act on the slow and the fast axis, the last two of an array of any rank. The built-in ones fold
-to a :class:`~cxistack.view.FrameView` or a :class:`~cxistack.view.Bin`; a transform of your own
-needs only an ``index_array``.
+They act on the slow and the fast axis, which are the last two axes of an array of any rank. Each of
+them is a view of frames or bins of pixels; a transform of your own needs only an ``index_array``.
 
 Points are pixel coordinates: `x` along the fast axis, `y` along the slow one, whole numbers at the
-centres of pixels. ``forward_points`` takes the point of a pixel to where ``forward`` takes the
-pixel, and ``backward_points`` back.
+centres of pixels. ``forward_points`` moves a point as ``forward`` moves the pixel there, and
+``backward_points`` moves it back.
 """
 
 from __future__ import annotations
@@ -21,8 +20,8 @@ import numpy.typing as npt
 
 from ..errors import LayoutError
 from .base import Transform
-from .fold import append, extend, shape_after
-from .steps import Axis, Bin, FrameView, Shape, Step
+from .fold import Chain
+from .steps import Axis, Bin, FrameView, Shape
 
 __all__ = ["ComposeTransforms", "Crop", "Downscale", "Mirror"]
 
@@ -30,14 +29,14 @@ __all__ = ["ComposeTransforms", "Crop", "Downscale", "Mirror"]
 Array: TypeAlias = npt.NDArray[Any]
 
 
-def _points(*coordinates: npt.ArrayLike) -> list[Any]:
-    """Return coordinates that subtract and multiply without wrapping around."""
+def _signed(*coordinates: npt.ArrayLike) -> list[Any]:
+    """Return coordinates of a type in which differences and products do not wrap around."""
     arrays = map(np.asarray, coordinates)
     return [(a.astype(np.int64) if a.dtype.kind in "biu" else a)[()] for a in arrays]
 
 
 def _slice_grid(view: FrameView, shape: Shape, ss: Array, fs: Array) -> tuple[Array, Array]:
-    """Return index arrays seen through a view; an axis that an open grid leaves out stays so."""
+    """Return index arrays through a view; axes of length 1 of an open grid keep their length."""
     rows, columns = (
         [axis.slice if n == size else slice(None) for n in (ss.shape[i], fs.shape[i])]
         for i, (axis, size) in enumerate(zip((view.ss, view.fs), shape, strict=True))
@@ -52,9 +51,9 @@ class _View(Transform):
         """Return the view that the transform is on frames of `frame_shape`."""
         raise NotImplementedError
 
-    def fold_onto(self, steps: tuple[Step, ...], frame_shape: Shape) -> tuple[Step, ...]:
-        """Return `steps` on frames of `frame_shape` with this transform after them."""
-        return append(steps, self.view(shape_after(steps, frame_shape)), frame_shape)
+    def fold_onto(self, chain: Chain) -> Chain:
+        """Return a chain of steps with this transform at its end."""
+        return chain.then(self.view(chain.shape))
 
     def index_array(self, ss_idxs: npt.ArrayLike, fs_idxs: npt.ArrayLike) -> tuple[Array, Array]:
         """Filter the indices of a frame; see :meth:`Transform.index_array`."""
@@ -74,9 +73,9 @@ class Crop(_View):
     Parameters
     ----------
     roi : sequence of 4 int
-        ``[y_min, y_max, x_min, x_max]``: the region is ``frame[y_min:y_max, x_min:x_max]``, just as
-        NumPy slices. So a bound beyond the frame is clamped to it, a negative one counts from the
-        end, and a region whose end is not past its start is empty.
+        ``[y_min, y_max, x_min, x_max]``: the region is ``frame[y_min:y_max, x_min:x_max]``, as
+        NumPy slices: a bound beyond the frame is clamped to it, a negative one counts from the
+        end, and a region that ends at or before its start is empty.
 
     Examples
     --------
@@ -111,21 +110,21 @@ class Crop(_View):
             If ``y_min`` or ``x_min`` is negative: the size of the frame is not known here.
         """
         y_min, x_min = self._origin()
-        xs, ys = _points(x, y)
+        xs, ys = _signed(x, y)
         return xs - x_min, ys - y_min
 
     def backward_points(self, x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[Any, Any]:
         """Return points relative to the frame; undoes :meth:`forward_points`."""
         y_min, x_min = self._origin()
-        xs, ys = _points(x, y)
+        xs, ys = _signed(x, y)
         return xs + x_min, ys + y_min
 
     def _origin(self) -> tuple[int, int]:
         y_min, _, x_min, _ = self.roi
         if y_min < 0 or x_min < 0:
             raise ValueError(
-                f"{self!r} counts from the end of a frame whose size is not known here; "
-                "give y_min and x_min from the start to map points"
+                f"{self!r} counts from the end of a frame, whose size a point does not tell: give "
+                "y_min and x_min from the start to map points"
             )
         return y_min, x_min
 
@@ -165,45 +164,39 @@ class Downscale(_View):
             raise ValueError(f"mode must be 'stride', 'sum' or 'mean', not {self.mode!r}")
 
     def view(self, frame_shape: Shape) -> FrameView:
-        """Return the strided view, or that of the pixels which are in a whole square."""
+        """Return the view of every `scale`-th pixel, or of all pixels that are in whole squares."""
         if self.mode == "stride":
             stride = slice(None, None, self.scale)
             return FrameView(*(Axis.of_slice(stride, size) for size in frame_shape))
         return FrameView(*(Axis(0, 1, size // self.scale * self.scale) for size in frame_shape))
 
-    def fold_onto(self, steps: tuple[Step, ...], frame_shape: Shape) -> tuple[Step, ...]:
-        """Return `steps` on frames of `frame_shape` with this transform after them."""
-        steps = super().fold_onto(steps, frame_shape)
+    def fold_onto(self, chain: Chain) -> Chain:
+        """Return a chain of steps with this transform at its end."""
+        chain = super().fold_onto(chain)
         if self.mode == "stride":
-            return steps
-        rows, columns = shape_after(steps, frame_shape)
-        return append(
-            steps,
-            Bin(self.scale, self.mode, (rows // self.scale, columns // self.scale)),
-            frame_shape,
-        )
+            return chain
+        rows, columns = (size // self.scale for size in chain.shape)
+        return chain.then(Bin(self.scale, self.mode, (rows, columns)))
 
     def index_array(self, ss_idxs: npt.ArrayLike, fs_idxs: npt.ArrayLike) -> tuple[Array, Array]:
         """Filter the indices of a frame; see :meth:`Transform.index_array`."""
         if self.mode != "stride":
-            raise NotImplementedError(
-                f"{self!r} has no index_array: a pixel of its result is many pixels of the frame"
-            )
+            raise NotImplementedError(f"{self!r} has no index_array: it makes one pixel of many")
         return super().index_array(ss_idxs, fs_idxs)
 
     def forward_points(self, x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[Any, Any]:
         """Return points divided by the scale; see :meth:`Transform.forward_points`."""
-        xs, ys = _points(x, y)
+        xs, ys = _signed(x, y)
         return (xs - self._centre) / self.scale, (ys - self._centre) / self.scale
 
     def backward_points(self, x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[Any, Any]:
         """Return points times the scale; undoes :meth:`forward_points`."""
-        xs, ys = _points(x, y)
+        xs, ys = _signed(x, y)
         return xs * self.scale + self._centre, ys * self.scale + self._centre
 
     @property
     def _centre(self) -> float:
-        """Where on the frame the first pixel of the result is centred."""
+        """Where on the frame the centre of the first pixel of the result is."""
         return 0 if self.mode == "stride" else (self.scale - 1) / 2
 
 
@@ -216,7 +209,7 @@ class Mirror(_View):
     axis : {0, 1}
         Reverse the order of the rows (0) or of the columns (1).
     shape : sequence of 2 int
-        Shape of the frames that the transform meets; frames of another shape raise LayoutError.
+        Shape of the frames that are mirrored; frames of another shape raise LayoutError.
 
     Examples
     --------
@@ -239,14 +232,13 @@ class Mirror(_View):
         if self.axis not in (0, 1):
             raise ValueError(f"axis must be 0 (rows) or 1 (columns), not {self.axis}")
         if len(self.shape) != 2 or min(self.shape) < 0:
-            raise ValueError(f"shape must be that of a frame, not {self.shape}")
+            raise ValueError(f"shape must be the (rows, columns) of a frame, not {self.shape}")
 
     def view(self, frame_shape: Shape) -> FrameView:
         """Return the view that the mirror is on frames of `frame_shape`."""
         if frame_shape != self.shape:
             raise LayoutError(
-                f"{self!r} meets frames of shape {frame_shape}; "
-                "give it the shape that frames have where it is applied"
+                f"{self!r} is applied to frames of shape {frame_shape}: give it this shape"
             )
         order = [slice(None), slice(None)]
         order[self.axis] = slice(None, None, -1)
@@ -254,7 +246,7 @@ class Mirror(_View):
 
     def forward_points(self, x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[Any, Any]:
         """Return mirrored points; see :meth:`Transform.forward_points`."""
-        xs, ys = _points(x, y)
+        xs, ys = _signed(x, y)
         if self.axis == 0:
             return xs, self.shape[0] - 1 - ys
         return self.shape[1] - 1 - xs, ys
@@ -300,11 +292,11 @@ class ComposeTransforms(Transform):
     def __getitem__(self, index: Any) -> Any:
         return super().__getitem__(index) if isinstance(index, str) else self.transforms[index]
 
-    def fold_onto(self, steps: tuple[Step, ...], frame_shape: Shape) -> tuple[Step, ...]:
-        """Return `steps` on frames of `frame_shape` with all transforms after them."""
+    def fold_onto(self, chain: Chain) -> Chain:
+        """Return a chain of steps with all transforms at its end."""
         for transform in self:
-            steps = extend(steps, transform, frame_shape)
-        return steps
+            chain = chain.through(transform)
+        return chain
 
     def index_array(self, ss_idxs: npt.ArrayLike, fs_idxs: npt.ArrayLike) -> tuple[Array, Array]:
         """Filter the indices of a frame; see :meth:`Transform.index_array`."""
