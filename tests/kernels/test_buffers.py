@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
-import shutil
-import subprocess
-import sys
-import sysconfig
-from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pytest
 
-import cxistack
 from cxistack import kernels
+from factory.cython_module import compiled
 
 MODULE = """
 from libc.stdint cimport uint64_t
@@ -57,27 +51,7 @@ BOOL, INT32, UINT8, UINT16, FLOAT32 = 0, 3, 5, 6, 9
 
 @pytest.fixture(scope="module")
 def downstream(tmp_path_factory: pytest.TempPathFactory) -> ModuleType:
-    compiler = (sysconfig.get_config_var("CC") or "cc").split()
-    if shutil.which(compiler[0]) is None:
-        pytest.skip("no C compiler")
-    folder = tmp_path_factory.mktemp("downstream")
-    source = folder / "downstream.pyx"
-    source.write_text(MODULE)
-    packages = Path(cxistack.__file__).parent.parent
-    subprocess.run(
-        [sys.executable, "-m", "cython", "-3", "-I", str(packages), str(source)], check=True
-    )
-    library = folder / f"downstream{sysconfig.get_config_var('EXT_SUFFIX')}"
-    include = sysconfig.get_path("include")
-    mac = ["-undefined", "dynamic_lookup"] if sys.platform == "darwin" else []
-    files = [str(source.with_suffix(".c")), "-o", str(library)]
-    subprocess.run([*compiler, "-shared", "-fPIC", "-O1", f"-I{include}", *mac, *files], check=True)
-    spec = importlib.util.spec_from_file_location("downstream", library)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return compiled(MODULE, "downstream", tmp_path_factory.mktemp("downstream"))
 
 
 def raw(array: np.ndarray) -> np.ndarray:
