@@ -11,11 +11,11 @@ import resource
 import threading
 import weakref
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import h5py
 import hdf5plugin  # registers the filters of the field with HDF5
@@ -24,7 +24,9 @@ from ..errors import ClosedStoreError, FileChangedError, StorageError
 from ._descriptor import Descriptor
 from .messages import advice, check_regular, not_opened
 
-__all__ = ["Files", "Stamp", "forget", "hdf5_versions", "most_open"]
+__all__ = ["Files", "Stamp", "forget", "hdf5_versions", "most_open", "read_again"]
+
+_Result = TypeVar("_Result")
 
 # To close a handle, h5py looks through all that are open: few are soon closed, and a file is opened
 # again in 0.06 ms.
@@ -282,6 +284,23 @@ def _open_for_reading(path: str) -> _Handle:
         return _Handle(h5py.File(h5py.h5f.open(os.fsencode(path), h5py.h5f.ACC_RDONLY)), stamp)
     except OSError as cause:
         raise not_opened(path, stamp.size, cause) from cause
+
+
+def read_again(action: Callable[[], _Result], look_again: Callable[[], object]) -> _Result:
+    """Return what `action` does; where a file changed meanwhile, look again and do it once more.
+
+    Somebody may save to a file between a look at it and its use: no trouble once, an error twice.
+
+    Raises
+    ------
+    FileChangedError
+        A file changed the second time, too; or what `look_again` raises.
+    """
+    with suppress(FileChangedError):
+        return action()
+    # Outside of the block: of a second error, the first is not the cause.
+    look_again()
+    return action()
 
 
 def hdf5_versions() -> dict[str, str]:
