@@ -3,47 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from ..catalogue.catalogue import Catalogue
 from ..catalogue.index import FrameIndex
 from ..catalogue.locate import Found
 from ..errors import CastError, CXIError, LayoutError
 from ..loading.recipe import check_text, make
+from .findings import Problem
 
-__all__ = ["Problem", "misfits"]
-
-
-@dataclass(frozen=True)
-class Problem:
-    """Something in the files that does not fit the protocol, and is an error when asked for.
-
-    Attributes
-    ----------
-    attribute : str
-        The attribute concerned; empty where a whole file cannot be used.
-    filename : str
-        The file.
-    message : str
-        What is wrong, as a sentence.
-    """
-
-    attribute: str
-    filename: str
-    message: str
-
-    def __str__(self) -> str:
-        return f"{self.attribute or self.filename}: {self.message}"
+__all__ = ["misfits"]
 
 
 def misfits(catalogue: Catalogue) -> list[Problem]:
     """Return what does not fit, as far as it shows without reading values."""
     names = catalogue.files.names
     unopened = catalogue.unopened()
-    problems = [Problem("", names[number], str(error)) for number, error in unopened.items()]
+    problems = [Problem("", "", names[number], str(error)) for number, error in unopened.items()]
     for attr, found in catalogue.found_all().items():
         faulty = {n: one.error for n, one in found.items() if one.error is not None}
-        problems += [Problem(attr, names[n], str(error)) for n, error in faulty.items()]
+        problems += [Problem("", attr, names[n], str(error)) for n, error in faulty.items()]
         problems += _of_wrong_type(catalogue, attr, {n: found[n] for n in found if n not in faulty})
         # Whether files agree can only be told when each can be read.
         if not found or faulty or unopened or not catalogue.is_indexed(attr):
@@ -52,10 +30,10 @@ def misfits(catalogue: Catalogue) -> list[Problem]:
             index = catalogue.index(attr)
             _ = index.frame_shape  # raises where frames differ in shape
         except (CXIError, OSError) as error:
-            problems.append(Problem(attr, names[min(found)], str(error)))
+            problems.append(Problem("", attr, names[min(found)], str(error)))
             continue
         if index.mismatch is not None:
-            problems.append(Problem(attr, names[min(found)], index.mismatch))
+            problems.append(Problem("", attr, names[min(found)], index.mismatch))
         problems += _of_another_grid(catalogue, attr, index)
     return problems
 
@@ -72,7 +50,7 @@ def _of_wrong_type(catalogue: Catalogue, attr: str, found: Mapping[int, Found]) 
         except CastError:
             pass  # it loads as soon as somebody says dtype=
         except LayoutError as error:
-            problems.append(Problem(attr, catalogue.files.names[number], str(error)))
+            problems.append(Problem("", attr, catalogue.files.names[number], str(error)))
     return problems
 
 
@@ -92,4 +70,4 @@ def _of_another_grid(catalogue: Catalogue, attr: str, index: FrameIndex) -> list
         f"{place}: {attr!r} has frames of {mine}, and 'data' has frames of {grid}; it loads as "
         "it is, and goes with other data"
     )
-    return [Problem(attr, catalogue.files.names[index.parts[0].file], said)]
+    return [Problem("", attr, catalogue.files.names[index.parts[0].file], said)]

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ..checking.problems import Problem
+from ..checking.findings import Problem
 from ..errors import CXIError
 from ..store.store import CXIStore
 from .failure import failures_told

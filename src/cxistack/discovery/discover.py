@@ -11,7 +11,8 @@ from typing import Any
 
 from ..catalogue.catalogue import Catalogue
 from ..catalogue.locate import locate
-from ..checking.problems import Problem, misfits
+from ..checking.findings import Problem
+from ..checking.problems import misfits
 from ..errors import ProtocolError
 from ..hdf5.files import Files
 from ..hdf5.links import LinkPolicy

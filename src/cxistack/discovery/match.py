@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from ..catalogue.catalogue import Catalogue
 from ..catalogue.locate import Found, locate
 from ..catalogue.modules import is_pattern
-from ..checking.problems import Problem, misfits
+from ..checking.findings import Problem
+from ..checking.problems import misfits
 from ..errors import CXIError
 from ..hdf5.files import Files
 from ..hdf5.links import LinkPolicy, Place, resolve

@@ -19,8 +19,8 @@ from ..errors import StorageError
 from ..kernels._decode import Pipeline
 from .edge_chunks import are_raw, doubtful
 from .files import Files, Stamp
-from .filters import BITSHUFFLE
-from .stored import Stored
+from .filters import BITSHUFFLE, filters_of
+from .stored import Stored, fill_value
 
 __all__ = [
     "Assembled",
@@ -188,12 +188,9 @@ def _find_bytes(files: Files, stored: Stored, *, few: bool = False) -> Single:
         if reason is not None:
             return ThroughH5py(reason)
         plist = dataset.id.get_create_plist()
-        fill = np.zeros((), stored.dtype)
-        if plist.fill_value_defined() == h5py.h5d.FILL_VALUE_UNDEFINED or (
-            plist.get_fill_time() == h5py.h5d.FILL_TIME_NEVER
-        ):
+        fill = fill_value(plist, stored.dtype)
+        if fill is None or plist.get_fill_time() == h5py.h5d.FILL_TIME_NEVER:
             return ThroughH5py("what was never written has no defined value")
-        plist.get_fill_value(fill)
         stamp = files.stamp(place.filename)
         files.verify(place.filename, stored.stamp)
         if stored.storage == "contiguous":
@@ -217,19 +214,18 @@ def _find_bytes(files: Files, stored: Stored, *, few: bool = False) -> Single:
 
 def _refuse_nonsense(plist: Any, stored: Stored) -> None:
     """Raise for parameters of a filter that would crash the decoder of hdf5plugin."""
-    for number in range(plist.get_nfilters()):
-        code, _, values, _ = plist.get_filter(number)
-        if code == BITSHUFFLE and len(values) > 2 and values[2] == 0:
+    for one in filters_of(plist):
+        if one.code == BITSHUFFLE and len(one.values) > 2 and one.values[2] == 0:
             raise StorageError(
-                f"{stored.place}: its bitshuffle filter has the parameters {values}, so that an "
-                "element has no bytes; the file is damaged"
+                f"{stored.place}: its bitshuffle filter has the parameters {one.values}, by which "
+                "an element has no bytes; the file is damaged"
             )
 
 
 def _pipeline(plist: Any, nbytes: int) -> Pipeline | None:
     """Return what decodes a chunk of `nbytes`; ValueError where it has no decoder of ours."""
-    filters = [plist.get_filter(number) for number in range(plist.get_nfilters())]
-    return Pipeline([(code, values) for code, _, values, _ in filters], nbytes) if filters else None
+    filters = [(one.code, one.values) for one in filters_of(plist)]
+    return Pipeline(filters, nbytes) if filters else None
 
 
 def _obstacle(h5: Any, dataset: Any, stored: Stored) -> str | None:

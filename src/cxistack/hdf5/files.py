@@ -53,6 +53,11 @@ class Stamp(NamedTuple):
     size: int
     mtime_ns: int
 
+    @classmethod
+    def of(cls, status: os.stat_result) -> Stamp:
+        """Return the stamp that the system's words on a file make."""
+        return cls(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+
 
 class _Loan:
     """A use of a handle, until it is ended or nobody has it: an interrupt leaves none behind."""
@@ -87,8 +92,7 @@ class _Handle:
 
 
 def _stamp(path: str) -> Stamp:
-    status = os.stat(path)  # noqa: PTH116 (a Path costs more than the call)
-    return Stamp(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+    return Stamp.of(os.stat(path))  # noqa: PTH116 (a Path costs more than the call)
 
 
 class Files:
@@ -278,7 +282,7 @@ def _changed(path: str) -> FileChangedError:
 def _open_for_reading(path: str) -> _Handle:
     status = os.stat(path)  # noqa: PTH116 (a Path costs more than the call)
     check_regular(path, status.st_mode)
-    stamp = Stamp(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+    stamp = Stamp.of(status)
     try:
         # What h5py.File(path, "r") does, without what it does for other modes and drivers.
         return _Handle(h5py.File(h5py.h5f.open(os.fsencode(path), h5py.h5f.ACC_RDONLY)), stamp)

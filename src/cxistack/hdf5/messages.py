@@ -14,6 +14,7 @@ from typing import Any
 import h5py
 
 from ..errors import CXIError, StorageError
+from .filters import filters_of
 
 __all__ = [
     "advice",
@@ -133,14 +134,12 @@ def named(error: Exception, filename: str, path: str) -> Exception:
 
 def unreadable(dataset: Any, cause: BaseException) -> str:
     """Say why HDF5 could not read an open dataset, after it has failed with `cause`."""
-    plist = dataset.id.get_create_plist()
-    for number in range(plist.get_nfilters()):
-        code, _, _, name = plist.get_filter(number)
-        if not h5py.h5z.filter_avail(code):
-            title = f" ({os.fsdecode(name)})" if name else ""
+    for one in filters_of(dataset.id.get_create_plist()):
+        if not h5py.h5z.filter_avail(one.code):
+            title = f" ({os.fsdecode(one.name)})" if one.name else ""
             return (
-                f"it is compressed by the HDF5 filter {code}{title}, which is not installed here; "
-                "install its plugin and say where it is by HDF5_PLUGIN_PATH, or rewrite the file "
-                "without it by the program that wrote it"
+                f"it is compressed by the HDF5 filter {one.code}{title}, which is not installed "
+                "here; install its plugin and say where it is by HDF5_PLUGIN_PATH, or rewrite the "
+                "file without it by the program that wrote it"
             )
     return blamed(cause)

@@ -21,7 +21,7 @@ from ..errors import LayoutError, LinkError, StorageError
 from .boxes import Box, may_overlap
 from .files import Files
 from .links import LinkPolicy, Place
-from .stored import Assembly, Piece, Stored, describe, nested
+from .stored import Assembly, Piece, Stored, describe, fill_value, nested
 from .virtual_mappings import Slab, boxes, slabs
 from .virtual_names import (
     MOST_NESTED,
@@ -59,7 +59,9 @@ def with_sources(
     with files.reading(place.filename) as h5:
         dataset = h5[place.path]
         mappings = dataset.virtual_sources()
-        fill = _fill_value(dataset, stored.dtype)
+        fill = None if stored.is_text else fill_value(dataset.id.get_create_plist(), stored.dtype)
+    if fill is None:
+        fill = np.zeros((), stored.dtype)
     known: dict[tuple[str, str], Stored] = {}
     pieces: list[Piece] = []
     laid: list[Box] = []
@@ -203,14 +205,6 @@ def _block(target: Sequence[Slab], axis: int, number: int) -> tuple[Slab, ...]:
     slab = target[axis]
     one = Slab(slab.start + number * slab.stride, 1, 1, slab.width)
     return (*target[:axis], one, *target[axis + 1 :])
-
-
-def _fill_value(dataset: Any, dtype: np.dtype[Any]) -> NDArray[Any]:
-    fill = np.zeros((), dtype)
-    plist = dataset.id.get_create_plist()
-    if dtype.kind != "O" and plist.fill_value_defined() != h5py.h5d.FILL_VALUE_UNDEFINED:
-        plist.get_fill_value(fill)
-    return fill
 
 
 def _same(one: NDArray[Any], other: NDArray[Any]) -> bool:
