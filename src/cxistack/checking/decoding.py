@@ -239,7 +239,7 @@ def _corner(part: Part, box: Block) -> tuple[int, ...] | None:
 
 
 def _merged(findings: list[Finding], piece: _Rows) -> Iterator[Finding]:
-    """Put neighbouring rows of what has no chunks together: one cause, as the end of a file."""
+    """Make one finding of neighbouring rows that have no chunks: a cut file is one cause."""
     if piece.part.stored.chunks is not None:
         yield from findings
         return

@@ -40,12 +40,13 @@ def misfits(catalogue: Catalogue) -> list[Problem]:
 
 def _of_wrong_type(catalogue: Catalogue, attr: str, found: Mapping[int, Found]) -> list[Problem]:
     """Return the datasets of an attribute that are of no type that it may have."""
+    is_text = catalogue.protocol.attribute(attr).is_text
     problems = []
     for number, one in found.items():
         try:
-            if catalogue.protocol.datatypes[attr] == "str":
+            if is_text:
                 check_text(attr, one.datasets)
-            for stored in one.datasets if catalogue.protocol.datatypes[attr] != "str" else ():
+            for stored in () if is_text else one.datasets:
                 make(catalogue.protocol, attr, one.path, stored, (), None, "checked")
         except CastError:
             pass  # it loads as soon as somebody says dtype=
@@ -56,7 +57,8 @@ def _of_wrong_type(catalogue: Catalogue, attr: str, found: Mapping[int, Found]) 
 
 def _of_another_grid(catalogue: Catalogue, attr: str, index: FrameIndex) -> list[Problem]:
     """Return a problem where a stack's frames are not of the pixels that `data` has."""
-    if attr == "data" or catalogue.protocol.get_kind(attr) != "stack" or not catalogue.has_data():
+    wanted = catalogue.protocol.attribute(attr)
+    if wanted.is_data or wanted.kind != "stack" or not catalogue.has_data():
         return []
     try:
         data = catalogue.index("data")
@@ -67,7 +69,7 @@ def _of_another_grid(catalogue: Catalogue, attr: str, index: FrameIndex) -> list
         return []
     place = index.parts[0].stored.place
     said = (
-        f"{place}: {attr!r} has frames of {mine}, and 'data' has frames of {grid}; it loads as "
-        "it is, and goes with other data"
+        f"{place}: {attr!r} has frames of {mine} pixels, and 'data' has frames of {grid}: it can "
+        "be loaded, but its pixels are not those of 'data'"
     )
     return [Problem("", attr, catalogue.files.names[index.parts[0].file], said)]

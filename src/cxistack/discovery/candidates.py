@@ -52,6 +52,11 @@ class Candidate:
         return self.seen.path
 
     @property
+    def family(self) -> str:
+        """Its type in a protocol."""
+        return {"i": "int", "u": "uint", "f": "float"}[self.dtype.kind]
+
+    @property
     def level(self) -> int:
         """How far the best piece of evidence is trusted; 0: only its shape speaks for it."""
         return max((level for level, _ in self.evidence), default=0)

@@ -16,7 +16,6 @@ __all__ = ["Choice", "choose", "choose_frames"]
 
 
 _NUMBERS = {"float": "biuf", "uint": "biu", "bool": "biu"}
-_FAMILIES = {"i": "int", "u": "uint", "f": "float", "b": "bool"}
 
 
 @dataclass
@@ -63,7 +62,7 @@ def choose_frames(candidates: list[Candidate]) -> Choice | None:
         "data",
         best.path,
         "stack",
-        _FAMILIES[best.dtype.kind],
+        best.family,
         best.seen,
         reasons=[*best.reasons, shape],
         others=[f"{one.path} {one.shape}: {_why_not(one, best)}" for one in rest[:8]],
@@ -112,7 +111,7 @@ def choose(tour: Tour, frames: Candidate | None) -> dict[str, Choice]:
             if one is not seen
         )
         choice.reasons = [f"it is called {path.rpartition('/')[2]}", _shape_reason(word, seen)]
-        if word.attr == "mask":
+        if word.attribute.is_mask:
             _settle_convention(choice, path, is_cxi)
         elif word.unit:
             _settle_unit(choice, word, path, is_cxi)
@@ -131,7 +130,7 @@ def _lost(word: Word, tour: Tour) -> Choice | None:
     choice.reasons = [
         f"it is called {path.rpartition('/')[2]}, but cannot be read: loading it is an error"
     ]
-    if word.attr == "mask":
+    if word.attribute.is_mask:
         _settle_convention(choice, path, is_cxi=tour.at("/cxi_version") is not None)
     return choice
 
@@ -156,18 +155,17 @@ def _misfit(word: Word, seen: Seen, frames: Candidate | None) -> str | None:
     wanted = [frames.frame]
     if word.kind == "stack":
         wanted.append((frames.count, *frames.frame))
-    if shape in wanted or (word.attr == "whitefields" and shape[1:] == frames.frame):
+    if shape in wanted or (word.of_any_number and shape[1:] == frames.frame):
         return None
     return f"its shape {shape} is not that of a frame, {frames.frame}"
 
 
 def _misfit_of_rows(word: Word, shape: tuple[int, ...], frames: Candidate | None) -> str | None:
-    if word.attr == "good_frames":
-        return None if len(shape) == 1 else f"its shape {shape} is not that of a list"
     if word.tails and not any(shape[-len(tail) :] == tail for tail in word.tails):
         return f"its shape {shape} is not that of rows of {' or '.join(map(str, word.tails))}"
-    if word.attr == "basis_vectors" and len(shape) == 2:
-        return None
+    if not word.attribute.is_indexed(len(shape)):  # a list of frames, or vectors for all frames
+        is_fit = word.tails or len(shape) == 1
+        return None if is_fit else f"its shape {shape} is not that of a list"
     if not shape or len(shape) > 3:
         return f"its shape {shape} is not that of a row for each frame"
     if frames is not None and shape[0] != frames.count:

@@ -102,7 +102,8 @@ def match(
         tours: dict[str, Tour] = {}
         matches = []
         for attr, found in catalogue.found_all().items():
-            paths = protocol.load_paths[attr]
+            wanted = protocol.attribute(attr)
+            paths = wanted.paths
             # Modules in many files are found together, for the first of these.
             parts = {
                 number: part.path
@@ -115,8 +116,8 @@ def match(
                 places[_place(here)] += 1 + len(others)
             one = Match(
                 attribute=attr,
-                datatype=protocol.datatypes[attr],
-                kind=protocol.kinds[attr],
+                datatype=wanted.datatype,
+                kind=wanted.kind,
                 files=len(readable),
                 places=places,
             )

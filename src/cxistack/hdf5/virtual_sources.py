@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import resource
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -32,7 +32,7 @@ from .virtual_names import (
     source_place,
 )
 
-__all__ = ["with_sources"]
+__all__ = ["is_over", "with_sources"]
 
 
 _UNFILLED = "it is virtual, and its sources overlap and have gaps"
@@ -93,6 +93,23 @@ def with_sources(
         _refuse_unfilled(place, known.values(), fill)
         return replace(stored, obstacle=_UNFILLED)
     return replace(stored, assembly=assembly)
+
+
+def is_over(
+    files: Files, virtual: Stored, addresses: Collection[tuple[str, int]], policy: LinkPolicy
+) -> bool:
+    """Tell whether a virtual dataset has a source among the datasets with these addresses."""
+    place = virtual.place
+    with files.reading(place.filename) as h5:
+        mappings = h5[place.path].virtual_sources() if addresses else ()
+    for mapping in mappings:
+        for name in source_names(mapping, virtual.shape):
+            found = source_place(files, place, *name, policy)
+            with files.reading(found.filename) as h5:
+                address = h5py.h5o.get_info(h5[found.path].id).addr
+            if (found.filename, address) in addresses:
+                return True
+    return False
 
 
 class _Irregular(Exception):
