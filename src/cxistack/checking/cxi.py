@@ -15,7 +15,7 @@ from ..catalogue.catalogue import Catalogue
 from ..hdf5.files import Files
 from ..hdf5.links import Place
 from ..hdf5.names import natural_key
-from ..hdf5.tour import Seen, Tour, children, tour
+from ..hdf5.tour import Seen, children, tour
 from . import cxi_rules as rules
 from .findings import Finding
 from .request import CheckRequest
@@ -56,39 +56,19 @@ def _departures(files: Files, filename: str) -> Iterator[Finding]:
     entries = [name for name in root if re.fullmatch(r"entry_[0-9]+", name)]
     begin = ["/cxi_version", "/number_of_entries", *(f"/{name}" for name in entries)]
     seen = tour(files, filename, begin=begin)
-    version = seen.at("/cxi_version")
     is_other = seen.at("/entry_1") is None or seen.at("/entry_1/definition") is not None
-    if version is None and is_other:
+    if seen.at("/cxi_version") is None and is_other:
         return
-    yield from rules.version(version)
-    yield from rules.entries(entries, seen.at("/number_of_entries"))
-    yield from (rules.broken(path, why) for path, why in seen.troubles.items())
+    yield from rules.about_file(seen, entries)
     own = [one for one in seen.seen.values() if one.place.filename == filename]
-    for one in sorted(own, key=lambda one: natural_key(one.path)):
+    own.sort(key=lambda one: (not one.is_group, natural_key(one.path)))
+    for one in own:
         if one.is_group:
-            yield from _in_group(seen, one.path)
-    for one in sorted(own, key=lambda one: natural_key(one.path)):
-        if not one.is_group and one.path.count("/") > 1:
-            yield from _in_dataset(files, seen, one)
-
-
-def _in_group(seen: Tour, path: str) -> Iterator[Finding]:
-    kind = rules.class_of(path)
-    names = seen.names_in(path)
-    yield from rules.numbers(path, [name for name in names if not name.startswith("entry_")])
-    if kind == "entry":
-        yield from rules.shown_frames(seen, path, names)
-    elif kind == "process":
-        yield from rules.process(seen, path)
-
-
-def _in_dataset(files: Files, seen: Tour, one: Seen) -> Iterator[Finding]:
-    yield from rules.axes(seen, one)
-    yield from rules.units(one)
-    yield from rules.shape(one)
-    yield from rules.mask(one)
-    if one.name in rules.TIMES:
-        yield from rules.times(one.path, _texts(files, one))
+            yield from rules.about_group(seen, one.path)
+        elif one.path.count("/") > 1:  # it lies in an entry
+            yield from rules.about_dataset(seen, one)
+            if one.name in rules.TIMES:
+                yield from rules.times(one.path, _texts(files, one))
 
 
 def _texts(files: Files, one: Seen) -> list[str] | None:

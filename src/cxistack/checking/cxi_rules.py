@@ -13,21 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from ..hdf5.tour import Seen, Tour
 from .findings import Finding
 
-__all__ = [
-    "TIMES",
-    "axes",
-    "broken",
-    "class_of",
-    "entries",
-    "mask",
-    "numbers",
-    "process",
-    "shape",
-    "shown_frames",
-    "times",
-    "units",
-    "version",
-]
+__all__ = ["TIMES", "about_dataset", "about_file", "about_group", "times"]
 
 TIMES = ("start_time", "end_time", "date", "calibration_date")
 _VERSION = 160
@@ -75,7 +61,7 @@ def _warning(path: str, rule: str, sentence: str) -> Finding:
     return Finding("conforms", "", "", sentence, path, is_warning=True, rule=rule)
 
 
-def class_of(path: str) -> str:
+def _class_of(path: str) -> str:
     """Return the class that the name of a group says: "detector" of ``detector_1``."""
     numbered = _NUMBERED.fullmatch(path.rpartition("/")[2])
     return numbered[1] if numbered else ""
@@ -88,11 +74,54 @@ def _integer(seen: Seen) -> int | None:
 
 
 def _implicit_axes(seen: Seen) -> tuple[str, ...]:
-    return _IMPLICIT.get((class_of(seen.parent), seen.name), ())
+    return _IMPLICIT.get((_class_of(seen.parent), seen.name), ())
 
 
-def version(seen: Seen | None) -> Iterator[Finding]:
-    """Find a version that is missing or not that of CXI 1.6."""
+def about_file(tour: Tour, entries: Sequence[str]) -> Iterator[Finding]:
+    """Find what is wrong with a file as a whole, of which these are the entries."""
+    yield from _version(tour.at("/cxi_version"))
+    yield from _entries(entries, tour.at("/number_of_entries"))
+    for path, why in tour.troubles.items():
+        yield _error(path, "links", f"it leads to nothing that can be read: {why}")
+
+
+def about_group(tour: Tour, path: str) -> Iterator[Finding]:
+    """Find what is wrong with a group: its numbers, an entry's data, what a process says."""
+    names = tour.names_in(path)
+    yield from _numbers(path, [name for name in names if not name.startswith("entry_")])
+    kind = _class_of(path)
+    if kind == "entry":
+        yield from _shown_frames(tour, path, names)
+    elif kind == "process":
+        yield from _process(tour, path)
+
+
+def about_dataset(tour: Tour, seen: Seen) -> Iterator[Finding]:
+    """Find what is wrong with a dataset: its axes, its unit, its shape, a mask's type."""
+    yield from _axes(tour, seen)
+    yield from _units(seen)
+    yield from _shape(seen)
+    if seen.name == "mask" and _class_of(seen.parent) in ("detector", "image"):
+        yield from _mask(seen)
+
+
+def times(path: str, texts: Iterable[str] | None) -> Iterator[Finding]:
+    """Find times that are not ISO 8601 with a zone; None: they are no text in the file itself."""
+    if texts is None:
+        yield _error(path, "times", "a time is text in ISO 8601, kept in the file itself")
+        return
+    for text in texts:
+        try:
+            has_zone = datetime.datetime.fromisoformat(text).tzinfo is not None
+        except ValueError:
+            yield _error(path, "times", f"{text!r} is no date and time in ISO 8601")
+            return
+        if not has_zone:
+            yield _error(path, "times", f"{text!r} does not say its time zone")
+            return
+
+
+def _version(seen: Seen | None) -> Iterator[Finding]:
     path = "/cxi_version"
     if seen is None:
         yield _error("/", "version", "it has entries as CXI files have them, and no cxi_version")
@@ -107,11 +136,10 @@ def version(seen: Seen | None) -> Iterator[Finding]:
         yield _warning(path, "version", sentence)
 
 
-def entries(names: Sequence[str], count: Seen | None) -> Iterator[Finding]:
-    """Find entries that are not numbered 1, 2, 3, ..., or not as many as the file says."""
+def _entries(names: Sequence[str], count: Seen | None) -> Iterator[Finding]:
     if not names:
         yield _error("/", "entries", "a CXI file has at least one entry: there is no /entry_1")
-    yield from numbers("/", names)
+    yield from _numbers("/", names)
     if count is None:
         yield _warning("/", "number_of_entries", "it has no number_of_entries")
     elif (value := _integer(count)) is None:
@@ -121,7 +149,7 @@ def entries(names: Sequence[str], count: Seen | None) -> Iterator[Finding]:
         yield _error("/number_of_entries", "number_of_entries", sentence)
 
 
-def numbers(path: str, names: Iterable[str]) -> Iterator[Finding]:
+def _numbers(path: str, names: Iterable[str]) -> Iterator[Finding]:
     """Find names of a group whose numbers do not go 1, 2, 3, ..."""
     given: dict[str, list[str]] = {}
     for name in names:
@@ -136,12 +164,7 @@ def numbers(path: str, names: Iterable[str]) -> Iterator[Finding]:
             yield _error(path, rule, sentence)
 
 
-def broken(path: str, why: str) -> Finding:
-    """Return the finding of what cannot be followed or read."""
-    return _error(path, "links", f"it leads to nothing that can be read: {why}")
-
-
-def shown_frames(tour: Tour, entry: str, names: Iterable[str]) -> Iterator[Finding]:
+def _shown_frames(tour: Tour, entry: str, names: Iterable[str]) -> Iterator[Finding]:
     """Find an entry without data_N, and frames of a detector that no data_N of it shows."""
     groups = [name for name in names if re.fullmatch(r"data_[0-9]+", name)]
     if not groups:
@@ -154,8 +177,7 @@ def shown_frames(tour: Tour, entry: str, names: Iterable[str]) -> Iterator[Findi
         yield _error(path, "data", sentence)
 
 
-def process(tour: Tour, path: str) -> Iterator[Finding]:
-    """Find a process that does not say in text what it was."""
+def _process(tour: Tour, path: str) -> Iterator[Finding]:
     for field in _PROCESS:
         child = tour.at(f"{path}/{field}")
         if child is None:
@@ -164,8 +186,7 @@ def process(tour: Tour, path: str) -> Iterator[Finding]:
             yield _error(f"{path}/{field}", "process", "it is not text")
 
 
-def axes(tour: Tour, seen: Seen) -> Iterator[Finding]:
-    """Find dimensions that nothing names, and names of axes that do not fit."""
+def _axes(tour: Tour, seen: Seen) -> Iterator[Finding]:
     assert seen.shape is not None
     ndim, implicit = len(seen.shape), _implicit_axes(seen)
     stated = seen.attributes.get("axes")
@@ -199,8 +220,7 @@ def axes(tour: Tour, seen: Seen) -> Iterator[Finding]:
             yield _error(seen.path, "axes", sentence)
 
 
-def units(seen: Seen) -> Iterator[Finding]:
-    """Find units that are none, or not SI."""
+def _units(seen: Seen) -> Iterator[Finding]:
     stated = seen.attributes.get("units")
     if stated is None:
         return
@@ -224,8 +244,7 @@ def _unit_kind(name: str) -> str:
     return ""
 
 
-def shape(seen: Seen) -> Iterator[Finding]:
-    """Find vectors that have not as many coordinates as they need."""
+def _shape(seen: Seen) -> Iterator[Finding]:
     implicit = _implicit_axes(seen)
     wanted = _LAST_AXIS.get(implicit[-1]) if implicit else None
     if wanted is not None and (not seen.shape or seen.shape[-1] != wanted):
@@ -233,29 +252,10 @@ def shape(seen: Seen) -> Iterator[Finding]:
         yield _error(seen.path, "shape", sentence)
 
 
-def mask(seen: Seen) -> Iterator[Finding]:
-    """Find a mask that is no 32-bit integer."""
+def _mask(seen: Seen) -> Iterator[Finding]:
     assert seen.dtype is not None
-    if seen.name != "mask" or class_of(seen.parent) not in ("detector", "image"):
-        return
     if seen.dtype.kind not in "iu":
         sentence = f"a mask is a 32-bit integer in which 0 is good, not {seen.dtype}"
         yield _error(seen.path, "mask", sentence)
     elif seen.dtype.itemsize != 4:
         yield _warning(seen.path, "mask", f"a mask is a 32-bit integer; this one is {seen.dtype}")
-
-
-def times(path: str, texts: Iterable[str] | None) -> Iterator[Finding]:
-    """Find times that are not ISO 8601 with a zone; None: they are no text in the file itself."""
-    if texts is None:
-        yield _error(path, "times", "a time is text in ISO 8601, kept in the file itself")
-        return
-    for text in texts:
-        try:
-            has_zone = datetime.datetime.fromisoformat(text).tzinfo is not None
-        except ValueError:
-            yield _error(path, "times", f"{text!r} is no date and time in ISO 8601")
-            return
-        if not has_zone:
-            yield _error(path, "times", f"{text!r} does not say its time zone")
-            return

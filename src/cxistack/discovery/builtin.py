@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ..catalogue.modules import is_pattern, matcher
 from ..errors import CastError
@@ -14,17 +14,8 @@ from .candidates import Candidate
 __all__ = ["Fit", "best_fit", "keeps_type", "leads_to", "path_in"]
 
 
-@dataclass(frozen=True)
-class Fit:
-    """A built-in protocol that finds the frames of a file.
-
-    Attributes
-    ----------
-    name : str
-        Its name.
-    protocol : CXIProtocol
-        The protocol.
-    """
+class Fit(NamedTuple):
+    """A built-in protocol, and its name."""
 
     name: str
     protocol: CXIProtocol

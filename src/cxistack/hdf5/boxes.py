@@ -5,15 +5,10 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..transforms.steps import Axis
-
-if TYPE_CHECKING:
-    pass
-
 
 __all__ = ["Box", "cut", "may_overlap", "meet", "pairs", "size_of"]
 

@@ -27,10 +27,8 @@ MOST_OBJECTS = 1_000_000
 
 # What h5py raises where a file's metadata is damaged.
 _DAMAGE = (KeyError, OSError, OverflowError, RuntimeError, TypeError, ValueError)
-_TELLING = frozenset(
-    ("NX_class", "axes", "default", "definition", "interpretation", "signal", "units")
-)
-_READ = frozenset(("definition", "cxi_version", "number_of_entries"))
+_TELLING = frozenset(("NX_class", "axes", "default", "interpretation", "signal", "units"))
+_READ = frozenset(("cxi_version", "number_of_entries"))
 _LONGEST = 4096  # bytes of an attribute or a value that is read
 
 
@@ -50,12 +48,10 @@ class Seen:
         The dataset's type, as h5py gives it; None of a group.
     storage : str
         "contiguous", "chunked", "compact", "virtual", or "external" (raw files); empty of a group.
-    chunks : tuple of int or None
-        Shape of a chunk.
     attributes : Mapping of str to str or list of str
         Those HDF5 attributes that tell what it is (`NX_class`, `signal`, `axes`, `units`, ...).
     value : object
-        The value of `definition`, `cxi_version` and `number_of_entries`; None of all else.
+        The value of `cxi_version` and `number_of_entries`; None of all else.
     aliases : list of str
         Other names.
     """
@@ -65,7 +61,6 @@ class Seen:
     shape: tuple[int, ...] | None = None
     dtype: np.dtype[Any] | None = None
     storage: str = ""
-    chunks: tuple[int, ...] | None = None
     attributes: Mapping[str, Any] = field(default_factory=dict)
     value: Any = None
     aliases: list[str] = field(default_factory=list)
@@ -288,7 +283,6 @@ def _dataset(path: str, place: Place, node: Any) -> Seen:
         shape=() if is_null else space.shape,
         dtype=np.dtype("V0") if is_null else node.dtype,
         storage=storage,
-        chunks=plist.get_chunk() if storage == "chunked" else None,
     )
     is_one = not is_null and space.get_simple_extent_npoints() == 1
     if seen.name in _READ and is_one and storage not in ("external", "virtual"):
@@ -297,7 +291,8 @@ def _dataset(path: str, place: Place, node: Any) -> Seen:
 
 
 def _attributes(node: Any) -> dict[str, Any]:
-    found = {}
+    found: dict[str, Any] = {}
+    make = h5py.Dataset if isinstance(node, h5py.h5d.DatasetID) else h5py.Group
     names = [h5py.h5a.open(node, index=k).name for k in range(h5py.h5a.get_num_attrs(node))]
     for name in names:
         text = os.fsdecode(name)
@@ -306,17 +301,10 @@ def _attributes(node: Any) -> dict[str, Any]:
         try:
             attribute = h5py.h5a.open(node, name)
             if 0 < attribute.get_storage_size() <= _LONGEST:
-                found[text] = _plain(h5py.AttributeManager(_Holder(node))[text])
+                found[text] = _plain(make(node).attrs[text])
         except _DAMAGE:
             continue  # what it would have told is not told
     return found
-
-
-class _Holder:
-    """What h5py's mapping of attributes needs of an object."""
-
-    def __init__(self, node: Any) -> None:
-        self.id = node
 
 
 def _plain(value: Any) -> Any:
