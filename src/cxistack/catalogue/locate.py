@@ -52,7 +52,7 @@ def locate(
 ) -> Found | None:
     """Look for the first of `paths` that file `number` has; None where it has none of them.
 
-    The units that datasets state are looked for when the attribute `has_units`.
+    With `has_units`, the units that datasets state are looked for, too.
     """
     filename = files.paths[number]
     for path in paths:
@@ -117,8 +117,8 @@ def _members(files: Files, group: Place, policy: LinkPolicy, has_units: bool) ->
             place = resolve(files, group.filename, path, policy)
         except LinkError as error:
             raise LinkError(
-                f"{error} (one of {len(names)} in the group {group.path}; files that are there can "
-                "be named themselves)"
+                f"{error} (one of {len(names)} in the group {group.path}; in place of this file, "
+                "the files that are there can be named)"
             ) from error
         if place is not None and place.is_dataset:
             via = Place(place.filename, place.path, group.hops + place.hops, True)
@@ -137,8 +137,8 @@ def _members(files: Files, group: Place, policy: LinkPolicy, has_units: bool) ->
     for stored in datasets[1:]:
         if stored.shape[1:] != first.shape[1:] or stored.dtype != first.dtype:
             raise LayoutError(
-                f"{group} is a group of unequal datasets: {_type_of(first)}, {_type_of(stored)}; a "
-                "protocol can name the one that is meant"
+                f"{group} is a group of unequal datasets: {_type_of(first)}, {_type_of(stored)}; "
+                "name the one that is meant in a protocol"
             )
     return datasets
 

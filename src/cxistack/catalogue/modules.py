@@ -102,7 +102,7 @@ def _matches(
 
 
 class Trains:
-    """Which train and pulse the frames are of; remembered as a check sum for each dataset."""
+    """The trains and pulses of frames; remembered as a check sum for each dataset."""
 
     def __init__(self, files: Files, policy: LinkPolicy) -> None:
         self._files, self._policy = files, policy
@@ -125,7 +125,7 @@ class Trains:
                 continue
             if found is None:
                 raise LayoutError(
-                    f"{place} has no trainId beside it, which says what its frames are"
+                    f"{place} has no trainId beside it, by which the frames of modules are matched"
                 )
             with self._files.reading(found.filename) as h5:
                 values = h5[found.path][()]
@@ -149,7 +149,7 @@ class Trains:
         Raises
         ------
         LayoutError
-            They have not; names the file and the first train that differs.
+            They do not; names the file and the first train that differs.
         """
         first, *others = modules
         sums = [self.check_sum(stored) for stored in modules[first] if stored.shape[0]]
@@ -227,8 +227,8 @@ def stacked(
     rows = 0 if kind == "frame" else 1
     if kind == "stack" and first.ndim < 3:
         raise LayoutError(
-            f"{first.place} has shape {first.shape}: where modules make up a stack, each one has "
-            "frames along its first axis"
+            f"{first.place} has shape {first.shape}: in a stack of modules, each module has frames "
+            "along its first axis"
         )
     for stored in datasets:
         if stored.shape[rows:] != first.shape[rows:] or stored.dtype != first.dtype:
@@ -245,9 +245,10 @@ def stacked(
     if kind == "frame" and all(len(module) == 1 for module in modules.values()):
         return (_frame(pattern, [module[0] for module in modules.values()]),)
     raise LayoutError(
-        f"{first.place} is of a {kind}, of which {pattern} can only name one for each module"
+        f"{first.place} is one of several datasets of its module that {pattern} means; a frame "
+        "has one for each module"
         if kind == "frame"
-        else f"{pattern} is a pattern of modules, which a {kind} has not: name one path"
+        else f"{pattern} means a dataset for each module, and a {kind} is but one: name its path"
     )
 
 

@@ -108,13 +108,13 @@ def about_dataset(tour: Tour, seen: Seen) -> Iterator[Finding]:
 def times(path: str, texts: Iterable[str] | None) -> Iterator[Finding]:
     """Find times that are not ISO 8601 with a zone; None: they are no text in the file itself."""
     if texts is None:
-        yield _error(path, "times", "a time is text in ISO 8601, kept in the file itself")
+        yield _error(path, "times", "a time must be text in ISO 8601, stored in the file itself")
         return
     for text in texts:
         try:
             has_zone = datetime.datetime.fromisoformat(text).tzinfo is not None
         except ValueError:
-            yield _error(path, "times", f"{text!r} is no date and time in ISO 8601")
+            yield _error(path, "times", f"{text!r} is not a date and time in ISO 8601")
             return
         if not has_zone:
             yield _error(path, "times", f"{text!r} does not say its time zone")
@@ -124,21 +124,23 @@ def times(path: str, texts: Iterable[str] | None) -> Iterator[Finding]:
 def _version(seen: Seen | None) -> Iterator[Finding]:
     path = "/cxi_version"
     if seen is None:
-        yield _error("/", "version", "it has entries as CXI files have them, and no cxi_version")
+        yield _error("/", "version", "it has entries like a CXI file, and no cxi_version")
         return
     value = _integer(seen)
     if value is None:
         yield _error(path, "version", "it is not an integer: version 1.6 is 160")
     elif not 100 <= value < 1000:
-        yield _error(path, "version", f"it is {value}, not the version times 100: 1.6 is 160")
+        yield _error(
+            path, "version", f"it is {value}, not the version times 100: version 1.6 is 160"
+        )
     elif value != _VERSION:
-        sentence = f"the file is of CXI {value / 100:.2f}, and is looked at as one of 1.60"
+        sentence = f"the file is of CXI {value / 100:.2f}, and is checked against 1.60"
         yield _warning(path, "version", sentence)
 
 
 def _entries(names: Sequence[str], count: Seen | None) -> Iterator[Finding]:
     if not names:
-        yield _error("/", "entries", "a CXI file has at least one entry: there is no /entry_1")
+        yield _error("/", "entries", "a CXI file must have an /entry_1, and this one has no entry")
     yield from _numbers("/", names)
     if count is None:
         yield _warning("/", "number_of_entries", "it has no number_of_entries")
@@ -160,7 +162,7 @@ def _numbers(path: str, names: Iterable[str]) -> Iterator[Finding]:
         if found != [str(k + 1) for k in range(len(found))]:
             rule = "entries" if kind == "entry" else "numbers"
             there = ", ".join(f"{kind}_{k}" for k in found)
-            sentence = f"numbers of {kind}_N begin at 1 and leave none out; there are {there}"
+            sentence = f"the numbers of {kind}_N must be 1, 2, 3, ...; there are {there}"
             yield _error(path, rule, sentence)
 
 
@@ -168,7 +170,7 @@ def _shown_frames(tour: Tour, entry: str, names: Iterable[str]) -> Iterator[Find
     """Find an entry without data_N, and frames of a detector that no data_N of it shows."""
     groups = [name for name in names if re.fullmatch(r"data_[0-9]+", name)]
     if not groups:
-        yield _error(entry, "data", "an entry has at least one data_N: there is no data_1")
+        yield _error(entry, "data", "an entry must have a data_1, and this one has no data_N")
     if not groups or any(tour.at(f"{entry}/{name}/data") is not None for name in groups):
         return
     pattern = re.compile(rf"{re.escape(entry)}/.*detector_[0-9]+/data")
@@ -193,8 +195,8 @@ def _axes(tour: Tour, seen: Seen) -> Iterator[Finding]:
     if stated is None:
         if implicit and ndim > len(implicit):
             sentence = (
-                f"it has {ndim} dimensions and no attribute axes that says what they are beside "
-                f"{':'.join(implicit)}"
+                f"it has {ndim} dimensions, of which {':'.join(implicit)} are known, and no "
+                "attribute axes that names the others"
             )
             yield _warning(seen.path, "axes", sentence)
         return
@@ -202,7 +204,7 @@ def _axes(tour: Tour, seen: Seen) -> Iterator[Finding]:
     texts = stated if isinstance(stated, list) else [stated]
     names = [name for text in texts for name in str(text).split(":")]
     if len(names) != ndim:
-        sentence = f"axes names {len(names)} dimensions ({':'.join(names)}), of {ndim}"
+        sentence = f"axes names {len(names)} dimensions ({':'.join(names)}), and it has {ndim}"
         yield _error(seen.path, "axes", sentence)
         return
     for axis, name in enumerate(names):
@@ -210,12 +212,12 @@ def _axes(tour: Tour, seen: Seen) -> Iterator[Finding]:
             continue
         scale = tour.at(f"{seen.path.rpartition('/')[0]}/{name}")
         if scale is None or scale.shape is None:
-            sentence = f"axes names {name!r}, and beside it is no dataset of this name"
+            sentence = f"axes names {name!r}, and there is no dataset of this name beside it"
             yield _warning(seen.path, "axes", sentence)
         elif scale.shape and scale.shape[0] != seen.shape[axis]:
             sentence = (
-                f"dimension {axis} is {seen.shape[axis]} long, and {name}, which it is named "
-                f"after, {scale.shape[0]}"
+                f"dimension {axis} is {seen.shape[axis]} long, and {name}, by which axes names it, "
+                f"is {scale.shape[0]} long"
             )
             yield _error(seen.path, "axes", sentence)
 
@@ -228,9 +230,9 @@ def _units(seen: Seen) -> Iterator[Finding]:
     terms = [re.fullmatch(_TERM, term) for term in re.split(_BETWEEN, unit)]
     kinds = {_unit_kind(term[1]) if term else "" for term in terms} if unit else {"SI"}
     if "" in kinds:
-        yield _error(seen.path, "units", f"{unit!r} is no unit that is known")
+        yield _error(seen.path, "units", f"{unit!r} is not a known unit")
     elif "other" in kinds:
-        sentence = f"it is in {unit!r}, not in SI units, for which readers may take it"
+        sentence = f"it is in {unit!r}: readers may take its numbers for SI units"
         yield _warning(seen.path, "units", sentence)
 
 
@@ -248,14 +250,16 @@ def _shape(seen: Seen) -> Iterator[Finding]:
     implicit = _implicit_axes(seen)
     wanted = _LAST_AXIS.get(implicit[-1]) if implicit else None
     if wanted is not None and (not seen.shape or seen.shape[-1] != wanted):
-        sentence = f"its last dimension is to be {wanted} long; it is {seen.shape}"
+        sentence = f"its last dimension must be {wanted} long, and its shape is {seen.shape}"
         yield _error(seen.path, "shape", sentence)
 
 
 def _mask(seen: Seen) -> Iterator[Finding]:
     assert seen.dtype is not None
     if seen.dtype.kind not in "iu":
-        sentence = f"a mask is a 32-bit integer in which 0 is good, not {seen.dtype}"
+        sentence = f"a mask must be a 32-bit integer in which 0 is good, not {seen.dtype}"
         yield _error(seen.path, "mask", sentence)
     elif seen.dtype.itemsize != 4:
-        yield _warning(seen.path, "mask", f"a mask is a 32-bit integer; this one is {seen.dtype}")
+        yield _warning(
+            seen.path, "mask", f"a mask should be a 32-bit integer; this one is {seen.dtype}"
+        )

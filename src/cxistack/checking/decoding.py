@@ -26,7 +26,7 @@ from .request import CheckRequest
 __all__ = ["decodes"]
 
 _BLOCK_BYTES = 64 << 20  # of pixels that are decoded at a time
-_MOST_FINDINGS = 1000  # of one dataset: where all is lost, each chunk need not be tried
+_MOST_FINDINGS = 1000  # of one dataset; where all is lost, not every chunk is tried
 
 Block = tuple[range, ...]  # rows, and pixels along the last two axes; each a range of step 1
 
@@ -178,7 +178,9 @@ def _failures(
             yield _finding(piece, box, str(error))
             count += 1
             if count == _MOST_FINDINGS and todo:
-                yield _finding(piece, None, f"{count} chunks fail; the rest of it was not tried")
+                yield _finding(
+                    piece, None, f"{count} chunks do not decode; the rest of it was not tried"
+                )
                 return
         tick(size)
 

@@ -29,7 +29,10 @@ def is_there(catalogue: Catalogue, request: CheckRequest) -> Iterator[Finding]:
             cause = f"it is in none of the {len(names)} files; looked at {paths}"
             yield Finding("there", attr, names[0], cause)
     if not any(found.values()) and not request.are_required:
-        cause = "none of the protocol's attributes is here; cxistack protocol discover may help"
+        cause = (
+            "none of the protocol's attributes is here; `cxistack protocol discover` proposes a "
+            "protocol for unknown files"
+        )
         yield Finding("there", "", names[0], cause)
     if found.get("data"):
         yield from _idle(catalogue, found)

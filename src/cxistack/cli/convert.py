@@ -59,7 +59,8 @@ def convert(
     crop: CropTo = None,
     downscale: EveryNth = 1,
     binning: Annotated[
-        int, typer.Option("--bin", min=1, help="Sum N x N pixels (the mean of what is no count).")
+        int,
+        typer.Option("--bin", min=1, help="Sum N x N pixels; take the mean of other than counts."),
     ] = 1,
     dtype: Annotated[
         str | None, typer.Option(help="Type of data; the stored one if not given.")
@@ -113,7 +114,7 @@ def _sources(words: list[str]) -> dict[str, str | int]:
 
 
 def _target(run: CXIProtocol, names: Iterable[str]) -> CXIProtocol:
-    """Return the CXI protocol, with what it does not know, or not so, as the run's has it."""
+    """Return the CXI protocol; what it does not know, or otherwise, is as in the run's."""
     cxi = target = CXIProtocol.import_named("cxi")
     taken = {path for attr in cxi for path in cxi.attribute(attr).paths if attr in names}
     for attr in names:
@@ -162,7 +163,7 @@ def _tell(output: Path, done: Conversion, target: CXIStore) -> None:
 
 
 def _elsewhere(done: Conversion, target: CXIStore) -> str:
-    """Return where that is which the CXI protocol does not look for."""
+    """Return where those attributes are that the CXI protocol does not look for."""
     cxi = CXIProtocol.import_named("cxi")
     places = [
         f"{attr} at {target.find_dataset(attr)}"

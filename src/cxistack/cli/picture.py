@@ -103,7 +103,7 @@ def shrunk(
 
 
 class Contrast(NamedTuple):
-    """Which values the lowest and the highest colour show; None: those of most good pixels."""
+    """The values of the lowest and the highest colour; None: such that most good pixels differ."""
 
     vmin: float | None = None
     vmax: float | None = None

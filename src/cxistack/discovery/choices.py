@@ -105,8 +105,8 @@ def choose(tour: Tour, frames: Candidate | None) -> dict[str, Choice]:
         choice = Choice(word.attr, seen.path, word.kind, word.datatype, seen)
         choice.others = others
         choice.others += dict.fromkeys(
-            f"{one.path} {one.shape}: as fit, but {seen.path} is nearer to the frames or better "
-            "named"
+            f"{one.path} {one.shape}: it would do as well, but {seen.path} is nearer to the frames "
+            "or better named"
             for _, one, _ in rest
             if one is not seen
         )
@@ -120,7 +120,7 @@ def choose(tour: Tour, frames: Candidate | None) -> dict[str, Choice]:
 
 
 def _lost(word: Word, tour: Tour) -> Choice | None:
-    """Return an attribute whose link leads nowhere; it is proposed, so that loading it raises."""
+    """Return an attribute whose link leads nowhere: it is proposed, and loading it says why."""
     named = [(rank, path) for path in tour.troubles if (rank := rank_of(word, path)) is not None]
     if not named:
         return None
@@ -142,7 +142,7 @@ def _misfit(word: Word, seen: Seen, frames: Candidate | None) -> str | None:
     if seen.storage == "external":
         return "it keeps its values in external raw files, which are never read"
     if seen.dtype.kind not in _NUMBERS[word.datatype]:
-        return f"its type is {seen.dtype}, which is no {word.datatype}"
+        return f"its type is {seen.dtype}, not {word.datatype}"
     shape = seen.shape
     if word.kind == "scalar":
         if math.prod(shape) == 1 or (frames is not None and shape == (frames.count,)):
@@ -205,7 +205,11 @@ def _together(one: str, other: str) -> int:
 
 def _shape_reason(word: Word, seen: Seen) -> str:
     if word.kind == "scalar":
-        return "it is a number" if math.prod(seen.shape or ()) == 1 else "it is a number a frame"
+        return (
+            "it is a number"
+            if math.prod(seen.shape or ()) == 1
+            else "it is a number for each frame"
+        )
     what = {"stack": "that of the frames", "frame": "that of a frame"}
     return f"its shape {seen.shape} is {what.get(word.kind, 'that of rows that go with frames')}"
 
@@ -223,7 +227,7 @@ def _settle_convention(choice: Choice, path: str, is_cxi: bool) -> None:
         choice.meaning.append("a pixel_mask is NeXus': any of the low 16 bits is bad")
     elif is_cxi or re.match(r"/entry_\d+/|/INSTRUMENT/", choice.path):
         choice.convention = "cxi"
-        choice.meaning.append("a mask of such a file is a bit field: 0 is good")
+        choice.meaning.append("a mask of a CXI or European XFEL file is a bit field: 0 is good")
     else:
         choice.convention = "cxi"
         choice.meaning.append(

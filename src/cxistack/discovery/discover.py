@@ -27,7 +27,7 @@ from .choices import Choice, choose, choose_frames
 __all__ = ["Discovery", "discover"]
 
 
-_MOST_TOURS = 64  # files that are walked through because they are unlike those before
+_MOST_TOURS = 64  # files that are walked through: the first, and those unlike it
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Discovery:
     others : Mapping of str to tuple of str
         What else could have been an attribute, and why it was not taken.
     notes : tuple of str
-        What else is to be known: links that lead nowhere, attributes that are not there.
+        What else there is to know: links that lead nowhere, files without frames.
     problems : tuple of Problem
         What in the files does not fit the proposal; each is an error when it is asked for.
     """
@@ -172,7 +172,7 @@ class _Making:
         return making
 
     def add(self, tour: Tour, frames: list[Candidate] | None = None) -> None:
-        """Look at a file, whose frames are elsewhere than in those before, or not there."""
+        """Look at a file that has its frames elsewhere than those before, or has none."""
         frames = candidates(tour) if frames is None else frames
         data = choose_frames(frames)
         choices = choose(tour, frames[0] if frames else None)
@@ -221,8 +221,8 @@ class _Making:
         for other in known:
             if choice.attr == "data" and _are_modules(other.path, choice.path):
                 raise ProtocolError(
-                    f"{other.path} and {choice.path} are modules of one detector, whose frames lie "
-                    "side by side: name the files of one module, or a virtual file over all"
+                    f"{other.path} and {choice.path} are modules of one detector: name the files "
+                    "of one module, or one virtual file over all of them"
                 )
         known.append(choice)
         first, *rest = [*choice.reasons, *choice.meaning]

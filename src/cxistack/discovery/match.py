@@ -155,7 +155,7 @@ def _place(found: Found) -> str:
 def _miss(files: Files, filename: str, path: str, links: LinkPolicy) -> Miss:
     """Follow a path as far as it leads."""
     if is_pattern(path):
-        return Miss(path, "no dataset of the file is a module of it", ())
+        return Miss(path, "no dataset of the file matches it", ())
     here = Place(filename, "/", (), False)
     pieces = [piece for piece in path.split("/") if piece]
     for number, piece in enumerate(pieces):
@@ -166,7 +166,7 @@ def _miss(files: Files, filename: str, path: str, links: LinkPolicy) -> Miss:
         if place is None:
             where = "/" + "/".join(pieces[:number])
             if here.is_dataset:
-                return Miss(path, f"{where} is a dataset, and is to be a group", ())
+                return Miss(path, f"{where} is a dataset, where the path needs a group", ())
             return Miss(path, f"{where} has no {piece}", tuple(_near(files, here, piece)))
         here = place
     return Miss(path, "is neither a dataset nor a group", ())

@@ -36,7 +36,7 @@ __all__ = [
 
 
 class Column(Protocol):
-    """What a column of a chunk table is asked: the values for chunks of some numbers."""
+    """A column of a chunk table: indexed by the numbers of chunks, it gives their values."""
 
     def __getitem__(self, where: Any, /) -> Any:
         """Return the values."""
@@ -77,7 +77,7 @@ class Chunked:
         What decodes a chunk; None where chunks are stored as they are.
     address, size : ndarray of int64, flat over the grid, or what is indexed like one
         Where each stored chunk is, and its bytes; address -1: not stored, all is the fill value.
-    mask : the same of uint32
+    mask : the same, of uint32
         Filters that were skipped for this chunk, by position.
     fill : numpy.ndarray, 0-D
         The fill value.
@@ -95,7 +95,7 @@ class Chunked:
 
 @dataclass(frozen=True)
 class Unlisted(Chunked):
-    """Bytes in chunks that HDF5 is to find one by one; its addresses are but the chunks' numbers.
+    """Bytes in chunks that HDF5 is to find one by one; in place of addresses stand their numbers.
 
     Attributes
     ----------
@@ -162,9 +162,9 @@ def locate_bytes(files: Files, stored: Stored) -> Single:
 
 
 def locate_few(files: Files, stored: Stored, reason: str) -> Single:
-    """Do the same where few chunks of a long table are wanted, which is then not listed.
+    """Do the same where few chunks are wanted: the long chunk table is not listed.
 
-    Where parts of its chunks lie beyond its edge, which HDF5 may keep otherwise, libhdf5 is to read
+    Where chunks reach beyond the dataset's edge, HDF5 may keep them otherwise: libhdf5 is to read
     them, for `reason`.
     """
     known: Single | None = files.recall(stored.address)
@@ -212,7 +212,7 @@ def _find_bytes(files: Files, stored: Stored, *, few: bool = False) -> Single:
 
 
 def _refuse_nonsense(plist: Any, stored: Stored) -> None:
-    """Raise for parameters of a filter that would crash the decoder of hdf5plugin."""
+    """Raise where the parameters of a filter would crash the decoder of hdf5plugin."""
     for one in filters_of(plist):
         if one.code == BITSHUFFLE and len(one.values) > 2 and one.values[2] == 0:
             raise StorageError(
@@ -238,7 +238,7 @@ def _obstacle(h5: Any, dataset: Any, stored: Stored) -> str | None:
     if isinstance(kind, h5py.h5t.TypeEnumID) and stored.dtype.kind != "b":
         kind = kind.get_super()
     if not kind.equal(h5py.h5t.py_create(stored.dtype)):
-        return "its type is packed in the file otherwise than in memory"
+        return "its type is stored otherwise in the file than in memory"
     return None
 
 

@@ -15,7 +15,7 @@ __all__ = ["Box", "cut", "may_overlap", "meet", "pairs", "size_of"]
 
 Box = tuple[Axis, ...]
 
-_MOST_BOXES = 2048  # that are held against one another, two by two
+_MOST_BOXES = 2048  # that are compared two by two
 _MOST_FRAMES = 1 << 24  # that are marked one by one
 
 
@@ -99,7 +99,7 @@ def may_overlap(boxes: Sequence[Box]) -> bool:
 
 
 def _overlap_in(group: Sequence[Box]) -> bool:
-    """Tell the same of boxes whose frames are not far apart."""
+    """Tell whether two boxes of a group, whose frames are not far apart, may have one in common."""
     if len(group) < 2:
         return False
     frames: dict[Box, list[Axis]] = {}

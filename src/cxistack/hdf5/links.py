@@ -1,7 +1,7 @@
 """Where a path leads: links walked one by one, before libhdf5 may follow them.
 
 libhdf5 follows a link without a word wherever it points. Walked here, each hop is known and can be
-shown, limited to a folder, and named when it leads nowhere or in a circle.
+shown, it can be kept to a folder, and it is named when it leads nowhere or in a circle.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from .messages import shown
 __all__ = ["LinkPolicy", "Place", "candidates", "resolve", "resolve_file"]
 
 LinkPolicy = Literal["follow", "tree"]
-Prefix = Literal["HDF5_EXT_PREFIX", "HDF5_VDS_PREFIX"]  # where else files may be: of links, virtual
+Prefix = Literal["HDF5_EXT_PREFIX", "HDF5_VDS_PREFIX"]  # folders for links, and for virtual data
 _MOST_HOPS = 64  # a chain longer than this is taken for a circle
 
 
@@ -85,8 +85,8 @@ class _Trail:
     hops : list of str
         The links behind it.
     owed : int
-        How many of the names to come belong to the target of a link: where one of them is not
-        there, the link leads nowhere; where a later one is not, there just is no such thing.
+        How many of the names still to be followed come from a link. Where one of these is missing,
+        the link leads nowhere; where a later one is, the file just does not have the path.
     """
 
     todo: list[str]

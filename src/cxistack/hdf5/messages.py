@@ -31,7 +31,7 @@ __all__ = [
 # "file read failed: time = ..., errno = 5, error message = 'Input/output error', buf = 0x7f..."
 _DUMP = re.compile(r"(?:time|filename|name) = .*?error message = '([^']*)'.*?(?=\)|$)", re.DOTALL)
 _NUMBER = re.compile(r"\[Errno \d+\] ")
-_SYSTEM = re.compile(r"memory|alloc|Too many open")  # trouble that is not the file's
+_SYSTEM = re.compile(r"memory|alloc|Too many open")  # where the system is at fault, not the file
 _SIZES = re.compile(r"truncated file: eof = (\d+), .*stored_eof = (\d+)")
 
 _KINDS = (
@@ -79,7 +79,7 @@ def advice(cause: OSError) -> str:
 
 
 def blamed(cause: BaseException) -> str:
-    """Return what :func:`words` does, and what to do where the file itself must be the trouble."""
+    """Return what :func:`words` does, and advice where the file itself must be at fault."""
     said = words(cause)
     if (isinstance(cause, OSError) and cause.errno) or _SYSTEM.search(said):
         return said
@@ -87,7 +87,7 @@ def blamed(cause: BaseException) -> str:
 
 
 def check_regular(path: str, mode: int) -> None:
-    """Raise where `path` is no file, by its mode: opening a pipe would wait for ever."""
+    """Raise where `path` is not a file, by its mode: to open a pipe would wait for ever."""
     for is_kind, what in _KINDS:
         if is_kind(mode):
             raise StorageError(f"{path} is {what}")
@@ -100,9 +100,9 @@ def not_opened(path: str, size: int, cause: OSError) -> OSError:
     said = words(cause)
     sizes = _SIZES.search(said)
     if size == 0:
-        why = "it is empty, of 0 bytes; its writer has not begun or was stopped"
+        why = "it is empty (0 bytes); its writer has not begun, or was stopped"
     elif "signature not found" in said:
-        why = "it is none (it has no HDF5 signature); name the run's HDF5 files only"
+        why = "it is not one (it has no HDF5 signature); name the HDF5 files of the run only"
     elif sizes:
         why = (
             f"it is truncated, {sizes[1]} of the {sizes[2]} bytes that it says it has; copy it "
@@ -119,14 +119,14 @@ def not_opened(path: str, size: int, cause: OSError) -> OSError:
 
 
 def named(error: Exception, filename: str, path: str) -> Exception:
-    """Return an error of h5py as one that names the file and what was looked for in it."""
+    """Return an error that names the file and the path in it, and says what one of h5py does."""
     what = f"{filename}:{path}"
     if type(error) is StorageError and filename not in str(error):
         said = f"{what} leads to another file: {error}"
     elif isinstance(error, CXIError) or (isinstance(error, OSError) and error.filename):
         return error
     else:
-        said = f"{what} cannot be made sense of by HDF5: {blamed(error)}"
+        said = f"{what}: HDF5 cannot make sense of it: {blamed(error)}"
     storage = StorageError(said)
     storage.__cause__ = error
     return storage

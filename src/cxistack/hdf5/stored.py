@@ -94,12 +94,12 @@ class Stored:
 def describe(files: Files, place: Place, has_units: bool = False) -> Stored:
     """Look at the dataset at `place` without reading it, nor at the sources of a virtual one.
 
-    Whether it states a unit is looked for when the attribute `has_units`.
+    With `has_units`, the unit that it states is looked for, too.
 
     Raises
     ------
     LayoutError
-        It is empty (a null dataspace), of a type that is no array of numbers or text, or stored in
+        It is empty (a null dataspace), holds neither numbers nor text, or keeps its values in
         external raw files.
     """
     with files.reading(place.filename) as h5:
@@ -148,7 +148,7 @@ def fill_value(plist: Any, dtype: np.dtype[Any]) -> NDArray[Any] | None:
 
 
 def _units(dataset: Any) -> str | None:
-    """Return what the attribute ``units`` says, or None: nothing, as an empty text does."""
+    """Return what the attribute ``units`` says; None where it is missing or empty."""
     if not h5py.h5a.exists(dataset, b"units"):
         return None
     value = h5py.Dataset(dataset).attrs["units"]
@@ -161,7 +161,7 @@ def _units(dataset: Any) -> str | None:
 
 
 def _stated(value: object) -> str:
-    """Return a text of an attribute, which programs write in UTF-8 and in Latin-1."""
+    """Return the text of an attribute; some programs write it in Latin-1, not in UTF-8."""
     if isinstance(value, str):
         value = value.encode("utf-8", "surrogateescape")
     if not isinstance(value, bytes):
@@ -178,7 +178,7 @@ def _pixel_type(dataset: Any, place: Place) -> np.dtype[Any]:
         dtype: np.dtype[Any] = dataset.dtype
     except TypeError as cause:
         raise LayoutError(
-            f"{place} is of a type that NumPy has not, and so h5py cannot read: {words(cause)}"
+            f"{place} has a type that NumPy does not have, so h5py cannot read it: {words(cause)}"
         ) from cause
     if h5py.check_string_dtype(dtype) is not None:
         return np.dtype(object)
@@ -188,7 +188,7 @@ def _pixel_type(dataset: Any, place: Place) -> np.dtype[Any]:
 
 
 def _type_words(dtype: np.dtype[Any]) -> str:
-    """Say what a type is that pixels cannot be of."""
+    """Name a type that pixels cannot have."""
     rows = h5py.check_vlen_dtype(dtype)
     if rows is not None:
         return f"a type of variable-length rows of {rows}"
@@ -254,7 +254,7 @@ class Assembly:
     ) -> Assembly:
         """Look at how pieces lie in a dataset of `shape`.
 
-        Without `whole` a piece's source itself may have had pixels in no piece.
+        Without `whole`, a source may itself have pixels in no piece.
         """
         overlaps = may_overlap([piece.target for piece in pieces])
         size = sum(size_of(piece.target) for piece in pieces)
@@ -302,7 +302,7 @@ class Assembly:
     def near(self, frames: NDArray[np.int64]) -> Iterator[tuple[Piece, int, int, int]]:
         """Return the pieces that may have some of `frames`, which ascend.
 
-        With each come its number, and from where to where among the frames.
+        Each comes with its number, and with the range of `frames` that it may have.
         """
         low, high = np.searchsorted(frames, self.first), np.searchsorted(frames, self.stop)
         for number in np.flatnonzero(low < high):
@@ -328,7 +328,7 @@ def nested(outer: Piece, inner: Assembly) -> Iterator[Piece]:
 
 
 def leaves(stored: Stored) -> Iterator[Stored]:
-    """Return the datasets that hold the values of `stored`, some perhaps again."""
+    """Return the datasets that hold the values of `stored`, some perhaps more than once."""
     if stored.assembly is None:
         yield stored
         return

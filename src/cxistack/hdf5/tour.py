@@ -1,6 +1,6 @@
 """What is in a file: every object once, under all its names, with what tells what it is.
 
-No pixel is read. What cannot be followed or made sense of is noted, and the tour goes on.
+No pixel is read. What cannot be followed or read is noted, and the tour goes on.
 """
 
 from __future__ import annotations
