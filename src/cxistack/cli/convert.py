@@ -99,7 +99,7 @@ def convert(
             num_threads=threads,
             verbose=sys.stderr.isatty(),
         )
-    _tell(output, done, target)
+    _report(output, done, target)
 
 
 def _sources(words: list[str]) -> dict[str, str | int]:
@@ -151,7 +151,7 @@ def _pixels(
     return ComposeTransforms(chosen) if len(chosen) == 2 else next(iter(chosen), None)
 
 
-def _tell(output: Path, done: Conversion, target: CXIStore) -> None:
+def _report(output: Path, done: Conversion, target: CXIStore) -> None:
     typer.echo(f"{output}: {done.frames} frames; {', '.join(done.written)}")
     for attr, how in done.changed.items():
         typer.echo(f"{attr}: {how}")

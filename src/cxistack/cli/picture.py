@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ..errors import CXIError
 
 __all__ = [
+    "MOST_PIXELS",
     "Contrast",
     "Extent",
     "Panel",
