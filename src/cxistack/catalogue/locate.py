@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from ..errors import CXIError, LayoutError, LinkError
 from ..hdf5.files import Files
 from ..hdf5.links import LinkPolicy, Place, resolve
-from ..hdf5.messages import named
+from ..hdf5.messages import DAMAGE, named
 from ..hdf5.stored import Stored, describe
 from ..hdf5.tour import children
 from ..hdf5.virtual_sources import is_over, with_sources
@@ -70,11 +70,8 @@ def locate(
                 stored = with_sources(files, seen, policy)
                 return Found(number, path, (stored,))
             return Found(number, path, _members(files, place, policy, has_units))
-        except (CXIError, OSError) as error:
+        except (CXIError, *DAMAGE) as error:
             return Found(number, path, error=named(error, filename, path))
-        except (KeyError, OverflowError, RuntimeError, TypeError, ValueError) as cause:
-            # What h5py raises, beside OSError, where a file's metadata is damaged.
-            return Found(number, path, error=named(cause, filename, path))
     return None
 
 
@@ -102,7 +99,7 @@ def bring_together(
             whole[first] = Found(first, path, datasets)
         except (CXIError, OSError) as error:
             whole[first] = Found(first, path, error=error)
-        except (KeyError, OverflowError, RuntimeError, TypeError, ValueError) as cause:
+        except DAMAGE as cause:
             whole[first] = Found(first, path, error=named(cause, files.paths[first], path))
     return dict(sorted(whole.items()))
 

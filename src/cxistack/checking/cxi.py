@@ -14,6 +14,7 @@ import numpy as np
 from ..catalogue.catalogue import Catalogue
 from ..hdf5.files import Files
 from ..hdf5.links import Place
+from ..hdf5.messages import DAMAGE
 from ..hdf5.names import natural_key
 from ..hdf5.tour import Seen, children, tour
 from . import cxi_rules as rules
@@ -45,7 +46,7 @@ def conformance(files: Files, number: int) -> list[Finding]:
     with files.reading(path):
         try:
             found = list(_departures(files, path))
-        except (OSError, KeyError, RuntimeError, TypeError, ValueError) as cause:  # h5py's words
+        except DAMAGE as cause:
             sentence = f"HDF5 cannot make sense of the file: {cause}"
             found = [Finding("conforms", "", "", sentence, "/", rule="readable")]
     return [replace(one, filename=files.names[number]) for one in dict.fromkeys(found)]

@@ -52,27 +52,18 @@ class _Rows:
 
 def decodes(catalogue: Catalogue, request: CheckRequest) -> Iterator[Finding]:
     """Find chunks that do not decode, and all else that cannot be read."""
-    pieces = [
-        piece
-        for attr in request.attributes
-        if catalogue.found(attr)
-        for piece in _pieces(catalogue, attr)
-    ]
-    seen = set()
-    chosen = []
-    for piece in pieces:
-        key = (piece.part.stored.address, piece.part.row)
-        if key not in seen:
-            seen.add(key)
-            chosen.append(piece)
-    total = sum(_bytes_of(piece) for piece in chosen)
+    chosen: dict[tuple[object, int], _Rows] = {}  # each once, whatever leads to it
+    for attr in request.attributes:
+        for piece in _pieces(catalogue, attr) if catalogue.found(attr) else ():
+            chosen.setdefault((piece.part.stored.address, piece.part.row), piece)
+    total = sum(_bytes_of(piece) for piece in chosen.values())
     with (
         Bar(total=total, desc="Checking", unit="B", unit_scale=True)
         if request.verbose
         else nullcontext() as bar
     ):
         tick: Callable[[int], object] = bar.update if bar is not None else lambda nbytes: None
-        for piece in chosen:
+        for piece in chosen.values():
             yield from _merged(list(_failures(catalogue, piece, request.num_threads, tick)), piece)
 
 
@@ -91,9 +82,8 @@ def _pieces(catalogue: Catalogue, attr: str) -> Iterator[_Rows]:
         parts = tuple(part for one in found.values() for part in own_frames(wanted, one))
         offsets = None
     for number, part in enumerate(parts):
-        has_number = offsets is not None and part.has_frame_axis
         if part.stored.assembly is None:
-            first = offsets[number] if offsets is not None and has_number else None
+            first = offsets[number] if offsets is not None and part.has_frame_axis else None
             yield _Rows(attr, part, first)
             continue
         for leaf in leaves(part.stored):

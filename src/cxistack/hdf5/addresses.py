@@ -153,10 +153,7 @@ def locate_bytes(files: Files, stored: Stored) -> Single:
     """Find out where the bytes of a dataset lie; once, as long as the file stays as it is."""
     known: Single | None = files.recall(stored.address)
     if known is None:
-        try:
-            known = _find_bytes(files, stored)
-        except (KeyError, OverflowError, RuntimeError, TypeError) as cause:
-            known = ThroughH5py(f"HDF5 cannot say how it is stored ({cause})")
+        known = _found_bytes(files, stored)
         files.note(stored.address, known)
     return known
 
@@ -173,13 +170,17 @@ def locate_few(files: Files, stored: Stored, reason: str) -> Single:
     assert stored.chunks is not None
     if any(n % c for n, c in zip(stored.shape, stored.chunks, strict=True)):
         return ThroughH5py(reason)
+    return _found_bytes(files, stored, few=True)
+
+
+def _found_bytes(files: Files, stored: Stored, *, few: bool = False) -> Single:
     try:
-        return _find_bytes(files, stored, few=True)
+        return _find_bytes(files, stored, few)
     except (KeyError, OverflowError, RuntimeError, TypeError) as cause:
         return ThroughH5py(f"HDF5 cannot say how it is stored ({cause})")
 
 
-def _find_bytes(files: Files, stored: Stored, *, few: bool = False) -> Single:
+def _find_bytes(files: Files, stored: Stored, few: bool) -> Single:
     place = stored.place
     with files.reading(place.filename) as h5:
         dataset = h5[place.path]

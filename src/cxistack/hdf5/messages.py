@@ -17,6 +17,7 @@ from ..errors import CXIError, StorageError
 from .filters import filters_of
 
 __all__ = [
+    "DAMAGE",
     "advice",
     "blamed",
     "check_regular",
@@ -27,6 +28,8 @@ __all__ = [
     "words",
 ]
 
+#: What h5py raises where a file's metadata is damaged.
+DAMAGE = (KeyError, OSError, OverflowError, RuntimeError, TypeError, ValueError)
 
 # "file read failed: time = ..., errno = 5, error message = 'Input/output error', buf = 0x7f..."
 _DUMP = re.compile(r"(?:time|filename|name) = .*?error message = '([^']*)'.*?(?=\)|$)", re.DOTALL)

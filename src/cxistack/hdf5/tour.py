@@ -18,6 +18,7 @@ import numpy as np
 from ..errors import CXIError
 from .files import Files
 from .links import LinkPolicy, Place, resolve
+from .messages import DAMAGE
 from .names import natural_key
 from .stored import storage_name
 
@@ -25,8 +26,6 @@ __all__ = ["Seen", "Tour", "children", "tour"]
 
 MOST_OBJECTS = 1_000_000
 
-# What h5py raises where a file's metadata is damaged.
-_DAMAGE = (KeyError, OSError, OverflowError, RuntimeError, TypeError, ValueError)
 _TELLING = frozenset(("NX_class", "axes", "default", "interpretation", "signal", "units"))
 _READ = frozenset(("cxi_version", "number_of_entries"))
 _LONGEST = 4096  # bytes of an attribute or a value that is read
@@ -210,7 +209,7 @@ class _Walk:
                 names = sorted(group, key=lambda name: natural_key(os.fsdecode(name)))
                 for name in names:
                     self._look(group, name, path, place)
-        except _DAMAGE as cause:
+        except DAMAGE as cause:
             self._troubles[path] = f"cannot be read as a group: {cause}"
 
     def _look(self, group: Any, name: bytes, path: str, place: Place) -> None:
@@ -222,7 +221,7 @@ class _Walk:
                 return
             inner = f"{place.path.rstrip('/')}/{text}"
             node = h5py.h5o.open(group, name)
-        except _DAMAGE as cause:
+        except DAMAGE as cause:
             self._troubles[child] = f"cannot be opened: {cause}"
             return
         self._note(child, Place(place.filename, inner, place.hops, False), node)
@@ -233,7 +232,7 @@ class _Walk:
         except (CXIError, OSError) as error:
             self._troubles[path] = str(error)
             return
-        except _DAMAGE as cause:
+        except DAMAGE as cause:
             self._troubles[path] = f"cannot be followed: {cause}"
             return
         if place is not None:
@@ -243,7 +242,7 @@ class _Walk:
         try:
             with self._files.reading(place.filename) as h5:
                 self._note(path, place, h5py.h5o.open(h5.id, place.path.encode()))
-        except _DAMAGE as cause:
+        except DAMAGE as cause:
             if path == "/":
                 raise
             self._troubles[path] = f"cannot be opened: {cause}"
@@ -266,7 +265,7 @@ class _Walk:
             else:
                 return  # a named type
             seen.attributes = _attributes(node) if info.num_attrs else {}
-        except _DAMAGE as cause:
+        except DAMAGE as cause:
             self._troubles[path] = f"cannot be made sense of: {cause}"
             return
         self._known[key] = self._seen[path] = seen
@@ -302,7 +301,7 @@ def _attributes(node: Any) -> dict[str, Any]:
             attribute = h5py.h5a.open(node, name)
             if 0 < attribute.get_storage_size() <= _LONGEST:
                 found[text] = _plain(make(node).attrs[text])
-        except _DAMAGE:
+        except DAMAGE:
             continue  # what it would have told is not told
     return found
 
