@@ -78,12 +78,8 @@ def convert(
     The protocol says where the attributes of FILES are. OUTPUT appears when it is complete.
     """
     with failures_told(), open_run(files, protocol) as run:
-        if output.exists() and not force:
-            raise FileExistsError(
-                errno.EEXIST, "is there already; --force replaces it", str(output)
-            )
-        if output.exists() and any(output.samefile(name) for name in run.paths()):
-            raise ValueError(f"{output} is one of the files that are converted: name another one")
+        if output.exists():
+            _refuse_to_replace(output, run, force)
         names = listed(attributes) if attributes is not None else run.found
         target = CXIStore(output, "w" if force else "x", protocol=_target(run.protocol, names))
         done = convert_run(
@@ -100,6 +96,13 @@ def convert(
             verbose=sys.stderr.isatty(),
         )
     _report(output, done, target)
+
+
+def _refuse_to_replace(output: Path, run: CXIStore, force: bool) -> None:
+    if not force:
+        raise FileExistsError(errno.EEXIST, "is there already; --force replaces it", str(output))
+    if any(output.samefile(name) for name in run.paths()):
+        raise ValueError(f"{output} is one of the files that are converted: name another one")
 
 
 def _sources(words: list[str]) -> dict[str, str | int]:
