@@ -9,8 +9,7 @@ from importlib.metadata import version
 
 from . import kernels
 from .build import build_info
-from .checking.findings import Finding
-from .checking.problems import Problem
+from .checking.findings import Finding, Problem
 from .container.stdata import STData
 from .converting.convert import Conversion, convert
 from .discovery.discover import Discovery, discover

@@ -6,7 +6,7 @@ import h5py
 import numpy as np
 import pytest
 
-from cxistack.hdf5.conformance import conformance
+from cxistack.checking.cxi import conformance
 from cxistack.hdf5.files import Files
 from factory import BASIS, DATA, DETECTOR, DISTANCE, MASK, frames, not_hdf5, put
 from factory.beamlines import dectris, nexus
@@ -17,14 +17,14 @@ PROCESS = f"{ENTRY}/process_1"
 
 
 def departures(name):
-    return conformance(Files((str(name),)), str(name))
+    return conformance(Files((str(name),)), 0)
 
 
 def found(name, rule):
-    """Return (path, gravity) of what is found under a rule, and see that nothing else is."""
+    """Return (path, severity) of what is found under a rule, and see that nothing else is."""
     all_of_them = departures(name)
     assert {one.rule for one in all_of_them} <= {rule}, all_of_them
-    return [(one.path, one.gravity) for one in all_of_them]
+    return [(one.dataset, one.severity) for one in all_of_them]
 
 
 @pytest.fixture
@@ -71,13 +71,13 @@ def test_nothing_is_found_in_a_file_of_cxi_1_6(good):
 
 
 class TestVersionAndEntries:
-    @pytest.mark.parametrize(("version", "gravity"), [
+    @pytest.mark.parametrize(("version", "severity"), [
         (np.array([160]), None), (np.int32(160), None),
         (120, "warning"), (170, "warning"), (1.6, "error"), (1, "error"), ("1.6", "error"),
     ])  # fmt: skip
-    def test_the_version(self, good, version, gravity):
+    def test_the_version(self, good, version, severity):
         change(good, {"/cxi_version": version})
-        assert found(good, "version") == ([("/cxi_version", gravity)] if gravity else [])
+        assert found(good, "version") == ([("/cxi_version", severity)] if severity else [])
 
     def test_no_version(self, good):
         change(good, remove=["/cxi_version"])
@@ -124,7 +124,7 @@ class TestVersionAndEntries:
 
 
 class TestFields:
-    @pytest.mark.parametrize(("axes", "gravity"), [
+    @pytest.mark.parametrize(("axes", "severity"), [
         ("experiment_identifier:y:x", None),
         (["experiment_identifier:y:x"], None),
         (["experiment_identifier", "y", "x"], None),
@@ -133,9 +133,9 @@ class TestFields:
         ("experiment_identifier:y:x:z", "error"),
         ("translation:y:x", "warning"),
     ])  # fmt: skip
-    def test_axes_are_one_name_a_dimension(self, good, axes, gravity):
+    def test_axes_are_one_name_a_dimension(self, good, axes, severity):
         change(good, attrs=[(DATA, "axes", axes)])
-        assert found(good, "axes") == ([(DATA, gravity)] if gravity else [])
+        assert found(good, "axes") == ([(DATA, severity)] if severity else [])
 
     def test_axes_of_another_length(self, good):
         change(good, {f"{ENTRY}/experiment_identifier": np.array([b"a", b"b"])})
@@ -164,20 +164,20 @@ class TestFields:
         change(good, attrs=[(DISTANCE, "units", unit)])
         assert found(good, "units") == [(DISTANCE, "error")]
 
-    @pytest.mark.parametrize(("dtype", "gravity"), [
+    @pytest.mark.parametrize(("dtype", "severity"), [
         ("uint32", None), ("int32", None), (">u4", None),
         ("uint16", "warning"), ("uint64", "warning"), ("bool", "error"), ("float32", "error"),
     ])  # fmt: skip
-    def test_a_mask_is_a_32_bit_integer(self, good, dtype, gravity):
+    def test_a_mask_is_a_32_bit_integer(self, good, dtype, severity):
         change(good, {MASK: np.zeros((5, 7), dtype)})
-        assert found(good, "mask") == ([(MASK, gravity)] if gravity else [])
+        assert found(good, "mask") == ([(MASK, severity)] if severity else [])
 
     @pytest.mark.parametrize("field", ["program", "version", "command", "date"])
     def test_a_process_says_what_it_was(self, good, field):
         change(good, remove=[f"{PROCESS}/{field}"])
         assert found(good, "process") == [(PROCESS, "warning")]
         change(good, {f"{PROCESS}/{field}": 1.5})
-        rules = {(one.path, one.rule, one.gravity) for one in departures(good)}
+        rules = {(one.dataset, one.rule, one.severity) for one in departures(good)}
         assert (f"{PROCESS}/{field}", "process", "error") in rules
 
     @pytest.mark.parametrize("time", [
@@ -235,7 +235,7 @@ class TestOtherFiles:
             raw = [(str(secret), 0, 4)]
             h5.create_dataset(f"{ENTRY}/end_time", (1,), "S4", external=raw)
         (one,) = departures(good)
-        assert (one.path, one.rule) == (f"{ENTRY}/end_time", "times")
+        assert (one.dataset, one.rule) == (f"{ENTRY}/end_time", "times")
         assert "hush" not in str(one)
 
     def test_no_hdf5_file(self, tmp_path):
@@ -261,4 +261,4 @@ class TestOtherFiles:
         }  # fmt: skip
         for name, what in expected.items():
             all_of_them = departures(shared_data / name)
-            assert sorted((d.path, d.rule, d.gravity) for d in all_of_them) == sorted(what)
+            assert sorted((d.dataset, d.rule, d.severity) for d in all_of_them) == sorted(what)

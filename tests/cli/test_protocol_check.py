@@ -56,7 +56,7 @@ def test_other_spellings_are_asked_about(check, tmp_path, name):
 
 def test_a_dataset_where_a_group_is_expected(check, tmp_path):
     shown = check(put(tmp_path / "a.h5", {"/entry/data": FRAMES, "/entry/detector": 1}))
-    assert "/entry/detector is a dataset, and is to be a group" in shown.stdout
+    assert "/entry/detector is a dataset, where the path needs a group" in shown.stdout
 
 
 def test_a_group_where_a_number_is_expected_and_a_rank_that_does_not_fit(check, tmp_path):

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-
-import h5py
 
 from ..errors import CXIError, LayoutError, LinkError
 from ..hdf5.files import Files
 from ..hdf5.links import LinkPolicy, Place, resolve
-from ..hdf5.messages import named
-from ..hdf5.names import natural_key
+from ..hdf5.messages import DAMAGE, named
 from ..hdf5.stored import Stored, describe
-from ..hdf5.virtual_names import source_names, source_place
-from ..hdf5.virtual_sources import with_sources
+from ..hdf5.tour import children
+from ..hdf5.virtual_sources import is_over, with_sources
 from .modules import Trains, is_pattern, modules_in, stacked
 
 __all__ = ["Found", "bring_together", "locate"]
@@ -33,11 +29,11 @@ class Found:
         The load path that is there, as the protocol writes it.
     datasets : tuple of Stored
         The dataset, or those of the group at that path in natural order.
-    error : CXIError or None
+    error : Exception or None
         Why it cannot be used; raised when it is asked for.
     modules : mapping of int to Place
-        Of a path that is a pattern over modules: where each one is; no `datasets` then, until all
-        files' are brought together.
+        Where each module is, if the path is a pattern over modules. Such a file has no `datasets`
+        until those of all files are brought together.
     """
 
     file: int
@@ -56,7 +52,7 @@ def locate(
 ) -> Found | None:
     """Look for the first of `paths` that file `number` has; None where it has none of them.
 
-    The units that datasets state are looked for when the attribute `has_units`.
+    With `has_units`, the units that datasets state are looked for, too.
     """
     filename = files.paths[number]
     for path in paths:
@@ -74,11 +70,8 @@ def locate(
                 stored = with_sources(files, seen, policy)
                 return Found(number, path, (stored,))
             return Found(number, path, _members(files, place, policy, has_units))
-        except (CXIError, OSError) as error:
+        except (CXIError, *DAMAGE) as error:
             return Found(number, path, error=named(error, filename, path))
-        except (KeyError, OverflowError, RuntimeError, TypeError, ValueError) as cause:
-            # What h5py raises, beside OSError, where a file's metadata is damaged.
-            return Found(number, path, error=named(cause, filename, path))
     return None
 
 
@@ -87,7 +80,7 @@ def bring_together(
 ) -> dict[int, Found]:
     """Return what files have of an attribute with modules in several files made one.
 
-    That belongs to the first file with one of the modules.
+    What is made belongs to the first file with one of the modules.
     """
     whole = {number: one for number, one in found.items() if not one.modules}
     patterns: dict[str, dict[int, Found]] = {}
@@ -97,7 +90,7 @@ def bring_together(
     for path, parts in patterns.items():
         first = min(parts)
         failed = [one for one in found.values() if one.error is not None and one.path == path]
-        if failed:  # whatever else is missing may be missing because of that
+        if failed:  # a module that is missing may lie in the file that failed
             whole[first] = replace(failed[0], file=first)
             continue
         modules = {number: one.modules for number, one in sorted(parts.items())}
@@ -106,16 +99,14 @@ def bring_together(
             whole[first] = Found(first, path, datasets)
         except (CXIError, OSError) as error:
             whole[first] = Found(first, path, error=error)
-        except (KeyError, OverflowError, RuntimeError, TypeError, ValueError) as cause:
+        except DAMAGE as cause:
             whole[first] = Found(first, path, error=named(cause, files.paths[first], path))
     return dict(sorted(whole.items()))
 
 
 def _members(files: Files, group: Place, policy: LinkPolicy, has_units: bool) -> tuple[Stored, ...]:
     """Return the datasets directly in a group, each once, in natural order of their names."""
-    with files.reading(group.filename) as h5:
-        # A name in another encoding than UTF-8 comes as bytes.
-        names = sorted(map(os.fsdecode, h5[group.path]), key=natural_key)
+    names = children(files, group)
     members: dict[tuple[str, int], Stored] = {}
     for name in names:
         path = f"{group.path.rstrip('/')}/{name}"
@@ -123,8 +114,8 @@ def _members(files: Files, group: Place, policy: LinkPolicy, has_units: bool) ->
             place = resolve(files, group.filename, path, policy)
         except LinkError as error:
             raise LinkError(
-                f"{error} (one of {len(names)} in the group {group.path}; files that are there can "
-                "be named themselves)"
+                f"{error} (one of {len(names)} in the group {group.path}; in place of this file, "
+                "the files that are there can be named)"
             ) from error
         if place is not None and place.is_dataset:
             via = Place(place.filename, place.path, group.hops + place.hops, True)
@@ -135,37 +126,19 @@ def _members(files: Files, group: Place, policy: LinkPolicy, has_units: bool) ->
         raise LayoutError(f"{group} is a group without a dataset in it: {inside}")
     datasets = tuple(members.values())
     for stored in datasets:
-        if stored.storage == "virtual" and _stands_on(files, stored, datasets, policy):
+        if stored.storage == "virtual" and is_over(
+            files, stored, members.keys() - {stored.address}, policy
+        ):
             return (stored,)
     first = datasets[0]
     for stored in datasets[1:]:
         if stored.shape[1:] != first.shape[1:] or stored.dtype != first.dtype:
             raise LayoutError(
-                f"{group} is a group of unequal datasets: {_told(first)}, {_told(stored)}; a "
-                "protocol can name the one that is meant"
+                f"{group} is a group of unequal datasets: {_type_of(first)}, {_type_of(stored)}; "
+                "name the one that is meant in a protocol"
             )
     return datasets
 
 
-def _told(stored: Stored) -> str:
+def _type_of(stored: Stored) -> str:
     return f"{stored.place.path} is {'text' if stored.is_text else stored.dtype} {stored.shape}"
-
-
-def _stands_on(
-    files: Files, virtual: Stored, datasets: Sequence[Stored], policy: LinkPolicy
-) -> bool:
-    """Tell whether the virtual dataset is made of others in the same group."""
-    siblings = {stored.address for stored in datasets if stored is not virtual}
-    if not siblings:
-        return False
-    place = virtual.place
-    with files.reading(place.filename) as h5:
-        sources = h5[place.path].virtual_sources()
-    for source in sources:
-        for file_name, dataset_name in source_names(source, virtual.shape):
-            found = source_place(files, place, file_name, dataset_name, policy)
-            with files.reading(found.filename) as h5:
-                address = h5py.h5o.get_info(h5[found.path].id).addr
-            if (found.filename, address) in siblings:
-                return True
-    return False

@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 from ..errors import LayoutError
 from ..hdf5.files import Files
 from ..hdf5.links import LinkPolicy, Place, resolve
-from ..hdf5.names import natural_key
 from ..hdf5.stored import Assembly, Piece, Stored, describe, nested
+from ..hdf5.tour import children
 from ..hdf5.virtual_sources import with_sources
 from ..transforms.steps import Axis
 
-__all__ = ["Trains", "is_pattern", "modules_in", "stacked"]
+__all__ = ["Trains", "is_pattern", "matcher", "modules_in", "stacked"]
 
 
 _FIELD = re.compile(r"\{module(?::([0-9]+)-([0-9]+))?\}")
@@ -31,7 +31,7 @@ _IDS = ("trainId", "pulseId")
 
 
 def is_pattern(path: str) -> bool:
-    """Tell whether a load path is over modules; any other is meant to the letter.
+    """Tell whether a load path has `{module}` in it; any other path is meant to the letter.
 
     Examples
     --------
@@ -39,6 +39,17 @@ def is_pattern(path: str) -> bool:
     (True, False)
     """
     return _FIELD.search(path) is not None
+
+
+def matcher(pattern: str) -> re.Pattern[str]:
+    """Return what matches the paths, or the names, that a pattern means; its groups are modules."""
+    pieces = re.split(r"(\*|\{module[^}]*\})", pattern)
+    return re.compile(
+        "".join(
+            r"[^/]*" if piece == "*" else r"([0-9]+)" if is_pattern(piece) else re.escape(piece)
+            for piece in pieces
+        )
+    )
 
 
 def modules_in(
@@ -74,20 +85,13 @@ def _matches(
         if not is_pattern(part) and "*" not in part:
             open_ends = [(module, f"{path}/{part}") for module, path in open_ends]
             continue
-        wanted = re.compile(
-            "".join(
-                r"[^/]*" if piece == "*" else r"([0-9]+)" if is_pattern(piece) else re.escape(piece)
-                for piece in re.split(r"(\*|\{module[^}]*\})", part)
-            )
-        )
+        wanted = matcher(part)
         longer: list[tuple[int | None, str]] = []
         for module, path in open_ends:
             group = resolve(files, filename, path or "/", policy)
             if group is None or group.is_dataset:
                 continue
-            with files.reading(group.filename) as h5:
-                names = sorted(h5[group.path], key=natural_key)
-            for name in names:
+            for name in children(files, group):
                 match = wanted.fullmatch(name)
                 numbers = {int(number) for number in match.groups()} if match else set()
                 if match is None or len(numbers | {module} - {None}) > 1:
@@ -98,7 +102,7 @@ def _matches(
 
 
 class Trains:
-    """Which train and pulse the frames are of; remembered as a check sum for each dataset."""
+    """The trains and pulses of frames; remembered as a check sum for each dataset."""
 
     def __init__(self, files: Files, policy: LinkPolicy) -> None:
         self._files, self._policy = files, policy
@@ -121,7 +125,7 @@ class Trains:
                 continue
             if found is None:
                 raise LayoutError(
-                    f"{place} has no trainId beside it, which says what its frames are"
+                    f"{place} has no trainId beside it, by which the frames of modules are matched"
                 )
             with self._files.reading(found.filename) as h5:
                 values = h5[found.path][()]
@@ -145,7 +149,7 @@ class Trains:
         Raises
         ------
         LayoutError
-            They have not; names the file and the first train that differs.
+            They do not; names the file and the first train that differs.
         """
         first, *others = modules
         sums = [self.check_sum(stored) for stored in modules[first] if stored.shape[0]]
@@ -169,14 +173,14 @@ class Trains:
                 break
             inside -= stored.shape[0]
         raise LayoutError(
-            f"modules have different frames, from frame {row} on: {_told(theirs, row)} in module "
-            f"{module} ({stored.place}), {_told(mine, row)} in module {first}. Leave out the files "
-            "of a module that lost trains, or read modules one by one with a load path that has "
-            "the number in place of {module}"
+            f"modules have different frames, from frame {row} on: {_ids_of(theirs, row)} in "
+            f"module {module} ({stored.place}), {_ids_of(mine, row)} in module {first}. Leave out "
+            "the files of a module that lost trains, or read modules one by one with a load path "
+            "that has the number in place of {module}"
         )
 
 
-def _told(ids: NDArray[np.int64], row: int) -> str:
+def _ids_of(ids: NDArray[np.int64], row: int) -> str:
     if row >= len(ids):
         return f"no more than {len(ids)} frames"
     words = [f"{name} {value}" for name, value in zip(_IDS, ids[row], strict=False)]
@@ -223,8 +227,8 @@ def stacked(
     rows = 0 if kind == "frame" else 1
     if kind == "stack" and first.ndim < 3:
         raise LayoutError(
-            f"{first.place} has shape {first.shape}: where modules make up a stack, each one has "
-            "frames along its first axis"
+            f"{first.place} has shape {first.shape}: in a stack of modules, each module has frames "
+            "along its first axis"
         )
     for stored in datasets:
         if stored.shape[rows:] != first.shape[rows:] or stored.dtype != first.dtype:
@@ -241,9 +245,10 @@ def stacked(
     if kind == "frame" and all(len(module) == 1 for module in modules.values()):
         return (_frame(pattern, [module[0] for module in modules.values()]),)
     raise LayoutError(
-        f"{first.place} is of a {kind}, of which {pattern} can only name one for each module"
+        f"{first.place} is one of several datasets of its module that {pattern} means; a frame "
+        "has one for each module"
         if kind == "frame"
-        else f"{pattern} is a pattern of modules, which a {kind} has not: name one path"
+        else f"{pattern} means a dataset for each module, and a {kind} is but one: name its path"
     )
 
 

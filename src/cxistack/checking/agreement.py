@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import itertools
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,9 +15,9 @@ from ..catalogue.locate import Found
 from ..errors import CXIError
 from ..loading.prepare import prepare_single, prepare_singles
 from ..transforms.base import Transform
-from .problems import Problem
+from .findings import Problem
 
-__all__ = ["Disagreement", "differences", "disagreements", "same", "shown"]
+__all__ = ["Disagreement", "differences", "disagreements"]
 
 
 _TOGETHER = 32  # files, which stay open while one attribute after the other is read
@@ -26,14 +26,14 @@ _SMALL = 1 << 20  # bytes of a value of which the first file's is kept while all
 
 @dataclass(frozen=True)
 class Disagreement:
-    """An attribute that two files have different values of.
+    """Two files that have different values of an attribute.
 
     Attributes
     ----------
     attr : str
         The attribute.
     first, other : int
-        The first file that has it, and the first of which the value differs.
+        The first file that has it, and one of which the value differs.
     values : tuple of object
         Both values.
     """
@@ -63,7 +63,7 @@ class Disagreement:
 def disagreements(
     catalogue: Catalogue, attrs: Sequence[str], transform: Transform | None = None
 ) -> list[Disagreement]:
-    """Return those attributes that are not in all files the same, at most one pair of files each.
+    """Return those attributes that are not in all files the same, one pair of files each.
 
     Each file is opened once for all that is small; of what is large, two values are in memory.
 
@@ -82,15 +82,41 @@ def disagreements(
         A value cannot be read.
     """
     several = [attr for attr in attrs if len(catalogue.usable(attr)) > 1]
-    small = [attr for attr in several if _most_bytes(catalogue, attr) <= _SMALL]
-    apart = [[attr] for attr in several if attr not in small]
-    told: list[Disagreement] = []
-    for together in (small, *apart):
-        told += _compared(catalogue, together, transform)
-    return sorted(told, key=lambda one: attrs.index(one.attr))
+    found: dict[str, Disagreement] = {}
+    for together in _groups(catalogue, several):
+        for attr, one in _compared(catalogue, together, transform, found):
+            if isinstance(one, Exception):
+                raise one
+            found[attr] = one
+    return sorted(found.values(), key=lambda one: attrs.index(one.attr))
 
 
-def same(first: object, other: object) -> bool:
+def differences(catalogue: Catalogue) -> list[Problem]:
+    """Return the files whose scalars and frames differ from the first's; reads them all."""
+    names = catalogue.files.names
+    attrs = [
+        attr
+        for attr, found in catalogue.found_all().items()
+        if len(found) > 1
+        and not any(one.error for one in found.values())
+        and not catalogue.is_indexed(attr)
+    ]
+    problems = []
+    for together in _groups(catalogue, attrs):
+        for attr, one in _compared(catalogue, together):
+            if isinstance(one, Exception):
+                problems.append(Problem("", attr, names[min(catalogue.found(attr))], str(one)))
+                continue
+            first, other = names[one.first], names[one.other]
+            said = (
+                f"{other} has {_shown(one.values[1])} and {first}, which is loaded, has "
+                f"{_shown(one.values[0])}"
+            )
+            problems.append(Problem("", attr, other, said))
+    return sorted(problems, key=lambda one: attrs.index(one.attribute))
+
+
+def _same(first: object, other: object) -> bool:
     """Tell whether two values are equal, NaN to NaN too."""
     a, b = np.asarray(first), np.asarray(other)
     if a.dtype.kind in "fc" and b.dtype.kind in "fc":
@@ -98,43 +124,64 @@ def same(first: object, other: object) -> bool:
     return np.array_equal(a, b)
 
 
-def shown(value: object) -> str:
-    """Return a value as a message shows it."""
+def _shown(value: object) -> str:
     array = np.asarray(value)
     return str(value) if array.size < 4 else f"other values of shape {array.shape}"
 
 
-def _most_bytes(catalogue: Catalogue, attr: str) -> int:
-    return max(
-        math.prod(one.datasets[0].shape) * one.datasets[0].dtype.itemsize
-        for one in catalogue.found(attr).values()
-    )
+def _groups(catalogue: Catalogue, attrs: Sequence[str]) -> Iterator[list[str]]:
+    """Return which attributes are read together: all that are small, each other by itself."""
+
+    def most_bytes(attr: str) -> int:
+        return max(_nbytes(one) for one in catalogue.found(attr).values())
+
+    small = [attr for attr in attrs if most_bytes(attr) <= _SMALL]
+    yield small
+    yield from ([attr] for attr in attrs if attr not in small)
+
+
+def _nbytes(found: Found) -> int:
+    return found.datasets[0].nbytes
 
 
 def _compared(
-    catalogue: Catalogue, attrs: Sequence[str], transform: Transform | None
-) -> Iterator[Disagreement]:
-    """Compare some attributes, file by file, with the first file's."""
+    catalogue: Catalogue,
+    attrs: Sequence[str],
+    transform: Transform | None = None,
+    settled: Container[str] = (),
+) -> Iterator[tuple[str, Disagreement | CXIError | OSError]]:
+    """Compare some attributes with the first file's: yield each file that differs.
+
+    What raises is yielded, and ends the comparison of its attribute; so does the caller by adding
+    the attribute to `settled`.
+    """
     firsts: dict[str, tuple[Found, Any]] = {}
-    open_questions = list(attrs)
+    failed: set[str] = set()
     numbers = catalogue.numbers
     for start in range(0, len(numbers), _TOGETHER):
-        for attr in list(open_questions):
+        for attr in attrs:
             found = catalogue.found(attr)
             here = [found[n] for n in numbers[start : start + _TOGETHER] if n in found]
-            for one, value in _values(catalogue, attr, here, firsts, transform):
-                first, known = firsts.setdefault(attr, (one, value))
-                if first is not one and not same(known, value):
-                    yield Disagreement(attr, first.file, one.file, (known, value))
-                    open_questions.remove(attr)
+            values = _values(catalogue, attr, here, firsts, transform)
+            while attr not in settled and attr not in failed:
+                try:
+                    one, value = next(values)
+                except StopIteration:
                     break
+                except (CXIError, OSError) as error:
+                    failed.add(attr)
+                    yield attr, error
+                    break
+                first, known = firsts.setdefault(attr, (one, value))
+                if first is not one and not _same(known, value):
+                    yield attr, Disagreement(attr, first.file, one.file, (known, value))
 
 
 def _values(
     catalogue: Catalogue,
     attr: str,
     found: Sequence[Found],
-    firsts: dict[str, tuple[Found, Any]],
+    firsts: Mapping[str, tuple[Found, Any]],
     transform: Transform | None,
 ) -> Iterator[tuple[Found, Any]]:
     """Read what files have, those together that are stored alike; not again what was first."""
@@ -145,16 +192,17 @@ def _values(
         left = [one for one in left if not _is_one(one, firsts[attr][0])]
     for _, group in itertools.groupby(left, key=_type_of):
         alike = list(group)
-        size = alike[0].datasets[0].dtype.itemsize * math.prod(alike[0].datasets[0].shape)
-        step = max(1, _SMALL // max(1, size))
-        if step == 1 or wanted.is_text:
-            for one in alike:
-                yield one, prepare_single(files, wanted, one, use).read()
-            continue
+        step = 1 if wanted.is_text else max(1, _SMALL // max(1, _nbytes(alike[0])))
         for k in range(0, len(alike), step):
             some = alike[k : k + step]
-            load = prepare_singles(files, wanted, some, use)
-            yield from zip(some, load.read(), strict=True)
+            if step > 1:
+                # Where one of them cannot be read, those before it are compared all the same.
+                with suppress(CXIError, OSError):
+                    values = prepare_singles(files, wanted, some, use).read()
+                    yield from zip(some, values, strict=True)
+                    continue
+            for one in some:
+                yield one, prepare_single(files, wanted, one, use).read()
 
 
 def _type_of(found: Found) -> tuple[object, ...]:
@@ -164,35 +212,3 @@ def _type_of(found: Found) -> tuple[object, ...]:
 
 def _is_one(one: Found, other: Found) -> bool:
     return (one.path, one.datasets[0].address) == (other.path, other.datasets[0].address)
-
-
-def differences(catalogue: Catalogue) -> list[Problem]:
-    """Return the files whose scalars and frames differ from the first's; reads them all."""
-    problems = []
-    for attr, found in catalogue.found_all().items():
-        if len(found) < 2 or any(one.error for one in found.values()):
-            continue
-        if catalogue.is_indexed(attr):
-            continue
-        numbers = sorted(found)
-        try:
-            first = _value(catalogue, attr, found[numbers[0]])
-            for number in numbers[1:]:
-                other = _value(catalogue, attr, found[number])
-                if not same(first, other):
-                    names = catalogue.files.names
-                    problems.append(
-                        Problem(
-                            attr,
-                            names[number],
-                            f"{names[number]} has {shown(other)} and {names[numbers[0]]}, which is"
-                            f" loaded, has {shown(first)}",
-                        )
-                    )
-        except (CXIError, OSError) as error:
-            problems.append(Problem(attr, catalogue.files.names[numbers[0]], str(error)))
-    return problems
-
-
-def _value(catalogue: Catalogue, attr: str, found: Found) -> object:
-    return prepare_single(catalogue.files, catalogue.protocol.attribute(attr), found).read()

@@ -1,8 +1,7 @@
 """Whether a run is whole: everything opens, agrees and decodes; all that is wrong, not the first.
 
-``findings`` says what a finding is, ``layout`` looks at what is there and whether it agrees,
-``decoding`` decodes every chunk, ``conforming`` holds files against CXI 1.6. A further check is one
-more function in `CHECKS`.
+``structure`` looks at what is there and whether it agrees, ``decoding`` decodes every chunk,
+``cxi`` holds files against CXI 1.6. A further check is one more function in `CHECKS`.
 """
 
 from __future__ import annotations
@@ -10,17 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from ..catalogue.catalogue import Catalogue
-from ..errors import AttributeMissingError
-from .conforming import conforms
+from .cxi import conforms
 from .decoding import decodes
-from .findings import Finding, Work
+from .findings import Finding
+from .request import CheckRequest
 from .structure import agrees, is_there
 
 __all__ = ["CHECKS", "check"]
 
 
-#: What is checked, in this order: each a function from a catalogue and the work to findings.
-CHECKS: tuple[Callable[[Catalogue, Work], Iterator[Finding]], ...] = (
+#: What is checked, in this order: each a function from a catalogue and a request to findings.
+CHECKS: tuple[Callable[[Catalogue, CheckRequest], Iterator[Finding]], ...] = (
     is_there,
     agrees,
     decodes,
@@ -44,15 +43,12 @@ def check(
         The protocol has no such attribute.
     """
     for attr in attributes or ():
-        if attr not in catalogue.protocol:
-            raise AttributeMissingError(
-                f"{attr!r} is not in the protocol, which knows {', '.join(catalogue.protocol)}"
-            )
+        catalogue.protocol.attribute(attr)
     chosen = tuple(catalogue.protocol if attributes is None else dict.fromkeys(attributes))
-    work = Work(chosen, attributes is not None, num_threads, verbose, conformance)
+    request = CheckRequest(chosen, attributes is not None, num_threads, verbose, conformance)
     found: dict[tuple[str, str, str], Finding] = {}
     for one in CHECKS:
-        for finding in one(catalogue, work):
+        for finding in one(catalogue, request):
             # What is wrong with a dataset is often the trouble of several checks.
             found.setdefault((finding.filename, finding.dataset, finding.cause), finding)
     return list(found.values())

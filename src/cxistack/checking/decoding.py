@@ -17,18 +17,19 @@ from ..hdf5.stored import leaves
 from ..loading.prepare import prepare_stored
 from ..progress import Bar
 from ..transforms.steps import Axis, FrameView
-from .findings import Finding, Work
+from .findings import Finding
+from .request import CheckRequest
 
 __all__ = ["decodes"]
 
 _BLOCK_BYTES = 64 << 20  # of pixels that are decoded at a time
-_MOST_FINDINGS = 1000  # of one dataset: where all is lost, each chunk need not be tried
+_MOST_FINDINGS = 1000  # of one dataset; where all is lost, not every chunk is tried
 
-Box = tuple[range, ...]  # rows, and pixels along the last two axes; each a range of step 1
+Block = tuple[range, ...]  # rows, and pixels along the last two axes; each a range of step 1
 
 
 @dataclass(frozen=True)
-class _Piece:
+class _Rows:
     """Rows of a dataset that hold something of an attribute.
 
     Attributes
@@ -46,38 +47,29 @@ class _Piece:
     first: int | None
 
 
-def decodes(catalogue: Catalogue, work: Work) -> Iterator[Finding]:
+def decodes(catalogue: Catalogue, request: CheckRequest) -> Iterator[Finding]:
     """Find chunks that do not decode, and all else that cannot be read."""
-    pieces = [
-        piece
-        for attr in work.attributes
-        if catalogue.found(attr)
-        for piece in _pieces(catalogue, attr)
-    ]
-    seen = set()
-    chosen = []
-    for piece in pieces:
-        key = (piece.part.stored.address, piece.part.row)
-        if key not in seen:
-            seen.add(key)
-            chosen.append(piece)
-    total = sum(_bytes_of(piece) for piece in chosen)
+    chosen: dict[tuple[object, int], _Rows] = {}  # each once, whatever leads to it
+    for attr in request.attributes:
+        for piece in _pieces(catalogue, attr) if catalogue.found(attr) else ():
+            chosen.setdefault((piece.part.stored.address, piece.part.row), piece)
+    total = sum(_bytes_of(piece) for piece in chosen.values())
     with (
         Bar(total=total, desc="Checking", unit="B", unit_scale=True)
-        if work.verbose
+        if request.verbose
         else nullcontext() as bar
     ):
         tick: Callable[[int], object] = bar.update if bar is not None else lambda nbytes: None
-        for piece in chosen:
-            yield from _merged(list(_check(catalogue, piece, work.num_threads, tick)), piece)
+        for piece in chosen.values():
+            yield from _merged(list(_failures(catalogue, piece, request.num_threads, tick)), piece)
 
 
-def _pieces(catalogue: Catalogue, attr: str) -> Iterator[_Piece]:
+def _pieces(catalogue: Catalogue, attr: str) -> Iterator[_Rows]:
     """Return what there is of an attribute in all files, as far as it can be used."""
     found = {n: one for n, one in catalogue.found(attr).items() if one.error is None}
     if not catalogue.is_indexed(attr):
         for one in found.values():
-            yield from (_Piece(attr, part, None) for part in _wholes(one))
+            yield from (_Rows(attr, part, None) for part in _wholes(one))
         return
     try:
         index = catalogue.index(attr)
@@ -87,15 +79,14 @@ def _pieces(catalogue: Catalogue, attr: str) -> Iterator[_Piece]:
         parts = tuple(part for one in found.values() for part in own_frames(wanted, one))
         offsets = None
     for number, part in enumerate(parts):
-        has_number = offsets is not None and part.has_frame_axis
         if part.stored.assembly is None:
-            first = offsets[number] if offsets is not None and has_number else None
-            yield _Piece(attr, part, first)
+            first = offsets[number] if offsets is not None and part.has_frame_axis else None
+            yield _Rows(attr, part, first)
             continue
         for leaf in leaves(part.stored):
             has_rows = leaf.ndim > (2 if len(part.frame_shape) > 1 else 0)
             rows = leaf.shape[0] if has_rows else 1
-            yield _Piece(attr, Part(part.file, leaf, rows, has_rows), None)
+            yield _Rows(attr, Part(part.file, leaf, rows, has_rows), None)
 
 
 def _wholes(found: Found) -> Iterator[Part]:
@@ -104,11 +95,11 @@ def _wholes(found: Found) -> Iterator[Part]:
             yield Part(found.file, leaf, 1, False)
 
 
-def _bytes_of(piece: _Piece) -> int:
+def _bytes_of(piece: _Rows) -> int:
     return 0 if piece.part.stored.is_text else _nbytes(_whole(piece.part), piece.part)
 
 
-def _whole(part: Part) -> Box:
+def _whole(part: Part) -> Block:
     """Return all rows of a part, and all pixels of each."""
     ss, fs = _grid(part)
     rows = range(part.row, part.row + part.count) if part.has_frame_axis else range(1)
@@ -120,7 +111,7 @@ def _grid(part: Part) -> tuple[int, int]:
     return (shape[-2], shape[-1]) if len(shape) > 1 else (1, math.prod(shape))
 
 
-def _nbytes(box: Box, part: Part) -> int:
+def _nbytes(box: Block, part: Part) -> int:
     others = math.prod(part.frame_shape[:-2]) if len(part.frame_shape) > 1 else 1
     return math.prod(map(len, box)) * others * part.stored.dtype.itemsize
 
@@ -134,7 +125,7 @@ def _units(part: Part) -> tuple[int, int, int]:
     return (rows, chunks[-2], chunks[-1]) if len(part.frame_shape) > 1 else (rows, 1, max(1, fs))
 
 
-def _halves(box: Box, part: Part) -> tuple[Box, Box] | None:
+def _halves(box: Block, part: Part) -> tuple[Block, Block] | None:
     """Cut a box in two where chunks end, its rows first; None where it is one chunk."""
     for axis, unit in enumerate(_units(part)):
         span = box[axis]
@@ -147,8 +138,8 @@ def _halves(box: Box, part: Part) -> tuple[Box, Box] | None:
     return None
 
 
-def _check(
-    catalogue: Catalogue, piece: _Piece, num_threads: int | None, tick: Callable[[int], object]
+def _failures(
+    catalogue: Catalogue, piece: _Rows, num_threads: int | None, tick: Callable[[int], object]
 ) -> Iterator[Finding]:
     part = piece.part
     if not part.stored.is_text and not part.stored.nbytes:
@@ -174,12 +165,14 @@ def _check(
             yield _finding(piece, box, str(error))
             count += 1
             if count == _MOST_FINDINGS and todo:
-                yield _finding(piece, None, f"{count} chunks fail; the rest of it was not tried")
+                yield _finding(
+                    piece, None, f"{count} chunks do not decode; the rest of it was not tried"
+                )
                 return
         tick(size)
 
 
-def _read(files: Files, part: Part, box: Box, num_threads: int | None) -> None:
+def _read(files: Files, part: Part, box: Block, num_threads: int | None) -> None:
     """Read and decode all of a box, as it is stored."""
     rows, ss, fs = box
     view = None
@@ -190,7 +183,7 @@ def _read(files: Files, part: Part, box: Box, num_threads: int | None) -> None:
     prepare_stored(files, some, view).read(num_threads=num_threads)
 
 
-def _finding(piece: _Piece, box: Box | None, why: str) -> Finding:
+def _finding(piece: _Rows, box: Block | None, why: str) -> Finding:
     part, place = piece.part, piece.part.stored.place
     prefix = f"{place}, "
     finding = Finding(
@@ -212,7 +205,7 @@ def _finding(piece: _Piece, box: Box | None, why: str) -> Finding:
     )
 
 
-def _corner(part: Part, box: Box) -> tuple[int, ...] | None:
+def _corner(part: Part, box: Block) -> tuple[int, ...] | None:
     chunks = part.stored.chunks
     if chunks is None:
         return None
@@ -224,8 +217,8 @@ def _corner(part: Part, box: Box) -> tuple[int, ...] | None:
     return tuple(start)
 
 
-def _merged(findings: list[Finding], piece: _Piece) -> Iterator[Finding]:
-    """Put neighbouring rows of what has no chunks together: one cause, as the end of a file."""
+def _merged(findings: list[Finding], piece: _Rows) -> Iterator[Finding]:
+    """Make one finding of neighbouring rows that have no chunks: a cut file is one cause."""
     if piece.part.stored.chunks is not None:
         yield from findings
         return

@@ -1,26 +1,30 @@
-"""What a check finds, and what it is told to do."""
+"""What is wrong with the files of a run: how grave it is, where it is, and a sentence."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
-__all__ = ["Finding", "Work"]
+__all__ = ["Finding", "Problem"]
 
 
 @dataclass(frozen=True)
 class Finding:
-    """Something that is wrong with a run.
+    """Something that is wrong with the files of a run.
+
+    ``cxistack.Problem`` is another name of it.
 
     Attributes
     ----------
-    check : {"there", "agrees", "decodes", "conforms"}
-        What was checked: that all is there and fits the protocol, that files agree, that chunks
-        decode, that files are CXI 1.6.
+    check : {"", "there", "agrees", "decodes", "conforms"}
+        Which check found it: that all is there and fits the protocol, that files agree, that chunks
+        decode, that files are CXI 1.6. Empty in a store's ``problems``.
     attribute : str
         The attribute; empty where a whole file is concerned.
     filename : str
-        The file, of a chunk that in which it lies.
+        The file; of a chunk, the one in which it lies.
+    cause : str
+        What is wrong, as a sentence.
     dataset : str
         Path of the dataset; empty where none is concerned.
     frames : tuple of int or None
@@ -29,10 +33,10 @@ class Finding:
         The first and the last row of the dataset.
     chunk : tuple of int or None
         Index of the chunk's first element in the dataset.
-    cause : str
-        What is wrong, as a sentence.
     is_warning : bool
         Whether it is against a format's advice only.
+    rule : str
+        The rule of CXI 1.6 that a file does not keep; empty for all other findings.
     """
 
     check: str
@@ -44,8 +48,21 @@ class Finding:
     rows: tuple[int, int] | None = None
     chunk: tuple[int, ...] | None = None
     is_warning: bool = False
+    rule: str = ""
+
+    @property
+    def message(self) -> str:
+        """The same as `cause`."""
+        return self.cause
+
+    @property
+    def severity(self) -> Literal["error", "warning"]:
+        """How grave it is."""
+        return "warning" if self.is_warning else "error"
 
     def __str__(self) -> str:
+        if not self.check:
+            return f"{self.attribute or self.filename}: {self.cause}"
         where = [f"{self.filename}:{self.dataset}" if self.dataset else self.filename]
         if self.frames is not None:
             where.append(_span("frame", self.frames))
@@ -57,38 +74,18 @@ class Finding:
         return " ".join(f"{', '.join(where)}: {about}{self.cause}".split("\n"))
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it for JSON: what is said above by the same names, tuples as lists."""
+        """Return it for JSON: the names above but `rule`, tuples as lists."""
         return {
             name: list(value) if isinstance(value, tuple) else value
             for name, value in asdict(self).items()
+            if name != "rule"
         }
+
+
+#: What a store tells of its files unasked.
+Problem = Finding
 
 
 def _span(what: str, numbers: tuple[int, int]) -> str:
     first, last = numbers
     return f"{what} {first}" if first == last else f"{what}s {first} to {last}"
-
-
-@dataclass(frozen=True)
-class Work:
-    """What a check is to do.
-
-    Attributes
-    ----------
-    attributes : tuple of str
-        Which attributes are checked, of those that are found.
-    are_required : bool
-        Whether each of them was asked for by name, so that it is wrong if it is not there.
-    num_threads : int or None
-        How many threads decode.
-    verbose : bool
-        Whether a progress bar is shown.
-    conformance : bool
-        Whether files that say they are CXI are held against CXI 1.6.
-    """
-
-    attributes: tuple[str, ...]
-    are_required: bool
-    num_threads: int | None
-    verbose: bool
-    conformance: bool = False

@@ -3,31 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from ..catalogue.catalogue import Catalogue
 from ..catalogue.locate import Found
 from ..hdf5.stored import leaves
 from . import agreement
-from .findings import Finding, Work
-from .problems import Problem, misfits
+from .findings import Finding
+from .problems import misfits
+from .request import CheckRequest
 
 __all__ = ["agrees", "is_there"]
 
 
-def is_there(catalogue: Catalogue, work: Work) -> Iterator[Finding]:
+def is_there(catalogue: Catalogue, request: CheckRequest) -> Iterator[Finding]:
     """Find files that do not open, links and sources that lead nowhere, shapes that do not fit."""
     for problem in misfits(catalogue):
-        if not problem.attribute or problem.attribute in work.attributes:
-            yield _of_problem("there", problem)
+        if not problem.attribute or problem.attribute in request.attributes:
+            yield replace(problem, check="there")
     names = catalogue.files.names
-    found = {attr: catalogue.found(attr) for attr in work.attributes}
+    found = {attr: catalogue.found(attr) for attr in request.attributes}
     for attr in found:
-        if work.are_required and not catalogue.has(attr):
-            paths = ", ".join(catalogue.protocol.load_paths[attr])
+        if request.are_required and not catalogue.has(attr):
+            paths = ", ".join(catalogue.protocol.attribute(attr).paths)
             cause = f"it is in none of the {len(names)} files; looked at {paths}"
             yield Finding("there", attr, names[0], cause)
-    if not any(found.values()) and not work.are_required:
-        cause = "none of the protocol's attributes is here; cxistack protocol discover may help"
+    if not any(found.values()) and not request.are_required:
+        cause = (
+            "none of the protocol's attributes is here; `cxistack protocol discover` proposes a "
+            "protocol for unknown files"
+        )
         yield Finding("there", "", names[0], cause)
     if found.get("data"):
         yield from _idle(catalogue, found)
@@ -51,11 +56,11 @@ def _idle(catalogue: Catalogue, found: Mapping[str, Mapping[int, Found]]) -> Ite
             yield Finding("there", "", files.names[number], cause)
 
 
-def agrees(catalogue: Catalogue, work: Work) -> Iterator[Finding]:
+def agrees(catalogue: Catalogue, request: CheckRequest) -> Iterator[Finding]:
     """Find types of frames and rows, scalars and images that are not the same in all files."""
     names = catalogue.files.names
-    for attr in work.attributes:
-        if catalogue.protocol.get_kind(attr) == "scalar":
+    for attr in request.attributes:
+        if catalogue.protocol.attribute(attr).kind == "scalar":
             continue  # its value is compared, below
         datasets = [
             (number, stored)
@@ -74,9 +79,5 @@ def agrees(catalogue: Catalogue, work: Work) -> Iterator[Finding]:
                     dataset=stored.place.path,
                 )
     for problem in agreement.differences(catalogue):
-        if problem.attribute in work.attributes:
-            yield _of_problem("agrees", problem)
-
-
-def _of_problem(check: str, problem: Problem) -> Finding:
-    return Finding(check, problem.attribute, problem.filename, problem.message)
+        if problem.attribute in request.attributes:
+            yield replace(problem, check="agrees")

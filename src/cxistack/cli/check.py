@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from .failure import failures_told
-from .opening import FileNames, ProtocolFile, open_store
+from .opening import AsJSON, FileNames, ProtocolFile, listed, open_store
 
 __all__ = ["check"]
 
@@ -24,7 +24,7 @@ def check(
     conformance: Annotated[
         bool, typer.Option("--conformance", help="Hold CXI files against CXI 1.6, too.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Write JSON, for programs.")] = False,
+    as_json: AsJSON = False,
     threads: Annotated[
         int | None, typer.Option(min=1, help="Threads that decode; every core if none.")
     ] = None,
@@ -44,9 +44,7 @@ def check(
     The exit status is 0 when all is well but for warnings, 1 when there are problems, and 2 when
     the command cannot be carried out (no such file, no such attribute).
     """
-    wanted = None
-    if attributes is not None:
-        wanted = [one.strip() for one in attributes.split(",") if one.strip()]
+    wanted = listed(attributes) if attributes is not None else None
     with failures_told(), open_store(files, protocol) as store:
         found = store.check(
             wanted, conformance=conformance, num_threads=threads, verbose=sys.stderr.isatty()

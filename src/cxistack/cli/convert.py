@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from ..catalogue.modules import is_pattern
 from ..converting.convert import Conversion
 from ..converting.convert import convert as convert_run
 from ..protocol.protocol import CXIProtocol
@@ -18,7 +19,16 @@ from ..store.store import CXIStore
 from ..transforms.base import Transform
 from ..transforms.transforms import ComposeTransforms, Downscale
 from .failure import failures_told
-from .opening import FileNames, ProtocolFile, frame_choice, open_run
+from .opening import (
+    CropTo,
+    EveryNth,
+    FileNames,
+    Frames,
+    ProtocolFile,
+    frame_choice,
+    listed,
+    open_run,
+)
 from .view import region
 
 __all__ = ["convert"]
@@ -33,10 +43,7 @@ def convert(
         str | None,
         typer.Option(metavar="A,B,...", help="What is written; all that is found if not given."),
     ] = None,
-    frames: Annotated[
-        str | None,
-        typer.Option(metavar="A:B:C", help="Which frames, as a slice or one number; all if none."),
-    ] = None,
+    frames: Frames = None,
     source: Annotated[
         list[str] | None,
         typer.Option(
@@ -49,13 +56,11 @@ def convert(
             metavar="A,B,...", help="Scalars of the protocol that have a value for each frame."
         ),
     ] = None,
-    crop: Annotated[
-        tuple[int, int, int, int] | None,
-        typer.Option(metavar="Y0 Y1 X0 X1", help="The region: rows Y0 to Y1, columns X0 to X1."),
-    ] = None,
-    downscale: Annotated[int, typer.Option(min=1, help="Take every Nth pixel.")] = 1,
+    crop: CropTo = None,
+    downscale: EveryNth = 1,
     binning: Annotated[
-        int, typer.Option("--bin", min=1, help="Sum N x N pixels (the mean of what is no count).")
+        int,
+        typer.Option("--bin", min=1, help="Sum N x N pixels; take the mean of other than counts."),
     ] = 1,
     dtype: Annotated[
         str | None, typer.Option(help="Type of data; the stored one if not given.")
@@ -73,13 +78,9 @@ def convert(
     The protocol says where the attributes of FILES are. OUTPUT appears when it is complete.
     """
     with failures_told(), open_run(files, protocol) as run:
-        if output.exists() and not force:
-            raise FileExistsError(
-                errno.EEXIST, "is there already; --force replaces it", str(output)
-            )
-        if output.exists() and any(output.samefile(name) for name in run.paths()):
-            raise ValueError(f"{output} is one of the files that are converted: name another one")
-        names = _listed(attributes) if attributes is not None else run.found
+        if output.exists():
+            _refuse_to_replace(output, run, force)
+        names = listed(attributes) if attributes is not None else run.found
         target = CXIStore(output, "w" if force else "x", protocol=_target(run.protocol, names))
         done = convert_run(
             run,
@@ -89,16 +90,19 @@ def convert(
             transform=_pixels(crop, downscale, binning),
             dtype=dtype,
             sources=_sources(source or []),
-            by_frame=_listed(by_frame or ""),
+            by_frame=listed(by_frame or ""),
             compression=compression,
             num_threads=threads,
             verbose=sys.stderr.isatty(),
         )
-    _tell(output, done, target)
+    _report(output, done, target)
 
 
-def _listed(text: str) -> list[str]:
-    return [name.strip() for name in text.split(",") if name.strip()]
+def _refuse_to_replace(output: Path, run: CXIStore, force: bool) -> None:
+    if not force:
+        raise FileExistsError(errno.EEXIST, "is there already; --force replaces it", str(output))
+    if any(output.samefile(name) for name in run.paths()):
+        raise ValueError(f"{output} is one of the files that are converted: name another one")
 
 
 def _sources(words: list[str]) -> dict[str, str | int]:
@@ -113,31 +117,33 @@ def _sources(words: list[str]) -> dict[str, str | int]:
 
 
 def _target(run: CXIProtocol, names: Iterable[str]) -> CXIProtocol:
-    """Return the CXI protocol, with what it does not know, or not so, as the run's has it."""
+    """Return the CXI protocol; what it does not know, or otherwise, is as in the run's."""
     cxi = target = CXIProtocol.import_named("cxi")
-    taken = {path for attr in cxi for path in cxi.load_paths[attr] if attr in names}
+    taken = {path for attr in cxi for path in cxi.attribute(attr).paths if attr in names}
     for attr in names:
         if attr not in run or _is_known(cxi, run, attr):
             continue
-        paths = [path for path in run.load_paths[attr] if "{module}" not in path]
-        paths = [path for path in paths if path not in taken and not _OTHER_ENTRY.match(path)]
+        one = run.attribute(attr)
+        paths = [path for path in one.paths if path not in taken and not is_pattern(path)]
         target = target.add_attribute(
             attr,
-            run.datatypes[attr],
-            paths or f"/entry_1/instrument_1/detector_1/{attr}",
-            run.get_kind(attr),
-            "good" if run.datatypes[attr] == "bool" else None,
-            run.get_unit(attr),
+            one.datatype,
+            [path for path in paths if not _OTHER_ENTRY.match(path)]
+            or f"/entry_1/instrument_1/detector_1/{attr}",
+            one.kind,
+            "good" if one.is_mask else None,
+            one.unit,
         )
     return target
 
 
 def _is_known(cxi: CXIProtocol, run: CXIProtocol, attr: str) -> bool:
     """Tell whether an attribute is the same in CXI: of one kind, and truth or text in both."""
-    if attr not in cxi or cxi.get_kind(attr) != run.get_kind(attr):
+    if attr not in cxi:
         return False
-    types = cxi.datatypes[attr], run.datatypes[attr]
-    return types[0] == types[1] or {"bool", "str"}.isdisjoint(types)
+    one, other = cxi.attribute(attr), run.attribute(attr)
+    is_alike = one.datatype == other.datatype or (one.is_number and other.is_number)
+    return one.kind == other.kind and is_alike
 
 
 def _pixels(
@@ -148,7 +154,7 @@ def _pixels(
     return ComposeTransforms(chosen) if len(chosen) == 2 else next(iter(chosen), None)
 
 
-def _tell(output: Path, done: Conversion, target: CXIStore) -> None:
+def _report(output: Path, done: Conversion, target: CXIStore) -> None:
     typer.echo(f"{output}: {done.frames} frames; {', '.join(done.written)}")
     for attr, how in done.changed.items():
         typer.echo(f"{attr}: {how}")
@@ -160,7 +166,7 @@ def _tell(output: Path, done: Conversion, target: CXIStore) -> None:
 
 
 def _elsewhere(done: Conversion, target: CXIStore) -> str:
-    """Return where that is which the CXI protocol does not look for."""
+    """Return where those attributes are that the CXI protocol does not look for."""
     cxi = CXIProtocol.import_named("cxi")
     places = [
         f"{attr} at {target.find_dataset(attr)}"

@@ -120,40 +120,27 @@ def _draw(figure: Any, found: dict[str, Any]) -> None:
     figure.get_layout_engine().set(wspace=0.05)
     top, bottom, first, last = _CROP
     seen = picture.shrunk(raw, good)
-    whole = picture.extent(SHAPE)
-    picture.draw(
-        left,
+    white = picture.shrunk(st.whitefield, st.mask[0])
+    lit = st.whitefield > 0.2 * np.median(st.whitefield)  # outside the beam there is only noise
+    speckle = picture.shrunk(flat, found["good"] & lit)
+    place = picture.extent(flat.shape, (top, first), _BIN)
+    picture.Panel(
         seen,
         picture.norm(seen.compressed()),
-        whole,
+        picture.extent(SHAPE),
         title=f"raw frame 0, {SHAPE[0]} × {SHAPE[1]} pixels",
         label="photons per pixel",
-    )
-    left.add_patch(
-        Rectangle(
-            (first - 0.5, top - 0.5),
-            last - first,
-            bottom - top,
-            fill=False,
-            ec="w",
-            lw=0.8,
-            ls="--",
-        )
-    )
-    place = picture.extent(flat.shape, (top, first), _BIN)
-    white = picture.shrunk(st.whitefield, st.mask[0])
-    picture.draw(
-        middle,
+    ).draw(left)
+    corner, size = (first - 0.5, top - 0.5), (last - first, bottom - top)
+    left.add_patch(Rectangle(corner, *size, fill=False, ec="w", lw=0.8, ls="--"))
+    picture.Panel(
         white,
         picture.norm(white.compressed()),
         place,
         title=f"flat field, mean of {len(st.data)} frames, bins of {_BIN} × {_BIN}",
         label="photons per bin",
-    )
-    lit = st.whitefield > 0.2 * np.median(st.whitefield)  # outside the beam there is only noise
-    speckle = picture.shrunk(flat, found["good"] & lit)
-    picture.draw(
-        right,
+    ).draw(middle)
+    picture.Panel(
         speckle,
         picture.norm(speckle.compressed()),
         place,
@@ -161,5 +148,5 @@ def _draw(figure: Any, found: dict[str, Any]) -> None:
         label="relative intensity",
         cmap="gray",
         masked="#5b8fb9",
-    )
+    ).draw(right)
     figure.suptitle("Near-field speckle of a phase object in a projected multilayer Laue lens")

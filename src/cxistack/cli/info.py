@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
-from ..checking.problems import Problem
+from ..checking.findings import Finding
 from ..errors import CXIError
 from ..store.store import CXIStore
 from .failure import failures_told
-from .opening import FileNames, ProtocolFile, open_run
+from .opening import AsJSON, FileNames, ProtocolFile, open_run
 
 __all__ = ["info"]
 
@@ -19,7 +19,7 @@ __all__ = ["info"]
 def info(
     files: FileNames,
     protocol: ProtocolFile = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Write JSON, for programs.")] = False,
+    as_json: AsJSON = False,
 ) -> None:
     """Show which attributes FILES have, together as one run: kind, shape, type and place.
 
@@ -41,19 +41,19 @@ def info(
     raise typer.Exit(status)
 
 
-def _problems(store: CXIStore) -> list[Problem]:
+def _problems(store: CXIStore) -> list[Finding]:
     """Return the store's problems, each message once."""
-    said: dict[str, Problem] = {}
+    said: dict[str, Finding] = {}
     for problem in store.problems:
         said.setdefault(problem.message, problem)  # one bad file is the trouble of all attributes
     return list(said.values())
 
 
-def _facts(store: CXIStore, problems: list[Problem]) -> dict[str, Any]:
+def _facts(store: CXIStore, problems: list[Finding]) -> dict[str, Any]:
     attributes: dict[str, dict[str, Any]] = {}
     for attr in store.found:
         facts: dict[str, Any] = {
-            "kind": store.protocol.get_kind(attr),
+            "kind": store.protocol.attribute(attr).kind,
             "shape": None,
             "dtype": None,
             "error": None,

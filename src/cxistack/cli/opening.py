@@ -11,8 +11,21 @@ from ..errors import ProtocolError, StorageError
 from ..protocol.protocol import CXIProtocol
 from ..store.store import CXIStore
 
-__all__ = ["FileNames", "ProtocolFile", "frame_choice", "open_run", "open_store", "protocol_of"]
+__all__ = [
+    "AsJSON",
+    "CropTo",
+    "EveryNth",
+    "FileNames",
+    "Frames",
+    "ProtocolFile",
+    "frame_choice",
+    "listed",
+    "open_run",
+    "open_store",
+    "protocol_of",
+]
 
+AsJSON = Annotated[bool, typer.Option("--json", help="Write JSON, for programs.")]
 FileNames = Annotated[
     list[str],
     typer.Argument(metavar="FILES...", help="The files of one run, or quoted globs."),
@@ -24,6 +37,17 @@ ProtocolFile = Annotated[
         metavar="NAME|INI",
         help="A built-in protocol or an INI file; the default protocol when not given.",
     ),
+]
+
+
+CropTo = Annotated[
+    tuple[int, int, int, int] | None,
+    typer.Option(metavar="Y0 Y1 X0 X1", help="The region: rows Y0 to Y1, columns X0 to X1."),
+]
+EveryNth = Annotated[int, typer.Option(min=1, help="Take every Nth pixel.")]
+Frames = Annotated[
+    str | None,
+    typer.Option(metavar="A:B:C", help="Which frames, as a slice or one number; all if none."),
 ]
 
 
@@ -82,3 +106,8 @@ def frame_choice(text: str | None) -> int | slice | None:
     if len(parts) in (2, 3):
         return slice(*parts)
     raise ValueError(f"--frames takes a number or a slice such as 5:100:2, not {text!r}")
+
+
+def listed(text: str) -> list[str]:
+    """Return the names in an option that takes several, with commas between them."""
+    return [name.strip() for name in text.split(",") if name.strip()]

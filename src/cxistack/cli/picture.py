@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import CXIError
 
-__all__ = ["Extent", "draw", "extent", "has_value", "new_figure", "norm", "save", "shrunk"]
+__all__ = [
+    "MOST_PIXELS",
+    "Contrast",
+    "Extent",
+    "Panel",
+    "extent",
+    "has_value",
+    "new_figure",
+    "norm",
+    "save",
+    "shrunk",
+]
 
 Extent = tuple[float, float, float, float]
 MOST_PIXELS = 1400  # along an axis of a picture: more than its PNG can show
@@ -91,13 +103,15 @@ def shrunk(
     return np.ma.masked_array(sums / np.maximum(counts, 1), counts == 0)
 
 
-def norm(
-    values: NDArray[np.float64],
-    vmin: float | None = None,
-    vmax: float | None = None,
-    *,
-    log: bool = False,
-) -> Any:
+class Contrast(NamedTuple):
+    """The values of the lowest and the highest colour; None: such that most good pixels differ."""
+
+    vmin: float | None = None
+    vmax: float | None = None
+    log: bool = False
+
+
+def norm(values: NDArray[np.float64], contrast: Contrast = Contrast()) -> Any:
     """Return the Matplotlib norm that shows most of the values, which are those of good pixels.
 
     Raises
@@ -107,10 +121,11 @@ def norm(
     """
     from matplotlib.colors import LogNorm, Normalize
 
+    vmin, vmax, log = contrast
     if log:
         values = values[values > 0]
         if not values.size or (vmin is not None and vmin <= 0):
-            raise ValueError("a logarithmic scale needs values and limits above 0: leave --log")
+            raise ValueError("a logarithmic scale needs values and limits above 0: leave out --log")
     low, high = np.percentile(values, _PERCENTILES) if values.size else (0.0, 1.0)
     low = float(low) if vmin is None else vmin
     high = float(high) if vmax is None else vmax
@@ -129,26 +144,44 @@ def extent(shape: tuple[int, int], origin: tuple[int, int] = (0, 0), step: int =
     return (left - 0.5, left + columns * step - 0.5, top + rows * step - 0.5, top - 0.5)
 
 
-def draw(
-    axes: Any,
-    picture: np.ma.MaskedArray[Any, Any],
-    scale: Any,
-    place: Extent,
-    *,
-    title: str,
-    label: str,
-    cmap: str = "viridis",
-    masked: str = MASKED,
-) -> None:
-    """Draw a picture with its colour bar, its title and labels at its axes."""
-    from matplotlib import colormaps
+@dataclass(frozen=True)
+class Panel:
+    """A picture as it is drawn, with a title and a colour bar.
 
-    colours = colormaps[cmap].with_extremes(bad=masked)
-    # A logarithm would count what lies below the scale as masked: it is the lowest colour instead.
-    shown = np.ma.masked_array(np.maximum(picture.filled(scale.vmin), scale.vmin), picture.mask)
-    image = axes.imshow(shown, norm=scale, cmap=colours, extent=place, interpolation="nearest")
-    axes.set(title=title, xlabel="fast axis (pixel)", ylabel="slow axis (pixel)")
-    axes.title.set_fontsize("medium")
-    beside = axes.inset_axes((1.025, 0.0, 0.03, 1.0))  # as high as the picture, whatever its shape
-    bar = axes.figure.colorbar(image, cax=beside, label=label)
-    bar.outline.set_visible(False)
+    Attributes
+    ----------
+    pixels : numpy.ma.MaskedArray
+        The picture; see :func:`shrunk`.
+    scale : matplotlib.colors.Normalize
+        Which value is which colour; see :func:`norm`.
+    place : tuple of float
+        Where it lies on the detector; see :func:`extent`.
+    title, label : str
+        What stands above the picture, and beside its colour bar.
+    cmap, masked : str
+        The colours, and that of masked pixels.
+    """
+
+    pixels: np.ma.MaskedArray[Any, Any]
+    scale: Any
+    place: Extent
+    title: str
+    label: str
+    cmap: str = "viridis"
+    masked: str = MASKED
+
+    def draw(self, axes: Any) -> None:
+        """Draw it at Matplotlib's `axes`."""
+        from matplotlib import colormaps
+
+        colours = colormaps[self.cmap].with_extremes(bad=self.masked)
+        low = self.scale.vmin
+        # A logarithm would mask what lies below the scale: it is the lowest colour instead.
+        shown = np.ma.masked_array(np.maximum(self.pixels.filled(low), low), self.pixels.mask)
+        look = {"norm": self.scale, "cmap": colours, "interpolation": "nearest"}
+        image = axes.imshow(shown, extent=self.place, **look)
+        axes.set(title=self.title, xlabel="fast axis (pixel)", ylabel="slow axis (pixel)")
+        axes.title.set_fontsize("medium")
+        beside = axes.inset_axes((1.025, 0.0, 0.03, 1.0))  # as high as the picture
+        bar = axes.figure.colorbar(image, cax=beside, label=self.label)
+        bar.outline.set_visible(False)

@@ -14,12 +14,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import h5py
-import hdf5plugin
 import numpy as np
+import numpy.typing as npt
 from numpy.typing import NDArray
+
+from ..protocol.protocol import CXIProtocol
+from ..store.store import CXIStore
 
 __all__ = ["BEAM", "FILES", "SHAPE", "write_run"]
 
@@ -143,25 +144,20 @@ def _write(
     translations = np.zeros((len(steps), 3))
     translations[:, :2] = steps[:, ::-1]  # x is the fast axis
     axes = np.broadcast_to([[0.0, -_PIXEL, 0.0], [-_PIXEL, 0.0, 0.0]], (len(steps), 2, 3))
-    with h5py.File(path, "w") as h5:
-        h5["cxi_version"] = 160
-        h5["number_of_entries"] = 1
-        detector = h5.create_group("entry_1/instrument_1/detector_1")
-        detector.create_dataset(
-            "data", data=stack, chunks=(1, *SHAPE), **hdf5plugin.Bitshuffle(cname="lz4")
-        )
-        detector.create_dataset("mask", data=flags, chunks=SHAPE, compression="gzip", shuffle=True)
-        detector["basis_vectors"] = axes
-        _in_metres(detector, "distance", _DISTANCE)
-        _in_metres(detector, "x_pixel_size", _PIXEL)
-        _in_metres(detector, "y_pixel_size", _PIXEL)
-        source = h5.create_group("entry_1/instrument_1/source_1")
-        _in_metres(source, "wavelength", _WAVELENGTH)
-        geometry = h5.create_group("entry_1/sample_1/geometry")
-        _in_metres(geometry, "translations", translations)
-        h5["entry_1/data_1/data"] = h5py.SoftLink("/entry_1/instrument_1/detector_1/data")
-
-
-def _in_metres(group: h5py.Group, name: str, value: Any) -> None:
-    group[name] = value
-    group[name].attrs["units"] = "m"
+    # The default protocol looks for translations there, and a link makes them CXI's.
+    protocol = CXIProtocol.import_named("cxi").add_attribute(
+        "translations", "float", "/entry_1/sample_1/geometry/translations", "sequence", unit="m"
+    )
+    values: dict[str, npt.ArrayLike] = {
+        "basis_vectors": axes,
+        "translations": translations,
+        "distance": _DISTANCE,
+        "x_pixel_size": _PIXEL,
+        "y_pixel_size": _PIXEL,
+        "wavelength": _WAVELENGTH,
+    }
+    with CXIStore(path, "w", protocol=protocol) as store, store.transaction():
+        store.save_attribute("data", stack, chunks=(1, *SHAPE))
+        store.save_attribute("mask", flags, chunks=SHAPE, compression="deflate", raw=True)
+        for attr, value in values.items():
+            store.save_attribute(attr, value)

@@ -16,7 +16,7 @@ from ..transforms.base import Transform
 from ..transforms.transforms import ComposeTransforms, Crop, Downscale
 from . import picture
 from .failure import failures_told
-from .opening import FileNames, ProtocolFile, open_run
+from .opening import CropTo, EveryNth, FileNames, ProtocolFile, open_run
 
 __all__ = ["region", "view"]
 
@@ -28,11 +28,8 @@ def view(
     ),
     attribute: Annotated[str, typer.Option(help="A stack or a frame of the protocol.")] = "data",
     frame: Annotated[int, typer.Option(help="Which frame of a stack; -1 is the last.")] = 0,
-    crop: Annotated[
-        tuple[int, int, int, int] | None,
-        typer.Option(metavar="Y0 Y1 X0 X1", help="The region: rows Y0 to Y1, columns X0 to X1."),
-    ] = None,
-    downscale: Annotated[int, typer.Option(min=1, help="Take every Nth pixel.")] = 1,
+    crop: CropTo = None,
+    downscale: EveryNth = 1,
     dtype: Annotated[
         str | None, typer.Option(help="Type to load as; one that keeps every value if not given.")
     ] = None,
@@ -57,7 +54,11 @@ def view(
         title = _title(store, attribute, frame, values)
         if grey:
             title += f"\n{grey:,} pixels without a good value, in grey"
-        _draw(figure, values, good, (vmin, vmax, log), (origin, downscale), title, attribute)
+        where = picture.extent(values.shape[-2:], origin, downscale)
+        is_counted = store.protocol.attribute(attribute).is_data and values.dtype.kind in "iu"
+        contrast = picture.Contrast(vmin, vmax, log)
+        frames = np.ma.masked_array(values, ~good)
+        _draw(figure, frames, contrast, where, title, "counts" if is_counted else attribute)
         picture.save(figure, output)
     typer.echo(f"{output}: {attribute} {_size(values.shape)} {values.dtype}")
 
@@ -127,29 +128,22 @@ def _mask(
 
 def _draw(
     figure: Any,
-    values: NDArray[Any],
-    good: NDArray[np.bool_],
-    contrast: tuple[float | None, float | None, bool],
-    place: tuple[tuple[int, int], int],
+    frame: np.ma.MaskedArray[Any, Any],
+    contrast: picture.Contrast,
+    where: picture.Extent,
     title: str,
-    attr: str,
+    label: str,
 ) -> None:
     """Draw a frame, or each module of a frame of more axes than two, in one scale of colours."""
-    shape = values.shape[-2:]
-    modules = list(zip(values.reshape(-1, *shape), good.reshape(-1, *shape), strict=True))
+    modules = list(frame.reshape(-1, *frame.shape[-2:]))
     columns = math.ceil(math.sqrt(len(modules)))
     grid = figure.subplots(math.ceil(len(modules) / columns), columns, squeeze=False).flat
-    pictures = [picture.shrunk(one, use, picture.MOST_PIXELS // columns) for one, use in modules]
-    vmin, vmax, log = contrast
-    scale = picture.norm(
-        np.concatenate([one.compressed() for one in pictures]), vmin, vmax, log=log
-    )
-    origin, step = place
-    where = picture.extent((shape[0], shape[1]), origin, step)
-    label = "counts" if attr == "data" and values.dtype.kind in "iu" else attr
+    most = picture.MOST_PIXELS // columns
+    pictures = [picture.shrunk(one.data, ~np.ma.getmaskarray(one), most) for one in modules]
+    scale = picture.norm(np.concatenate([one.compressed() for one in pictures]), contrast)
     for number, (axes, one) in enumerate(zip(grid, pictures, strict=False)):
         head = title if len(modules) == 1 else f"module {number}"
-        picture.draw(axes, one, scale, where, title=head, label=label)
+        picture.Panel(one, scale, where, head, label).draw(axes)
     if len(modules) > 1:
         figure.suptitle(title, fontsize="medium")
         for axes in list(grid)[len(modules) :]:

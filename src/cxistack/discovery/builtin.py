@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import functools
-import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
-from ..catalogue.modules import is_pattern
+from ..catalogue.modules import is_pattern, matcher
 from ..errors import CastError
 from ..hdf5.tour import Seen, Tour
 from ..protocol.protocol import CXIProtocol
@@ -15,24 +14,15 @@ from .candidates import Candidate
 __all__ = ["Fit", "best_fit", "keeps_type", "leads_to", "path_in"]
 
 
-@dataclass(frozen=True)
-class Fit:
-    """A built-in protocol that finds the frames of a file.
-
-    Attributes
-    ----------
-    name : str
-        Its name.
-    protocol : CXIProtocol
-        The protocol.
-    """
+class Fit(NamedTuple):
+    """A built-in protocol, and its name."""
 
     name: str
     protocol: CXIProtocol
 
 
 def best_fit(tour: Tour, frames: Candidate | None) -> Fit | None:
-    """Return the built-in protocol that finds `frames` and most other attributes, or None."""
+    """Return the built-in protocol that finds `frames`, and of these the most attributes."""
     fits = [fit for fit in _builtin() if _finds(fit.protocol, tour, frames)]
     return max(fits, key=lambda fit: _worth(fit.protocol, tour, frames), default=None)
 
@@ -41,13 +31,7 @@ def leads_to(tour: Tour, path: str) -> Seen | None:
     """Return what a load path means in a file; of a pattern over modules, the first of them."""
     if not is_pattern(path):
         return tour.at(path)
-    pieces = re.split(r"(\*|\{module[^}]*\})", path)
-    wanted = re.compile(
-        "".join(
-            "[^/]*" if piece == "*" else "[0-9]+" if is_pattern(piece) else re.escape(piece)
-            for piece in pieces
-        )
-    )
+    wanted = matcher(path)
     for seen in tour.datasets:
         if any(wanted.fullmatch(name) for name in seen.paths):
             return seen
@@ -56,7 +40,7 @@ def leads_to(tour: Tour, path: str) -> Seen | None:
 
 def path_in(tour: Tour, protocol: CXIProtocol, attr: str) -> str | None:
     """Return the first load path that a file has, if only as a link that leads nowhere."""
-    for path in protocol.load_paths.get(attr, ()):
+    for path in protocol.attribute(attr).paths if attr in protocol else ():
         if leads_to(tour, path) is not None or path in tour.troubles:
             return path
     return None
@@ -69,17 +53,17 @@ def _finds(protocol: CXIProtocol, tour: Tour, frames: Candidate | None) -> bool:
     return path is not None and leads_to(tour, path) is frames.seen
 
 
-def keeps_type(protocol: CXIProtocol, kind: str) -> bool:
-    """Tell whether frames of a type ("i", "u" or "f") come in that type."""
+def keeps_type(protocol: CXIProtocol, family: str) -> bool:
+    """Tell whether frames of a type ("int", "uint" or "float") come in that type."""
     try:
-        return bool(protocol.get_dtype("data", f"{kind}8").kind == kind)
+        return protocol.attribute("data").dtype_of(f"{family}64").name == f"{family}64"
     except CastError:
         return False
 
 
 def _worth(protocol: CXIProtocol, tour: Tour, frames: Candidate | None) -> tuple[int, bool, bool]:
     found = sum(path_in(tour, protocol, attr) is not None for attr in protocol)
-    keeps = frames is None or keeps_type(protocol, frames.dtype.kind)
+    keeps = frames is None or keeps_type(protocol, frames.family)
     return found, keeps, protocol == CXIProtocol.import_default()
 
 

@@ -16,7 +16,7 @@ from .words import FRAME_NAMES, attribute_of, plain
 __all__ = ["Candidate", "candidates"]
 
 
-# How far each piece of evidence is trusted.
+# How far each kind of evidence is trusted.
 _DEFAULT, _SIGNAL, _DETECTOR, _STRUCTURE, _MARKED, _NAMED = 6, 5, 4, 3, 2, 1
 
 _CXI = re.compile(r"/entry(_\d+)?/(instrument(_\d+)?/detector|data|image)(_\d+)?/data")
@@ -52,6 +52,11 @@ class Candidate:
         return self.seen.path
 
     @property
+    def family(self) -> str:
+        """Its type in a protocol."""
+        return {"i": "int", "u": "uint", "f": "float"}[self.dtype.kind]
+
+    @property
     def level(self) -> int:
         """How far the best piece of evidence is trusted; 0: only its shape speaks for it."""
         return max((level for level, _ in self.evidence), default=0)
@@ -74,7 +79,7 @@ class Candidate:
 
     @property
     def rank(self) -> tuple[bool, bool, int]:
-        """What the best candidate has most of."""
+        """By what candidates are ordered: the largest is the best."""
         return self.level > 0, len(self.shape) > 2, self.level
 
 

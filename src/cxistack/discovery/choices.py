@@ -16,7 +16,6 @@ __all__ = ["Choice", "choose", "choose_frames"]
 
 
 _NUMBERS = {"float": "biuf", "uint": "biu", "bool": "biu"}
-_FAMILIES = {"i": "int", "u": "uint", "f": "float", "b": "bool"}
 
 
 @dataclass
@@ -63,7 +62,7 @@ def choose_frames(candidates: list[Candidate]) -> Choice | None:
         "data",
         best.path,
         "stack",
-        _FAMILIES[best.dtype.kind],
+        best.family,
         best.seen,
         reasons=[*best.reasons, shape],
         others=[f"{one.path} {one.shape}: {_why_not(one, best)}" for one in rest[:8]],
@@ -106,13 +105,13 @@ def choose(tour: Tour, frames: Candidate | None) -> dict[str, Choice]:
         choice = Choice(word.attr, seen.path, word.kind, word.datatype, seen)
         choice.others = others
         choice.others += dict.fromkeys(
-            f"{one.path} {one.shape}: as fit, but {seen.path} is nearer to the frames or better "
-            "named"
+            f"{one.path} {one.shape}: it would do as well, but {seen.path} is nearer to the frames "
+            "or better named"
             for _, one, _ in rest
             if one is not seen
         )
         choice.reasons = [f"it is called {path.rpartition('/')[2]}", _shape_reason(word, seen)]
-        if word.attr == "mask":
+        if word.attribute.is_mask:
             _settle_convention(choice, path, is_cxi)
         elif word.unit:
             _settle_unit(choice, word, path, is_cxi)
@@ -121,7 +120,7 @@ def choose(tour: Tour, frames: Candidate | None) -> dict[str, Choice]:
 
 
 def _lost(word: Word, tour: Tour) -> Choice | None:
-    """Return an attribute whose link leads nowhere; it is proposed, so that loading it raises."""
+    """Return an attribute whose link leads nowhere: it is proposed, and loading it says why."""
     named = [(rank, path) for path in tour.troubles if (rank := rank_of(word, path)) is not None]
     if not named:
         return None
@@ -131,7 +130,7 @@ def _lost(word: Word, tour: Tour) -> Choice | None:
     choice.reasons = [
         f"it is called {path.rpartition('/')[2]}, but cannot be read: loading it is an error"
     ]
-    if word.attr == "mask":
+    if word.attribute.is_mask:
         _settle_convention(choice, path, is_cxi=tour.at("/cxi_version") is not None)
     return choice
 
@@ -143,7 +142,7 @@ def _misfit(word: Word, seen: Seen, frames: Candidate | None) -> str | None:
     if seen.storage == "external":
         return "it keeps its values in external raw files, which are never read"
     if seen.dtype.kind not in _NUMBERS[word.datatype]:
-        return f"its type is {seen.dtype}, which is no {word.datatype}"
+        return f"its type is {seen.dtype}, not {word.datatype}"
     shape = seen.shape
     if word.kind == "scalar":
         if math.prod(shape) == 1 or (frames is not None and shape == (frames.count,)):
@@ -156,18 +155,17 @@ def _misfit(word: Word, seen: Seen, frames: Candidate | None) -> str | None:
     wanted = [frames.frame]
     if word.kind == "stack":
         wanted.append((frames.count, *frames.frame))
-    if shape in wanted or (word.attr == "whitefields" and shape[1:] == frames.frame):
+    if shape in wanted or (word.of_any_number and shape[1:] == frames.frame):
         return None
     return f"its shape {shape} is not that of a frame, {frames.frame}"
 
 
 def _misfit_of_rows(word: Word, shape: tuple[int, ...], frames: Candidate | None) -> str | None:
-    if word.attr == "good_frames":
-        return None if len(shape) == 1 else f"its shape {shape} is not that of a list"
     if word.tails and not any(shape[-len(tail) :] == tail for tail in word.tails):
         return f"its shape {shape} is not that of rows of {' or '.join(map(str, word.tails))}"
-    if word.attr == "basis_vectors" and len(shape) == 2:
-        return None
+    if not word.attribute.is_indexed(len(shape)):  # a list of frames, or vectors for all frames
+        is_fit = word.tails or len(shape) == 1
+        return None if is_fit else f"its shape {shape} is not that of a list"
     if not shape or len(shape) > 3:
         return f"its shape {shape} is not that of a row for each frame"
     if frames is not None and shape[0] != frames.count:
@@ -207,7 +205,11 @@ def _together(one: str, other: str) -> int:
 
 def _shape_reason(word: Word, seen: Seen) -> str:
     if word.kind == "scalar":
-        return "it is a number" if math.prod(seen.shape or ()) == 1 else "it is a number a frame"
+        return (
+            "it is a number"
+            if math.prod(seen.shape or ()) == 1
+            else "it is a number for each frame"
+        )
     what = {"stack": "that of the frames", "frame": "that of a frame"}
     return f"its shape {seen.shape} is {what.get(word.kind, 'that of rows that go with frames')}"
 
@@ -225,7 +227,7 @@ def _settle_convention(choice: Choice, path: str, is_cxi: bool) -> None:
         choice.meaning.append("a pixel_mask is NeXus': any of the low 16 bits is bad")
     elif is_cxi or re.match(r"/entry_\d+/|/INSTRUMENT/", choice.path):
         choice.convention = "cxi"
-        choice.meaning.append("a mask of such a file is a bit field: 0 is good")
+        choice.meaning.append("a mask of a CXI or European XFEL file is a bit field: 0 is good")
     else:
         choice.convention = "cxi"
         choice.meaning.append(

@@ -11,7 +11,8 @@ from typing import Any
 
 from ..catalogue.catalogue import Catalogue
 from ..catalogue.locate import locate
-from ..checking.problems import Problem, misfits
+from ..checking.findings import Problem
+from ..checking.problems import misfits
 from ..errors import ProtocolError
 from ..hdf5.files import Files
 from ..hdf5.links import LinkPolicy
@@ -26,7 +27,7 @@ from .choices import Choice, choose, choose_frames
 __all__ = ["Discovery", "discover"]
 
 
-_MOST_TOURS = 64  # files that are walked through because they are unlike those before
+_MOST_TOURS = 64  # files that are walked through: the first, and those unlike it
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Discovery:
     others : Mapping of str to tuple of str
         What else could have been an attribute, and why it was not taken.
     notes : tuple of str
-        What else is to be known: links that lead nowhere, attributes that are not there.
+        What else there is to know: links that lead nowhere, files without frames.
     problems : tuple of Problem
         What in the files does not fit the proposal; each is an error when it is asked for.
     """
@@ -69,8 +70,8 @@ class Discovery:
             else "  no built-in protocol fits"
         )
         for attr, reasons in self.reasons.items():
-            kind, datatype = self.protocol.kinds[attr], self.protocol.datatypes[attr]
-            lines += ["", f"{attr} ({datatype} {kind})"]
+            known = self.protocol.attribute(attr)
+            lines += ["", f"{attr} ({known.datatype} {known.kind})"]
             lines += [f"  {text}" for text in reasons]
             lines += [f"  not {text}" for text in self.others.get(attr, ())]
         for title, texts in (("Notes", self.notes), ("Problems", self.problems)):
@@ -146,7 +147,8 @@ register_discoverer(lambda files, links: discover(files, links=links).protocol)
 
 
 def _has_frames(files: Files, number: int, making: _Making, links: LinkPolicy) -> bool:
-    paths = making.protocol().load_paths.get("data", ())
+    protocol = making.protocol()
+    paths = protocol.attribute("data").paths if "data" in protocol else ()
     return locate(files, number, paths, links) is not None
 
 
@@ -170,7 +172,7 @@ class _Making:
         return making
 
     def add(self, tour: Tour, frames: list[Candidate] | None = None) -> None:
-        """Look at a file, whose frames are elsewhere than in those before, or not there."""
+        """Look at a file that has its frames elsewhere than those before, or has none."""
         frames = candidates(tour) if frames is None else frames
         data = choose_frames(frames)
         choices = choose(tour, frames[0] if frames else None)
@@ -178,10 +180,10 @@ class _Making:
         if data is not None:
             choices = {"data": data, **choices}
             self.family = self.family or data.datatype
-            if base is not None and "data" in base and not keeps_type(base, _KINDS[self.family]):
+            if base is not None and "data" in base and not keeps_type(base, self.family):
                 data.reasons.append(
-                    f"it is {self.family} here, which is kept, and {base.datatypes['data']} in the "
-                    "built-in protocol"
+                    f"it is {self.family} here, which is kept, and the built-in protocol has "
+                    f"{base.attribute('data').datatype}"
                 )
         for attr in [*(base or ()), *(attr for attr in choices if attr not in (base or ()))]:
             path = path_in(tour, base, attr) if base is not None else None
@@ -191,7 +193,7 @@ class _Making:
             elif choice is not None:
                 self._append(choice)
         for path, why in tour.troubles.items():
-            self.notes.append(f"{tour.filename}:{path} {_indented(why)}")
+            self.notes.append(f"{tour.filename}:{path} {_shortened(why)}")
         if data is None:
             self.notes.append(f"{tour.filename} has no dataset that could be frames")
 
@@ -219,8 +221,8 @@ class _Making:
         for other in known:
             if choice.attr == "data" and _are_modules(other.path, choice.path):
                 raise ProtocolError(
-                    f"{other.path} and {choice.path} are modules of one detector, whose frames lie "
-                    "side by side: name the files of one module, or a virtual file over all"
+                    f"{other.path} and {choice.path} are modules of one detector: name the files "
+                    "of one module, or one virtual file over all of them"
                 )
         known.append(choice)
         first, *rest = [*choice.reasons, *choice.meaning]
@@ -237,19 +239,19 @@ class _Making:
             first = choices[0]
             fields["datatypes"].setdefault(attr, first.datatype)
             fields["kinds"].setdefault(attr, first.kind)
-            told = {
+            stated = {
                 "conventions": [choice.convention for choice in choices],
                 "units": [choice.unit for choice in choices],
             }
             for name in BY_PATH:
                 before = fields[name].get(attr)
                 if before:  # a built-in protocol's: each new path needs its own
-                    fields[name][attr] = (*before, *(one or before[0] for one in told[name]))
-                elif attr not in base and None not in told[name]:
-                    fields[name][attr] = tuple(told[name])
+                    fields[name][attr] = (*before, *(one or before[0] for one in stated[name]))
+                elif attr not in base and None not in stated[name]:
+                    fields[name][attr] = tuple(stated[name])
             paths = [choice.path for choice in choices]
             fields["load_paths"][attr] = (*fields["load_paths"].get(attr, ()), *paths)
-        is_kept = self.family is None or ("data" in base and keeps_type(base, _KINDS[self.family]))
+        is_kept = self.family is None or ("data" in base and keeps_type(base, self.family))
         if not is_kept:
             fields["datatypes"]["data"] = self.family
         return CXIProtocol(**fields)
@@ -257,17 +259,15 @@ class _Making:
 
 def _meaning(base: CXIProtocol, attr: str, path: str, choice: Choice) -> Iterator[str]:
     """Say how a built-in protocol understands the values that it finds."""
-    convention, unit = base.get_convention(attr, path), base.get_unit(attr, path)
-    stated = choice.seen.attributes.get("units")
-    if convention is not None:
-        yield f"the built-in protocol takes its values by the convention {convention!r}"
-    if unit is not None and not stated:
-        yield f"it states no unit: the built-in protocol has {unit}"
+    place, stated = base.attribute(attr).at(path), choice.seen.attributes.get("units")
+    if place.convention is not None:
+        yield f"the built-in protocol takes its values by the convention {place.convention!r}"
+    if place.unit is not None and not stated:
+        yield f"it states no unit: the built-in protocol has {place.unit}"
     elif stated:
         yield f"it is in {stated}, as it says itself"
 
 
-_KINDS = {"float": "f", "int": "i", "uint": "u"}
 _MODULE = re.compile(r"(/INSTRUMENT/.+/)\d+(CH0:.+)")
 
 
@@ -276,7 +276,7 @@ def _are_modules(one: str, other: str) -> bool:
     return all(pairs) and len({match.groups() for match in pairs if match is not None}) == 1
 
 
-def _indented(why: str) -> str:
+def _shortened(why: str) -> str:
     return why if len(why) < 200 else f"{why[:200]} ..."
 
 

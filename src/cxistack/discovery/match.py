@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from ..catalogue.catalogue import Catalogue
 from ..catalogue.locate import Found, locate
 from ..catalogue.modules import is_pattern
-from ..checking.problems import Problem, misfits
+from ..checking.findings import Problem
+from ..checking.problems import misfits
 from ..errors import CXIError
 from ..hdf5.files import Files
 from ..hdf5.links import LinkPolicy, Place, resolve
@@ -101,7 +102,8 @@ def match(
         tours: dict[str, Tour] = {}
         matches = []
         for attr, found in catalogue.found_all().items():
-            paths = protocol.load_paths[attr]
+            wanted = protocol.attribute(attr)
+            paths = wanted.paths
             # Modules in many files are found together, for the first of these.
             parts = {
                 number: part.path
@@ -114,8 +116,8 @@ def match(
                 places[_place(here)] += 1 + len(others)
             one = Match(
                 attribute=attr,
-                datatype=protocol.datatypes[attr],
-                kind=protocol.kinds[attr],
+                datatype=wanted.datatype,
+                kind=wanted.kind,
                 files=len(readable),
                 places=places,
             )
@@ -153,7 +155,7 @@ def _place(found: Found) -> str:
 def _miss(files: Files, filename: str, path: str, links: LinkPolicy) -> Miss:
     """Follow a path as far as it leads."""
     if is_pattern(path):
-        return Miss(path, "no dataset of the file is a module of it", ())
+        return Miss(path, "no dataset of the file matches it", ())
     here = Place(filename, "/", (), False)
     pieces = [piece for piece in path.split("/") if piece]
     for number, piece in enumerate(pieces):
@@ -164,7 +166,7 @@ def _miss(files: Files, filename: str, path: str, links: LinkPolicy) -> Miss:
         if place is None:
             where = "/" + "/".join(pieces[:number])
             if here.is_dataset:
-                return Miss(path, f"{where} is a dataset, and is to be a group", ())
+                return Miss(path, f"{where} is a dataset, where the path needs a group", ())
             return Miss(path, f"{where} has no {piece}", tuple(_near(files, here, piece)))
         here = place
     return Miss(path, "is neither a dataset nor a group", ())

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from ..protocol.attribute import Attribute
+
 __all__ = ["FRAME_NAMES", "WORDS", "Word", "attribute_of", "plain", "rank_of"]
 
 #: Names of datasets that are frames of a detector.
@@ -33,7 +35,9 @@ class Word:
     named_units : Mapping of str to str
         Names that say the unit themselves.
     tails : tuple of tuple of int
-        Of a sequence: shapes of a row; any where there is none.
+        Of a sequence: the shapes that a row may have; any where there is none.
+    of_any_number : bool
+        Of a stack: whether it need not have as many frames as there are.
     """
 
     attr: str
@@ -44,6 +48,12 @@ class Word:
     unit: str = ""
     named_units: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     tails: tuple[tuple[int, ...], ...] = ()
+    of_any_number: bool = False
+
+    @property
+    def attribute(self) -> Attribute:
+        """The attribute as a protocol without a path for it would have it."""
+        return Attribute(self.attr, self.datatype, self.kind, ())
 
 
 _DETECTOR = ("detector",)
@@ -52,7 +62,7 @@ _BEAM = ("beam", "source", "monochromator")
 WORDS = (
     Word("mask", ("mask", "pixelmask", "badpixels", "goodpixels", "badpixelmask"), "stack", "bool"),
     Word("whitefield", ("whitefield", "datawhite", "whiteimage"), "frame"),
-    Word("whitefields", ("whitefields", "flatfields"), "stack"),
+    Word("whitefields", ("whitefields", "flatfields"), "stack", of_any_number=True),
     Word("flatfield", ("flatfield", "flat", "flatfieldcorrection", "gainmap"), "frame"),
     Word("dark", ("dark", "datadark", "darkfield", "darkframe", "background", "pedestal"), "frame"),
     Word(
@@ -128,7 +138,7 @@ def plain(name: str) -> str:
 
 
 def rank_of(word: Word, path: str) -> int | None:
-    """Return how good a name the end of a path is for an attribute: 0 the best, None if none."""
+    """Return how good a name for an attribute the end of a path is: 0 the best, None if none."""
     group, _, name = path.rpartition("/")
     for text in (plain(name), plain(group.rpartition("/")[2]) + plain(name)):
         if text in word.names:
@@ -137,7 +147,9 @@ def rank_of(word: Word, path: str) -> int | None:
 
 
 def attribute_of(path: str) -> str | None:
-    """Return the attribute whose name the end of a path is, or "other": no frames, nor named here.
+    """Return the attribute whose name the end of a path is, or None.
+
+    That is "other" for a name of stacks that are neither frames nor an attribute.
 
     Examples
     --------

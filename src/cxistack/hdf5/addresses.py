@@ -17,10 +17,9 @@ from numpy.typing import NDArray
 
 from ..errors import StorageError
 from ..kernels._decode import Pipeline
-from .edge_chunks import are_raw, doubtful
 from .files import Files, Stamp
-from .filters import BITSHUFFLE
-from .stored import Stored
+from .filters import BITSHUFFLE, filters_of
+from .stored import Stored, fill_value
 
 __all__ = [
     "Assembled",
@@ -37,7 +36,7 @@ __all__ = [
 
 
 class Column(Protocol):
-    """What a column of a chunk table is asked: the values for chunks of some numbers."""
+    """A column of a chunk table: indexed by the numbers of chunks, it gives their values."""
 
     def __getitem__(self, where: Any, /) -> Any:
         """Return the values."""
@@ -78,7 +77,7 @@ class Chunked:
         What decodes a chunk; None where chunks are stored as they are.
     address, size : ndarray of int64, flat over the grid, or what is indexed like one
         Where each stored chunk is, and its bytes; address -1: not stored, all is the fill value.
-    mask : the same of uint32
+    mask : the same, of uint32
         Filters that were skipped for this chunk, by position.
     fill : numpy.ndarray, 0-D
         The fill value.
@@ -96,7 +95,7 @@ class Chunked:
 
 @dataclass(frozen=True)
 class Unlisted(Chunked):
-    """Bytes in chunks that HDF5 is to find one by one; its addresses are but the chunks' numbers.
+    """Bytes in chunks that HDF5 is to find one by one; in place of addresses stand their numbers.
 
     Attributes
     ----------
@@ -154,18 +153,15 @@ def locate_bytes(files: Files, stored: Stored) -> Single:
     """Find out where the bytes of a dataset lie; once, as long as the file stays as it is."""
     known: Single | None = files.recall(stored.address)
     if known is None:
-        try:
-            known = _find_bytes(files, stored)
-        except (KeyError, OverflowError, RuntimeError, TypeError) as cause:
-            known = ThroughH5py(f"HDF5 cannot say how it is stored ({cause})")
+        known = _found_bytes(files, stored)
         files.note(stored.address, known)
     return known
 
 
 def locate_few(files: Files, stored: Stored, reason: str) -> Single:
-    """Do the same where few chunks of a long table are wanted, which is then not listed.
+    """Do the same where few chunks are wanted: the long chunk table is not listed.
 
-    Where parts of its chunks lie beyond its edge, which HDF5 may keep otherwise, libhdf5 is to read
+    Where chunks reach beyond the dataset's edge, HDF5 may keep them otherwise: libhdf5 is to read
     them, for `reason`.
     """
     known: Single | None = files.recall(stored.address)
@@ -174,13 +170,17 @@ def locate_few(files: Files, stored: Stored, reason: str) -> Single:
     assert stored.chunks is not None
     if any(n % c for n, c in zip(stored.shape, stored.chunks, strict=True)):
         return ThroughH5py(reason)
+    return _found_bytes(files, stored, few=True)
+
+
+def _found_bytes(files: Files, stored: Stored, *, few: bool = False) -> Single:
     try:
-        return _find_bytes(files, stored, few=True)
+        return _find_bytes(files, stored, few)
     except (KeyError, OverflowError, RuntimeError, TypeError) as cause:
         return ThroughH5py(f"HDF5 cannot say how it is stored ({cause})")
 
 
-def _find_bytes(files: Files, stored: Stored, *, few: bool = False) -> Single:
+def _find_bytes(files: Files, stored: Stored, few: bool) -> Single:
     place = stored.place
     with files.reading(place.filename) as h5:
         dataset = h5[place.path]
@@ -188,12 +188,9 @@ def _find_bytes(files: Files, stored: Stored, *, few: bool = False) -> Single:
         if reason is not None:
             return ThroughH5py(reason)
         plist = dataset.id.get_create_plist()
-        fill = np.zeros((), stored.dtype)
-        if plist.fill_value_defined() == h5py.h5d.FILL_VALUE_UNDEFINED or (
-            plist.get_fill_time() == h5py.h5d.FILL_TIME_NEVER
-        ):
+        fill = fill_value(plist, stored.dtype)
+        if fill is None or plist.get_fill_time() == h5py.h5d.FILL_TIME_NEVER:
             return ThroughH5py("what was never written has no defined value")
-        plist.get_fill_value(fill)
         stamp = files.stamp(place.filename)
         files.verify(place.filename, stored.stamp)
         if stored.storage == "contiguous":
@@ -216,20 +213,19 @@ def _find_bytes(files: Files, stored: Stored, *, few: bool = False) -> Single:
 
 
 def _refuse_nonsense(plist: Any, stored: Stored) -> None:
-    """Raise for parameters of a filter that would crash the decoder of hdf5plugin."""
-    for number in range(plist.get_nfilters()):
-        code, _, values, _ = plist.get_filter(number)
-        if code == BITSHUFFLE and len(values) > 2 and values[2] == 0:
+    """Raise where the parameters of a filter would crash the decoder of hdf5plugin."""
+    for one in filters_of(plist):
+        if one.code == BITSHUFFLE and len(one.values) > 2 and one.values[2] == 0:
             raise StorageError(
-                f"{stored.place}: its bitshuffle filter has the parameters {values}, so that an "
-                "element has no bytes; the file is damaged"
+                f"{stored.place}: its bitshuffle filter has the parameters {one.values}, by which "
+                "an element has no bytes; the file is damaged"
             )
 
 
 def _pipeline(plist: Any, nbytes: int) -> Pipeline | None:
     """Return what decodes a chunk of `nbytes`; ValueError where it has no decoder of ours."""
-    filters = [plist.get_filter(number) for number in range(plist.get_nfilters())]
-    return Pipeline([(code, values) for code, _, values, _ in filters], nbytes) if filters else None
+    filters = [(one.code, one.values) for one in filters_of(plist)]
+    return Pipeline(filters, nbytes) if filters else None
 
 
 def _obstacle(h5: Any, dataset: Any, stored: Stored) -> str | None:
@@ -243,7 +239,7 @@ def _obstacle(h5: Any, dataset: Any, stored: Stored) -> str | None:
     if isinstance(kind, h5py.h5t.TypeEnumID) and stored.dtype.kind != "b":
         kind = kind.get_super()
     if not kind.equal(h5py.h5t.py_create(stored.dtype)):
-        return "its type is packed in the file otherwise than in memory"
+        return "its type is stored otherwise in the file than in memory"
     return None
 
 
@@ -253,6 +249,17 @@ def _listed(dataset: Any, rank: int) -> NDArray[np.int64]:
     add = table.extend
     dataset.id.chunk_iter(lambda info: add((*info[0], info[2], info[3], info[1])))
     return np.frombuffer(table, np.int64).reshape(-1, rank + 3)
+
+
+def _edge(
+    shape: tuple[int, ...], chunk: tuple[int, ...], grid: tuple[int, ...]
+) -> NDArray[np.bool_]:
+    """Return which chunks of the flat grid lie in part beyond the dataset."""
+    edge = np.zeros(grid, bool)
+    for axis, (length, width) in enumerate(zip(shape, chunk, strict=True)):
+        if length % width:
+            edge[(slice(None),) * axis + (-1,)] = True
+    return edge.ravel()
 
 
 def _chunk_table(
@@ -273,12 +280,9 @@ def _chunk_table(
         raise StorageError(
             f"{stored.place}: its chunk table makes no sense ({cause}); the file is damaged"
         ) from cause
-    if pipeline is not None:
-        doubt = doubtful(stored.shape, chunk, grid, pipeline.nbytes, size, mask)
-        if len(doubt):
-            raw = are_raw(dataset, pipeline, chunk, grid, doubt)
-            if raw is None:
-                return ThroughH5py("only HDF5 knows whether chunks at its edge are filtered")
-            if raw:
-                mask[doubt] = (1 << len(pipeline.filters)) - 1
+    if pipeline is not None and bool(
+        (_edge(stored.shape, chunk, grid) & (size == pipeline.nbytes) & (mask == 0)).any()
+    ):
+        # By H5D_CHUNK_DONT_FILTER_PARTIAL_CHUNKS they may be as they are; their masks do not say.
+        return ThroughH5py("only HDF5 knows whether chunks at its edge are filtered")
     return Chunked(stamp, chunk, grid, pipeline, address, size, mask, fill)

@@ -5,22 +5,17 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..transforms.steps import Axis
-
-if TYPE_CHECKING:
-    pass
-
 
 __all__ = ["Box", "cut", "may_overlap", "meet", "pairs", "size_of"]
 
 
 Box = tuple[Axis, ...]
 
-_MOST_BOXES = 2048  # that are held against one another, two by two
+_MOST_BOXES = 2048  # that are compared two by two
 _MOST_FRAMES = 1 << 24  # that are marked one by one
 
 
@@ -47,25 +42,28 @@ def meet(one: Axis, other: Axis) -> tuple[Axis, Axis] | None:
     >>> meet(Axis(0, 2, 6), Axis(4, 3, 9))
     (Axis(start=2, step=3, count=2), Axis(start=0, step=2, count=2))
     """
-    if not one.count or not other.count:
-        return None
     common = math.gcd(one.step, other.step)
     apart = other.start - one.start
-    if apart % common:
+    if not one.count or not other.count or apart % common:
         return None
-    # one.start + i * one.step == other.start + j * other.step, for i = first, first + step, ...
-    step, along = abs(other.step) // common, one.step // common
-    first = apart // common * pow(along, -1, step) % step if step > 1 else 0
-    along = along * (1 if other.step > 0 else -1)
-    j = (one.start + first * one.step - other.start) // other.step
-    # Those of i whose j lies in 0 to other.count.
-    skip = max(0, -(j // along)) if along > 0 else max(0, -((other.count - 1 - j) // -along))
-    first, j = first + skip * step, j + skip * along
-    room = (other.count - 1 - j) // along if along > 0 else j // -along
-    count = min((one.count - 1 - first) // step, room) + 1
+    # Indices of both are `step` apart (the Chinese remainder theorem); `some` is one of them, and
+    # `first` the first that lies within both.
+    turns = abs(other.step) // common
+    step = turns * abs(one.step)
+    inverse = pow(one.step // common, -1, turns) if turns > 1 else 0
+    some = one.start + apart // common * inverse % turns * one.step
+    (low, stop), (low_other, stop_other) = one.bounds, other.bounds
+    low, stop = max(low, low_other), min(stop, stop_other)
+    first = low + (some - low) % step
+    count = -(-(stop - first) // step)
     if count <= 0:
         return None
-    return Axis(first, step, count), Axis(j, along, count)
+    if one.step < 0:
+        first, step = first + (count - 1) * step, -step
+    return (
+        Axis((first - one.start) // one.step, step // one.step, count),
+        Axis((first - other.start) // other.step, step // other.step, count),
+    )
 
 
 def cut(target: Box, source: Box, wanted: Box) -> tuple[Box, Box] | None:
@@ -104,7 +102,7 @@ def may_overlap(boxes: Sequence[Box]) -> bool:
 
 
 def _overlap_in(group: Sequence[Box]) -> bool:
-    """Tell the same of boxes whose frames are not far apart."""
+    """Tell whether two boxes of a group, whose frames are not far apart, may have one in common."""
     if len(group) < 2:
         return False
     frames: dict[Box, list[Axis]] = {}

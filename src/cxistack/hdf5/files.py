@@ -31,7 +31,7 @@ _Result = TypeVar("_Result")
 # To close a handle, h5py looks through all that are open: few are soon closed, and a file is opened
 # again in 0.06 ms.
 _MOST_HANDLES = 64
-_LOANS = 8  # of a handle, from which on those that are ended are looked for
+_LOANS = 8  # of one handle: when it has as many, those that ended are cleared away
 
 # Handles inherited through a fork. Closing one in the child would release the parent's file lock,
 # so they are kept, never used and never closed.
@@ -46,16 +46,21 @@ def most_open() -> int:
 
 
 class Stamp(NamedTuple):
-    """What tells that a file is still the one that was opened, and unchanged."""
+    """By what a file is known to be the one that was opened, and unchanged."""
 
     device: int
     inode: int
     size: int
     mtime_ns: int
 
+    @classmethod
+    def of(cls, status: os.stat_result) -> Stamp:
+        """Return the stamp that the system's words on a file make."""
+        return cls(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+
 
 class _Loan:
-    """A use of a handle, until it is ended or nobody has it: an interrupt leaves none behind."""
+    """A use of a handle: it ends when it is given back, or with its last name (an interrupt)."""
 
     __slots__ = ("__weakref__", "handle")
 
@@ -87,8 +92,7 @@ class _Handle:
 
 
 def _stamp(path: str) -> Stamp:
-    status = os.stat(path)  # noqa: PTH116 (a Path costs more than the call)
-    return Stamp(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+    return Stamp.of(os.stat(path))  # noqa: PTH116 (a Path costs more than the call)
 
 
 class Files:
@@ -132,7 +136,7 @@ class Files:
             yield handle.h5
         finally:
             loan.handle = None
-            if self.closed:  # meanwhile, by another thread, which left what was lent
+            if self.closed:  # by another thread, which had to leave this handle open
                 self.release()
 
     def handle(self, path: str) -> Any:
@@ -142,23 +146,23 @@ class Files:
         return handle.h5
 
     def stamp(self, path: str) -> Stamp:
-        """Return what the file at `path` was when the handle on it was opened."""
+        """Return the stamp that the file at `path` had when its handle was opened."""
         return self._borrow(path)[0].stamp
 
     def now(self, path: str) -> Stamp | None:
-        """Return what the file at `path` is now, or None: there is none."""
+        """Return the stamp that the file at `path` has now; None where there is no file."""
         try:
             return _stamp(path)
         except FileNotFoundError:
             return None
 
     def recall(self, key: tuple[str, int]) -> Any:
-        """Return what was noted of an object in file ``key[0]``, or None: nothing that holds."""
+        """Return what was noted of an object in file ``key[0]``; None once the file has changed."""
         stamp, note = self._known.get(key, (None, None))
         return note if stamp is not None and stamp == _stamp(key[0]) else None
 
     def note(self, key: tuple[str, int], note: Any) -> None:
-        """Note something of an object in file ``key[0]`` for as long as the file is unchanged."""
+        """Note something of an object in file ``key[0]``, for as long as the file is unchanged."""
         self._known[key] = (self.stamp(key[0]), note)
 
     def verify(self, path: str, stamp: Stamp) -> None:
@@ -278,7 +282,7 @@ def _changed(path: str) -> FileChangedError:
 def _open_for_reading(path: str) -> _Handle:
     status = os.stat(path)  # noqa: PTH116 (a Path costs more than the call)
     check_regular(path, status.st_mode)
-    stamp = Stamp(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+    stamp = Stamp.of(status)
     try:
         # What h5py.File(path, "r") does, without what it does for other modes and drivers.
         return _Handle(h5py.File(h5py.h5f.open(os.fsencode(path), h5py.h5f.ACC_RDONLY)), stamp)

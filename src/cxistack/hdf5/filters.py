@@ -1,8 +1,10 @@
-"""HDF5's filters: their registered numbers, and the names that people know them by."""
+"""HDF5's filters: their registered numbers, the names that people know them by, a dataset's own."""
 
 from __future__ import annotations
 
-__all__ = ["BITSHUFFLE", "FILTERS"]
+from typing import Any, NamedTuple
+
+__all__ = ["BITSHUFFLE", "FILTERS", "Filter", "filters_of"]
 
 BITSHUFFLE = 32008
 
@@ -22,3 +24,17 @@ FILTERS = {
     32015: "zstd",
     32026: "blosc2",
 }
+
+
+class Filter(NamedTuple):
+    """One filter of a dataset's pipeline, as :meth:`h5py.h5p.PropDCID.get_filter` tells it."""
+
+    code: int
+    flags: int
+    values: tuple[int, ...]
+    name: bytes
+
+
+def filters_of(plist: Any) -> list[Filter]:
+    """Return the filters of a dataset's creation properties, in the order in which they encode."""
+    return [Filter(*plist.get_filter(number)) for number in range(plist.get_nfilters())]

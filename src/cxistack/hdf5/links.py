@@ -1,7 +1,7 @@
 """Where a path leads: links walked one by one, before libhdf5 may follow them.
 
 libhdf5 follows a link without a word wherever it points. Walked here, each hop is known and can be
-shown, limited to a folder, and named when it leads nowhere or in a circle.
+shown, it can be kept to a folder, and it is named when it leads nowhere or in a circle.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from .messages import shown
 __all__ = ["LinkPolicy", "Place", "candidates", "resolve", "resolve_file"]
 
 LinkPolicy = Literal["follow", "tree"]
-Prefix = Literal["HDF5_EXT_PREFIX", "HDF5_VDS_PREFIX"]  # where else files may be: of links, virtual
+Prefix = Literal["HDF5_EXT_PREFIX", "HDF5_VDS_PREFIX"]  # folders for links, and for virtual data
 _MOST_HOPS = 64  # a chain longer than this is taken for a circle
 
 
@@ -59,13 +59,13 @@ def resolve(files: Files, filename: str, path: str, policy: LinkPolicy = "follow
         A link on the way dangles, turns in a circle, or leaves the tree under ``policy="tree"``.
     """
     start = f"{filename}:{path}"
-    walk = _Walk(_pieces(path))
+    trail = _Trail(_pieces(path))
     while True:
-        outcome = _walk_file(files, filename, walk, start)
+        outcome = _walk_file(files, filename, trail, start)
         if outcome is None:
-            if walk.owed:
+            if trail.owed:
                 raise LinkError(
-                    f"{start}: a link leads nowhere ({'; '.join(walk.hops)}); what it names was "
+                    f"{start}: a link leads nowhere ({'; '.join(trail.hops)}); what it names was "
                     "never written, or lies elsewhere"
                 )
             return None
@@ -75,7 +75,7 @@ def resolve(files: Files, filename: str, path: str, policy: LinkPolicy = "follow
 
 
 @dataclass
-class _Walk:
+class _Trail:
     """How far a walk has come.
 
     Attributes
@@ -85,8 +85,8 @@ class _Walk:
     hops : list of str
         The links behind it.
     owed : int
-        How many of the names to come belong to the target of a link: where one of them is not
-        there, the link leads nowhere; where a later one is not, there just is no such thing.
+        How many of the names still to be followed come from a link. Where one of these is missing,
+        the link leads nowhere; where a later one is, the file just does not have the path.
     """
 
     todo: list[str]
@@ -106,23 +106,23 @@ class _Walk:
         self.hops.append(hop)
 
 
-def _walk_file(files: Files, filename: str, walk: _Walk, start: str) -> Place | str | None:
+def _walk_file(files: Files, filename: str, trail: _Trail, start: str) -> Place | str | None:
     """Walk within one file: to a place, to the name of another file, or to None."""
     with files.reading(filename) as h5:
         links = h5.id.links
         here: list[str] = []  # a way free of links: libhdf5 may walk it in one go
-        while walk.todo:
-            way = "/".join([*here, walk.todo[0]])
+        while trail.todo:
+            way = "/".join([*here, trail.todo[0]])
             name = os.fsencode(way)
             kind = _kind(h5, links, here, name)
             if kind is None:
                 return None
             if kind == h5py.h5l.TYPE_HARD:
-                here.append(walk.todo[0])
-                walk.step()
+                here.append(trail.todo[0])
+                trail.step()
                 continue
-            if len(walk.hops) >= _MOST_HOPS:
-                hops = "; ".join(list(dict.fromkeys(walk.hops))[:4])
+            if len(trail.hops) >= _MOST_HOPS:
+                hops = "; ".join(list(dict.fromkeys(trail.hops))[:4])
                 raise LinkError(
                     f"{start}: links turn in a circle ({hops}; and so on); name the dataset's own "
                     "path in a protocol"
@@ -130,11 +130,11 @@ def _walk_file(files: Files, filename: str, walk: _Walk, start: str) -> Place | 
             if kind == h5py.h5l.TYPE_SOFT:
                 target = os.fsdecode(links.get_val(name))
                 pieces = _pieces(target) if target.startswith("/") else here + _pieces(target)
-                walk.turn(pieces, f"soft link /{shown(way)} -> {shown(target)}")
+                trail.turn(pieces, f"soft link /{shown(way)} -> {shown(target)}")
                 here = []
             elif kind == h5py.h5l.TYPE_EXTERNAL:
                 target, inner = (os.fsdecode(part) for part in links.get_val(name))
-                walk.turn(
+                trail.turn(
                     _pieces(inner), f"external link /{shown(way)} -> {shown(target)}:{shown(inner)}"
                 )
                 return target
@@ -152,7 +152,7 @@ def _walk_file(files: Files, filename: str, walk: _Walk, start: str) -> Place | 
         node = h5py.h5o.open(h5.id, os.fsencode(path))
         if isinstance(node, h5py.h5d.DatasetID | h5py.h5g.GroupID):
             is_dataset = isinstance(node, h5py.h5d.DatasetID)
-            return Place(filename, path, tuple(walk.hops), is_dataset)
+            return Place(filename, path, tuple(trail.hops), is_dataset)
         return None  # a named type: neither data nor a group of them
 
 

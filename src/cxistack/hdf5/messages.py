@@ -14,8 +14,10 @@ from typing import Any
 import h5py
 
 from ..errors import CXIError, StorageError
+from .filters import filters_of
 
 __all__ = [
+    "DAMAGE",
     "advice",
     "blamed",
     "check_regular",
@@ -26,11 +28,13 @@ __all__ = [
     "words",
 ]
 
+#: What h5py raises where a file's metadata is damaged.
+DAMAGE = (KeyError, OSError, OverflowError, RuntimeError, TypeError, ValueError)
 
 # "file read failed: time = ..., errno = 5, error message = 'Input/output error', buf = 0x7f..."
 _DUMP = re.compile(r"(?:time|filename|name) = .*?error message = '([^']*)'.*?(?=\)|$)", re.DOTALL)
 _NUMBER = re.compile(r"\[Errno \d+\] ")
-_SYSTEM = re.compile(r"memory|alloc|Too many open")  # trouble that is not the file's
+_SYSTEM = re.compile(r"memory|alloc|Too many open")  # where the system is at fault, not the file
 _SIZES = re.compile(r"truncated file: eof = (\d+), .*stored_eof = (\d+)")
 
 _KINDS = (
@@ -78,7 +82,7 @@ def advice(cause: OSError) -> str:
 
 
 def blamed(cause: BaseException) -> str:
-    """Return what :func:`words` does, and what to do where the file itself must be the trouble."""
+    """Return what :func:`words` does, and advice where the file itself must be at fault."""
     said = words(cause)
     if (isinstance(cause, OSError) and cause.errno) or _SYSTEM.search(said):
         return said
@@ -86,7 +90,7 @@ def blamed(cause: BaseException) -> str:
 
 
 def check_regular(path: str, mode: int) -> None:
-    """Raise where `path` is no file, by its mode: opening a pipe would wait for ever."""
+    """Raise where `path` is not a file, by its mode: to open a pipe would wait for ever."""
     for is_kind, what in _KINDS:
         if is_kind(mode):
             raise StorageError(f"{path} is {what}")
@@ -99,9 +103,9 @@ def not_opened(path: str, size: int, cause: OSError) -> OSError:
     said = words(cause)
     sizes = _SIZES.search(said)
     if size == 0:
-        why = "it is empty, of 0 bytes; its writer has not begun or was stopped"
+        why = "it is empty (0 bytes); its writer has not begun, or was stopped"
     elif "signature not found" in said:
-        why = "it is none (it has no HDF5 signature); name the run's HDF5 files only"
+        why = "it is not one (it has no HDF5 signature); name the HDF5 files of the run only"
     elif sizes:
         why = (
             f"it is truncated, {sizes[1]} of the {sizes[2]} bytes that it says it has; copy it "
@@ -118,14 +122,14 @@ def not_opened(path: str, size: int, cause: OSError) -> OSError:
 
 
 def named(error: Exception, filename: str, path: str) -> Exception:
-    """Return an error of h5py as one that names the file and what was looked for in it."""
+    """Return an error that names the file and the path in it, and says what one of h5py does."""
     what = f"{filename}:{path}"
     if type(error) is StorageError and filename not in str(error):
         said = f"{what} leads to another file: {error}"
     elif isinstance(error, CXIError) or (isinstance(error, OSError) and error.filename):
         return error
     else:
-        said = f"{what} cannot be made sense of by HDF5: {blamed(error)}"
+        said = f"{what}: HDF5 cannot make sense of it: {blamed(error)}"
     storage = StorageError(said)
     storage.__cause__ = error
     return storage
@@ -133,14 +137,12 @@ def named(error: Exception, filename: str, path: str) -> Exception:
 
 def unreadable(dataset: Any, cause: BaseException) -> str:
     """Say why HDF5 could not read an open dataset, after it has failed with `cause`."""
-    plist = dataset.id.get_create_plist()
-    for number in range(plist.get_nfilters()):
-        code, _, _, name = plist.get_filter(number)
-        if not h5py.h5z.filter_avail(code):
-            title = f" ({os.fsdecode(name)})" if name else ""
+    for one in filters_of(dataset.id.get_create_plist()):
+        if not h5py.h5z.filter_avail(one.code):
+            title = f" ({os.fsdecode(one.name)})" if one.name else ""
             return (
-                f"it is compressed by the HDF5 filter {code}{title}, which is not installed here; "
-                "install its plugin and say where it is by HDF5_PLUGIN_PATH, or rewrite the file "
-                "without it by the program that wrote it"
+                f"it is compressed by the HDF5 filter {one.code}{title}, which is not installed "
+                "here; install its plugin and say where it is by HDF5_PLUGIN_PATH, or rewrite the "
+                "file without it by the program that wrote it"
             )
     return blamed(cause)

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import h5py
 import numpy as np
@@ -15,17 +15,22 @@ from numpy.typing import NDArray
 
 from ..errors import LayoutError
 from ..transforms.steps import Axis
+from .boxes import Box, cut, may_overlap, pairs, size_of
 from .files import Files, Stamp
-from .filters import FILTERS
+from .filters import FILTERS, filters_of
 from .links import Place
 from .messages import words
 
-if TYPE_CHECKING:
-    pass
-
-from .boxes import Box, cut, may_overlap, pairs, size_of
-
-__all__ = ["Assembly", "Piece", "Stored", "describe", "leaves", "nested"]
+__all__ = [
+    "Assembly",
+    "Piece",
+    "Stored",
+    "describe",
+    "fill_value",
+    "leaves",
+    "nested",
+    "storage_name",
+]
 
 
 @dataclass(frozen=True)
@@ -47,13 +52,13 @@ class Stored:
     filters : tuple of str
         Its filter pipeline.
     address : tuple
-        What makes it the same object under another name.
+        What is the same for the same dataset under another name: its file, and where in it.
     stamp : Stamp
         What its file was when this was seen.
     assembly : Assembly or None
-        Of a virtual dataset that is made of rectangular pieces of others: those.
+        The pieces of other datasets that a virtual dataset is made of, where all are rectangular.
     obstacle : str
-        Why a virtual dataset is not known to be, for people to read.
+        Of a virtual dataset without an `assembly`: why it has none, for people to read.
     units : str or None
         The unit that it states by its HDF5 attribute ``units``, where that was looked for.
     """
@@ -89,24 +94,24 @@ class Stored:
 def describe(files: Files, place: Place, has_units: bool = False) -> Stored:
     """Look at the dataset at `place` without reading it, nor at the sources of a virtual one.
 
-    Whether it states a unit is looked for when the attribute `has_units`.
+    With `has_units`, the unit that it states is looked for, too.
 
     Raises
     ------
     LayoutError
-        It is empty (a null dataspace), of a type that is no array of numbers or text, or stored in
+        It is empty (a null dataspace), holds neither numbers nor text, or keeps its values in
         external raw files.
     """
     with files.reading(place.filename) as h5:
         # The low-level calls: of 10 000 files, this is done to each.
         dataset = h5py.h5d.open(h5.id, os.fsencode(place.path))
         plist = dataset.get_create_plist()
-        layout = plist.get_layout()
+        storage = storage_name(plist)
         if dataset.get_space().get_simple_extent_type() == h5py.h5s.NULL:
             raise LayoutError(
                 f"{place} is empty: its writer gave it a type, and neither a shape nor values"
             )
-        if layout == h5py.h5d.CONTIGUOUS and plist.get_external_count():
+        if storage == "external":
             raise LayoutError(
                 f"{place} keeps its values in external raw files "
                 f"({os.fsdecode(plist.get_external(0)[0])!r}, ...), which are never read: they may "
@@ -116,37 +121,47 @@ def describe(files: Files, place: Place, has_units: bool = False) -> Stored:
             place=place,
             shape=dataset.shape,
             dtype=_pixel_type(dataset, place),
-            storage={
-                h5py.h5d.CONTIGUOUS: "contiguous",
-                h5py.h5d.CHUNKED: "chunked",
-                h5py.h5d.COMPACT: "compact",
-            }.get(layout, "virtual"),
-            chunks=plist.get_chunk() if layout == h5py.h5d.CHUNKED else None,
-            filters=tuple(
-                FILTERS.get(code, f"filter {code}")
-                for code in (plist.get_filter(k)[0] for k in range(plist.get_nfilters()))
-            ),
+            storage=storage,
+            chunks=plist.get_chunk() if storage == "chunked" else None,
+            filters=tuple(FILTERS.get(one.code, f"filter {one.code}") for one in filters_of(plist)),
             address=(place.filename, h5py.h5o.get_info(dataset).addr),
             stamp=files.stamp(place.filename),
             units=_units(dataset) if has_units else None,
         )
 
 
+def storage_name(plist: Any) -> str:
+    """Return how a dataset is laid out: as in :class:`Stored`, or "external" (raw files)."""
+    layout = plist.get_layout()
+    if layout == h5py.h5d.CONTIGUOUS:
+        return "external" if plist.get_external_count() else "contiguous"
+    return {h5py.h5d.CHUNKED: "chunked", h5py.h5d.COMPACT: "compact"}.get(layout, "virtual")
+
+
+def fill_value(plist: Any, dtype: np.dtype[Any]) -> NDArray[Any] | None:
+    """Return the value of pixels that were never written; None where they have no defined one."""
+    fill = np.zeros((), dtype)
+    if plist.fill_value_defined() == h5py.h5d.FILL_VALUE_UNDEFINED:
+        return None
+    plist.get_fill_value(fill)
+    return fill
+
+
 def _units(dataset: Any) -> str | None:
-    """Return what the attribute ``units`` says, or None: nothing, as an empty text does."""
+    """Return what the attribute ``units`` says; None where it is missing or empty."""
     if not h5py.h5a.exists(dataset, b"units"):
         return None
     value = h5py.Dataset(dataset).attrs["units"]
     if isinstance(value, str | bytes):
-        return _text(value) or None
+        return _stated(value) or None
     if isinstance(value, h5py.Empty):
         return None
-    texts = dict.fromkeys(_text(one) for one in np.atleast_1d(value).flat)
+    texts = dict.fromkeys(_stated(one) for one in np.atleast_1d(value).flat)
     return ", ".join(texts) or None
 
 
-def _text(value: object) -> str:
-    """Return a text of an attribute, which programs write in UTF-8 and in Latin-1."""
+def _stated(value: object) -> str:
+    """Return the text of an attribute; some programs write it in Latin-1, not in UTF-8."""
     if isinstance(value, str):
         value = value.encode("utf-8", "surrogateescape")
     if not isinstance(value, bytes):
@@ -163,7 +178,7 @@ def _pixel_type(dataset: Any, place: Place) -> np.dtype[Any]:
         dtype: np.dtype[Any] = dataset.dtype
     except TypeError as cause:
         raise LayoutError(
-            f"{place} is of a type that NumPy has not, and so h5py cannot read: {words(cause)}"
+            f"{place} has a type that NumPy does not have, so h5py cannot read it: {words(cause)}"
         ) from cause
     if h5py.check_string_dtype(dtype) is not None:
         return np.dtype(object)
@@ -173,7 +188,7 @@ def _pixel_type(dataset: Any, place: Place) -> np.dtype[Any]:
 
 
 def _type_words(dtype: np.dtype[Any]) -> str:
-    """Say what a type is that pixels cannot be of."""
+    """Name a type that pixels cannot have."""
     rows = h5py.check_vlen_dtype(dtype)
     if rows is not None:
         return f"a type of variable-length rows of {rows}"
@@ -239,7 +254,7 @@ class Assembly:
     ) -> Assembly:
         """Look at how pieces lie in a dataset of `shape`.
 
-        Without `whole` a piece's source itself may have had pixels in no piece.
+        Without `whole`, a source may itself have pixels in no piece.
         """
         overlaps = may_overlap([piece.target for piece in pieces])
         size = sum(size_of(piece.target) for piece in pieces)
@@ -287,7 +302,7 @@ class Assembly:
     def near(self, frames: NDArray[np.int64]) -> Iterator[tuple[Piece, int, int, int]]:
         """Return the pieces that may have some of `frames`, which ascend.
 
-        With each come its number, and from where to where among the frames.
+        Each comes with its number, and with the range of `frames` that it may have.
         """
         low, high = np.searchsorted(frames, self.first), np.searchsorted(frames, self.stop)
         for number in np.flatnonzero(low < high):
@@ -313,7 +328,7 @@ def nested(outer: Piece, inner: Assembly) -> Iterator[Piece]:
 
 
 def leaves(stored: Stored) -> Iterator[Stored]:
-    """Return the datasets that hold the values of `stored`, some perhaps again."""
+    """Return the datasets that hold the values of `stored`, some perhaps more than once."""
     if stored.assembly is None:
         yield stored
         return

@@ -1,12 +1,13 @@
 """What is in a file: every object once, under all its names, with what tells what it is.
 
-No pixel is read. What cannot be followed or made sense of is noted, and the tour goes on.
+No pixel is read. What cannot be followed or read is noted, and the tour goes on.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Mapping
+import os
+from collections import defaultdict, deque
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -17,18 +18,16 @@ import numpy as np
 from ..errors import CXIError
 from .files import Files
 from .links import LinkPolicy, Place, resolve
+from .messages import DAMAGE
 from .names import natural_key
+from .stored import storage_name
 
 __all__ = ["Seen", "Tour", "children", "tour"]
 
 MOST_OBJECTS = 1_000_000
 
-# What h5py raises where a file's metadata is damaged.
-_DAMAGE = (KeyError, OSError, OverflowError, RuntimeError, TypeError, ValueError)
-_TELLING = frozenset(
-    ("NX_class", "axes", "default", "definition", "interpretation", "signal", "units")
-)
-_READ = frozenset(("definition", "cxi_version"))
+_TELLING = frozenset(("NX_class", "axes", "default", "interpretation", "signal", "units"))
+_READ = frozenset(("cxi_version", "number_of_entries"))
 _LONGEST = 4096  # bytes of an attribute or a value that is read
 
 
@@ -48,12 +47,10 @@ class Seen:
         The dataset's type, as h5py gives it; None of a group.
     storage : str
         "contiguous", "chunked", "compact", "virtual", or "external" (raw files); empty of a group.
-    chunks : tuple of int or None
-        Shape of a chunk.
     attributes : Mapping of str to str or list of str
         Those HDF5 attributes that tell what it is (`NX_class`, `signal`, `axes`, `units`, ...).
     value : object
-        The value of `definition` and `cxi_version`; None of all else.
+        The value of `cxi_version` and `number_of_entries`; None of all else.
     aliases : list of str
         Other names.
     """
@@ -63,7 +60,6 @@ class Seen:
     shape: tuple[int, ...] | None = None
     dtype: np.dtype[Any] | None = None
     storage: str = ""
-    chunks: tuple[int, ...] | None = None
     attributes: Mapping[str, Any] = field(default_factory=dict)
     value: Any = None
     aliases: list[str] = field(default_factory=list)
@@ -72,6 +68,11 @@ class Seen:
     def is_group(self) -> bool:
         """Whether it is a group."""
         return self.shape is None
+
+    @property
+    def is_text(self) -> bool:
+        """Whether it is a dataset of strings."""
+        return self.dtype is not None and h5py.check_string_dtype(self.dtype) is not None
 
     @property
     def name(self) -> str:
@@ -121,6 +122,18 @@ class Tour:
     def _by_name(self) -> Mapping[str, Seen]:
         return {path: one for one in self.seen.values() for path in one.paths}
 
+    @cached_property
+    def _by_group(self) -> Mapping[str, list[str]]:
+        names: dict[str, list[str]] = defaultdict(list)
+        for path in self._by_name:
+            group, _, name = path.rpartition("/")
+            names[group or "/"].append(name)
+        return names
+
+    def names_in(self, path: str) -> list[str]:
+        """Return the names in the group of this path, in natural order."""
+        return sorted(self._by_group.get(path, ()), key=natural_key)
+
     def at(self, path: str) -> Seen | None:
         """Return what a path leads to, by whatever names of it and of the groups on the way."""
         here = self._by_name.get(path)
@@ -133,30 +146,40 @@ class Tour:
         return self.at(f"{parent.path.rstrip('/')}/{name}")
 
 
-def tour(files: Files, filename: str, policy: LinkPolicy = "follow") -> Tour:
+def tour(
+    files: Files,
+    filename: str,
+    policy: LinkPolicy = "follow",
+    *,
+    begin: Sequence[str] | None = None,
+) -> Tour:
     """Walk through a file: hard links first, then what only other links lead to.
 
-    An object is seen once, whatever leads to it, so a circle of links is no trouble.
+    An object is seen once, whatever leads to it, so a circle of links is no trouble. With `begin`,
+    only what is at these paths and below them is seen, and groups of other files are not entered.
 
     Raises
     ------
     OSError
         The file cannot be opened.
     """
-    return _Walk(files, filename, policy).run()
+    return _Walk(files, filename, policy, begin).run()
 
 
 def children(files: Files, group: Place) -> list[str]:
     """Return the names in a group, in natural order."""
     with files.reading(group.filename) as h5:
-        return sorted(h5[group.path], key=natural_key)
+        # A name in another encoding than UTF-8 comes as bytes.
+        return sorted(map(os.fsdecode, h5[group.path]), key=natural_key)
 
 
 class _Walk:
     """A tour that is being made."""
 
-    def __init__(self, files: Files, filename: str, policy: LinkPolicy) -> None:
-        self._files, self._filename, self._policy = files, filename, policy
+    def __init__(
+        self, files: Files, filename: str, policy: LinkPolicy, begin: Sequence[str] | None
+    ) -> None:
+        self._files, self._filename, self._policy, self._begin = files, filename, policy, begin
         self._seen: dict[str, Seen] = {}
         self._known: dict[tuple[str, int], Seen] = {}
         self._troubles: dict[str, str] = {}
@@ -165,7 +188,10 @@ class _Walk:
 
     def run(self) -> Tour:
         """Walk until there is nothing new."""
-        self._meet("/", Place(self._filename, "/", (), False))
+        if self._begin is None:
+            self._meet("/", Place(self._filename, "/", (), False))
+        else:
+            self._links.extend(self._begin)
         while self._groups or self._links:
             if len(self._seen) >= MOST_OBJECTS:
                 self._troubles["/"] = f"only the first {MOST_OBJECTS:,} objects were looked at"
@@ -180,14 +206,14 @@ class _Walk:
         try:
             with self._files.reading(place.filename) as h5:
                 group = h5py.h5g.open(h5.id, place.path.encode())
-                names = sorted(group, key=lambda name: natural_key(_text(name)))
+                names = sorted(group, key=lambda name: natural_key(os.fsdecode(name)))
                 for name in names:
                     self._look(group, name, path, place)
-        except _DAMAGE as cause:
+        except DAMAGE as cause:
             self._troubles[path] = f"cannot be read as a group: {cause}"
 
     def _look(self, group: Any, name: bytes, path: str, place: Place) -> None:
-        text = _text(name)
+        text = os.fsdecode(name)
         child = f"{path.rstrip('/')}/{text}"
         try:
             if group.links.get_info(name).type != h5py.h5l.TYPE_HARD:
@@ -195,7 +221,7 @@ class _Walk:
                 return
             inner = f"{place.path.rstrip('/')}/{text}"
             node = h5py.h5o.open(group, name)
-        except _DAMAGE as cause:
+        except DAMAGE as cause:
             self._troubles[child] = f"cannot be opened: {cause}"
             return
         self._note(child, Place(place.filename, inner, place.hops, False), node)
@@ -206,7 +232,7 @@ class _Walk:
         except (CXIError, OSError) as error:
             self._troubles[path] = str(error)
             return
-        except _DAMAGE as cause:
+        except DAMAGE as cause:
             self._troubles[path] = f"cannot be followed: {cause}"
             return
         if place is not None:
@@ -216,7 +242,7 @@ class _Walk:
         try:
             with self._files.reading(place.filename) as h5:
                 self._note(path, place, h5py.h5o.open(h5.id, place.path.encode()))
-        except _DAMAGE as cause:
+        except DAMAGE as cause:
             if path == "/":
                 raise
             self._troubles[path] = f"cannot be opened: {cause}"
@@ -234,11 +260,12 @@ class _Walk:
                 seen = _dataset(path, place, node)
             elif isinstance(node, h5py.h5g.GroupID):
                 seen = Seen(path, place)
-                self._groups.append((path, place))
+                if self._begin is None or place.filename == self._filename:
+                    self._groups.append((path, place))
             else:
                 return  # a named type
             seen.attributes = _attributes(node) if info.num_attrs else {}
-        except _DAMAGE as cause:
+        except DAMAGE as cause:
             self._troubles[path] = f"cannot be made sense of: {cause}"
             return
         self._known[key] = self._seen[path] = seen
@@ -246,13 +273,7 @@ class _Walk:
 
 def _dataset(path: str, place: Place, node: Any) -> Seen:
     plist = node.get_create_plist()
-    layout = plist.get_layout()
-    is_raw = layout == h5py.h5d.CONTIGUOUS and plist.get_external_count() > 0
-    storage = {
-        h5py.h5d.CONTIGUOUS: "contiguous",
-        h5py.h5d.CHUNKED: "chunked",
-        h5py.h5d.COMPACT: "compact",
-    }.get(layout, "virtual")
+    storage = storage_name(plist)
     space = node.get_space()
     is_null = space.get_simple_extent_type() == h5py.h5s.NULL
     seen = Seen(
@@ -260,47 +281,36 @@ def _dataset(path: str, place: Place, node: Any) -> Seen:
         place=Place(place.filename, place.path, place.hops, True),
         shape=() if is_null else space.shape,
         dtype=np.dtype("V0") if is_null else node.dtype,
-        storage="external" if is_raw else storage,
-        chunks=plist.get_chunk() if layout == h5py.h5d.CHUNKED else None,
+        storage=storage,
     )
-    is_small = not is_null and space.get_simple_extent_npoints() == 1 and not is_raw
-    if seen.name in _READ and is_small and layout != h5py.h5d.VIRTUAL:
-        seen.value = _said(h5py.Dataset(node)[()])
+    is_one = not is_null and space.get_simple_extent_npoints() == 1
+    if seen.name in _READ and is_one and storage not in ("external", "virtual"):
+        seen.value = _plain(h5py.Dataset(node)[()])
     return seen
 
 
 def _attributes(node: Any) -> dict[str, Any]:
-    found = {}
+    found: dict[str, Any] = {}
+    make = h5py.Dataset if isinstance(node, h5py.h5d.DatasetID) else h5py.Group
     names = [h5py.h5a.open(node, index=k).name for k in range(h5py.h5a.get_num_attrs(node))]
     for name in names:
-        text = _text(name)
+        text = os.fsdecode(name)
         if text not in _TELLING:
             continue
         try:
             attribute = h5py.h5a.open(node, name)
-            if attribute.get_storage_size() <= _LONGEST:
-                found[text] = _said(h5py.AttributeManager(_Holder(node))[text])
-        except _DAMAGE:
+            if 0 < attribute.get_storage_size() <= _LONGEST:
+                found[text] = _plain(make(node).attrs[text])
+        except DAMAGE:
             continue  # what it would have told is not told
     return found
 
 
-class _Holder:
-    """What h5py's mapping of attributes needs of an object."""
-
-    def __init__(self, node: Any) -> None:
-        self.id = node
-
-
-def _said(value: Any) -> Any:
+def _plain(value: Any) -> Any:
     """Return a value as text, as a number, or as a list of these."""
     if isinstance(value, bytes):
-        return _text(value)
+        return value.decode("utf-8", "surrogateescape")
     if isinstance(value, np.ndarray):
-        items = [_said(item) for item in value.ravel().tolist()]
+        items = [_plain(item) for item in value.ravel().tolist()]
         return items[0] if len(items) == 1 else items
     return value.item() if isinstance(value, np.generic) else value
-
-
-def _text(name: bytes | str) -> str:
-    return name.decode("utf-8", "surrogateescape") if isinstance(name, bytes) else name

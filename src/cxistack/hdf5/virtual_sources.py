@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import resource
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -21,7 +21,7 @@ from ..errors import LayoutError, LinkError, StorageError
 from .boxes import Box, may_overlap
 from .files import Files
 from .links import LinkPolicy, Place
-from .stored import Assembly, Piece, Stored, describe, nested
+from .stored import Assembly, Piece, Stored, describe, fill_value, nested
 from .virtual_mappings import Slab, boxes, slabs
 from .virtual_names import (
     MOST_NESTED,
@@ -32,7 +32,7 @@ from .virtual_names import (
     source_place,
 )
 
-__all__ = ["with_sources"]
+__all__ = ["is_over", "with_sources"]
 
 
 _UNFILLED = "it is virtual, and its sources overlap and have gaps"
@@ -46,7 +46,7 @@ def with_sources(
     Raises
     ------
     LinkError
-        A source is missing, or sources stand on one another in a circle.
+        A source is missing, or virtual datasets are sources of one another, in a circle.
     LayoutError
         A source does not fit: it is smaller than what is mapped, of another type, or kept in
         external raw files.
@@ -55,11 +55,13 @@ def with_sources(
         return stored
     place = stored.place
     if depth > MOST_NESTED:
-        raise LinkError(f"{place}: virtual datasets stand on one another in a circle")
+        raise LinkError(f"{place}: virtual datasets are sources of one another, in a circle")
     with files.reading(place.filename) as h5:
         dataset = h5[place.path]
         mappings = dataset.virtual_sources()
-        fill = _fill_value(dataset, stored.dtype)
+        fill = None if stored.is_text else fill_value(dataset.id.get_create_plist(), stored.dtype)
+    if fill is None:
+        fill = np.zeros((), stored.dtype)
     known: dict[tuple[str, str], Stored] = {}
     pieces: list[Piece] = []
     laid: list[Box] = []
@@ -93,6 +95,23 @@ def with_sources(
     return replace(stored, assembly=assembly)
 
 
+def is_over(
+    files: Files, virtual: Stored, addresses: Collection[tuple[str, int]], policy: LinkPolicy
+) -> bool:
+    """Tell whether a virtual dataset has a source among the datasets with these addresses."""
+    place = virtual.place
+    with files.reading(place.filename) as h5:
+        mappings = h5[place.path].virtual_sources() if addresses else ()
+    for mapping in mappings:
+        for name in source_names(mapping, virtual.shape):
+            found = source_place(files, place, *name, policy)
+            with files.reading(found.filename) as h5:
+                address = h5py.h5o.get_info(h5[found.path].id).addr
+            if (found.filename, address) in addresses:
+                return True
+    return False
+
+
 class _Irregular(Exception):
     """A mapping is not of a rectangle, or of one that cannot be read piece by piece."""
 
@@ -107,7 +126,7 @@ def _source(
     try:
         source = describe(files, found)
     except LayoutError as cause:
-        raise LayoutError(f"{stored.place} is virtual over what cannot be read: {cause}") from cause
+        raise LayoutError(f"{stored.place} has a source that cannot be read: {cause}") from cause
     return with_sources(files, source, policy, depth + 1)
 
 
@@ -115,8 +134,8 @@ def _check(stored: Stored, mapping: Any, source: Stored) -> None:
     """Raise unless the source can be read as it is mapped."""
     if not _is_large_enough(mapping, source.shape):
         raise LayoutError(
-            f"{stored.place} maps more of its source {source.place} than there is: that has shape "
-            f"{source.shape}"
+            f"{stored.place} takes more of its source {source.place} than there is: the source has "
+            f"shape {source.shape}"
         )
     if not np.can_cast(source.dtype, stored.dtype, "safe"):
         raise LayoutError(
@@ -150,13 +169,13 @@ def _is_large_enough(mapping: Any, shape: tuple[int, ...]) -> bool:
 
 
 def _refuse_unfilled(place: Place, sources: Iterable[Stored], fill: NDArray[Any]) -> None:
-    """Raise where HDF5 would leave the gaps of a source as memory happens to be."""
+    """Raise where HDF5 would not fill the gaps of a source: they come as memory happens to be."""
     for source in sources:
         one = source.assembly
         unfilled = source.obstacle == _UNFILLED if one is None else one.overlaps
         if unfilled and (one is None or not _same(one.fill, fill)):
             raise LayoutError(
-                f"{place} is virtual over {source.place}, which is virtual, too: its sources "
+                f"{place} has the source {source.place}, which is virtual, too: its own sources "
                 "overlap and may leave gaps, which HDF5 does not fill from here. Name "
                 f"{source.place} itself"
             )
@@ -191,7 +210,7 @@ def _pieces(piece: Piece, fill: NDArray[Any]) -> Iterator[Piece]:
     if source.storage != "virtual":
         yield piece
     elif source.assembly is None:
-        raise _Irregular(f"{source.place} is, too: {source.obstacle}")
+        raise _Irregular(f"its source {source.place} is, too: {source.obstacle}")
     elif not source.assembly.is_complete and not _same(source.assembly.fill, fill):
         raise _Irregular(f"{source.place} has another fill value")
     else:
@@ -205,23 +224,15 @@ def _block(target: Sequence[Slab], axis: int, number: int) -> tuple[Slab, ...]:
     return (*target[:axis], one, *target[axis + 1 :])
 
 
-def _fill_value(dataset: Any, dtype: np.dtype[Any]) -> NDArray[Any]:
-    fill = np.zeros((), dtype)
-    plist = dataset.id.get_create_plist()
-    if dtype.kind != "O" and plist.fill_value_defined() != h5py.h5d.FILL_VALUE_UNDEFINED:
-        plist.get_fill_value(fill)
-    return fill
-
-
 def _same(one: NDArray[Any], other: NDArray[Any]) -> bool:
-    """Tell whether two pixels are the same, be they no numbers or stored in another order."""
+    """Tell whether two pixels are the same, bit by bit, in whatever byte order they are stored."""
     return one.astype(one.dtype.newbyteorder("=")).tobytes() == (
         other.astype(other.dtype.newbyteorder("=")).tobytes()
     )
 
 
 def _check_descriptors(place: Place, filenames: set[str]) -> None:
-    """Raise where libhdf5 cannot open all sources: of those left over it reads fill values."""
+    """Raise where libhdf5 cannot open all sources: for the others it would give fill values."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != resource.RLIM_INFINITY and len(filenames) + 64 > soft:
         raise StorageError(

@@ -18,7 +18,7 @@ __all__ = ["bin_error", "cast_error", "lost"]
 def lost(pixels: npt.NDArray[Any], target: np.dtype[Any]) -> npt.NDArray[np.bool]:
     """Return which pixels a cast to the target type would change.
 
-    Rounding to a float changes nothing that a check cares for, and truth always fits a boolean.
+    Rounding to a float counts as no change, and truth always fits a boolean.
     """
     kind = pixels.dtype.kind
     bad: npt.NDArray[np.bool] = np.zeros(pixels.shape, dtype=np.bool)

@@ -13,8 +13,8 @@ from numpy.typing import DTypeLike, NDArray
 from ..catalogue.catalogue import Catalogue
 from ..catalogue.frames import FrameSelection
 from ..checking import agreement, check
-from ..checking.findings import Finding
-from ..checking.problems import Problem, misfits
+from ..checking.findings import Finding, Problem
+from ..checking.problems import misfits
 from ..errors import AttributeMissingError, ClosedStoreError
 from ..hdf5.files import Files, read_again
 from ..kernels import Casting

@@ -62,7 +62,7 @@ def chunk_beyond_the_end(folder):
     return name
 
 
-@faulty(StorageError, r"cannot be made sense of by HDF5.*B-tree.*damaged or half written, so copy")
+@faulty(StorageError, r"HDF5 cannot make sense of it.*B-tree.*damaged or half written, so copy")
 def chunk_table_damaged(folder):
     """The tree of the chunk table has lost its signature."""
     name, content, places = _stored(folder, compression="gzip")
@@ -120,7 +120,7 @@ def bitshuffle_header_that_lies(folder):
 
 @faulty(
     StorageError,
-    r"cannot be made sense of by HDF5.*object header.*half written, so copy",
+    r"HDF5 cannot make sense of it.*object header.*half written, so copy",
 )
 def object_header_damaged(folder):
     """The header of the dataset has lost its version number."""
@@ -132,7 +132,7 @@ def object_header_damaged(folder):
     return name
 
 
-@faulty(StorageError, r"cannot be made sense of by HDF5.*invalid dataset size.*copy it again")
+@faulty(StorageError, r"HDF5 cannot make sense of it.*invalid dataset size.*copy it again")
 def contiguous_beyond_the_end(folder):
     """Unchunked pixels are said to lie past the end of the file."""
     name = run(folder, {DATA: frames(3)})

@@ -22,7 +22,9 @@ def _replace(name, tree):
     Path(run(other, tree)).replace(name)
 
 
-@faulty(StorageError, r"run\.cxi cannot be opened as an HDF5 file: it is none.*signature", **FILE)
+@faulty(
+    StorageError, r"run\.cxi cannot be opened as an HDF5 file: it is not one.*signature", **FILE
+)
 def not_hdf5(folder):
     """A file of another format."""
     (folder / "run.cxi").write_bytes(b"II*\0 a picture, say " * 100)
@@ -107,7 +109,7 @@ def file_never_closed(folder):
 
 @faulty(
     StorageError,
-    r"second\.cxi cannot be opened as an HDF5 file: it is none",
+    r"second\.cxi cannot be opened as an HDF5 file: it is not one",
     path=None,
     file="second.cxi",
     rest=False,

@@ -149,7 +149,7 @@ def _of_type(folder, dtype):
     return name
 
 
-@faulty(LayoutError, r"of a type that NumPy has not.*u3")
+@faulty(LayoutError, r"has a type that NumPy does not have.*u3")
 def integers_of_three_bytes(folder):
     """Integers of 24 bits, as some digitisers have."""
     dtype = h5py.h5t.STD_U32LE.copy()
@@ -157,7 +157,7 @@ def integers_of_three_bytes(folder):
     return _of_type(folder, dtype)
 
 
-@faulty(LayoutError, r"of a type that NumPy has not.*Time")
+@faulty(LayoutError, r"has a type that NumPy does not have.*Time")
 def time_type(folder):
     """HDF5's own type of times."""
     return _of_type(folder, h5py.h5t.UNIX_D32LE)

@@ -26,7 +26,7 @@ def virtual_source_without_the_dataset(folder):
     put(folder / SOURCE, {"/other": frames(2)}, "w")
 
 
-@faulty(LayoutError, r"maps more of its source .*source_0\.h5:/frames .*\(1, 5, 7\)", **VIRTUAL)
+@faulty(LayoutError, r"takes more of its source .*source_0\.h5:/frames .*\(1, 5, 7\)", **VIRTUAL)
 def virtual_source_too_small(folder):
     """The source has fewer frames than are mapped: HDF5 reads zeros for the rest."""
     put(folder / SOURCE, {"/frames": frames(1)}, "w")
@@ -60,7 +60,7 @@ def virtual_source_not_hdf5(folder):
 
 @faulty(
     LayoutError,
-    r"is virtual over .*source_0\.h5:/frames keeps its values in external raw files",
+    r"has a source that cannot be read: .*source_0\.h5:/frames keeps its .* in external raw files",
     **VIRTUAL,
 )
 def virtual_over_external_raw(folder):
@@ -82,7 +82,7 @@ def external_raw_storage(folder):
     return name
 
 
-@faulty(LinkError, r"virtual datasets stand on one another in a circle")
+@faulty(LinkError, r"virtual datasets are sources of one another, in a circle")
 def virtual_over_itself(folder):
     """A virtual dataset whose source is itself."""
     layout = h5py.VirtualLayout((2, 5, 7), "uint16")

@@ -30,7 +30,7 @@ def check(
     with failures_told():
         matches, problems = match(protocol_of(protocol), files)
     for one in sorted(matches, key=lambda one: not one.places):
-        typer.echo("\n".join(_told(one)))
+        typer.echo("\n".join(_lines_about(one)))
     if problems:
         typer.echo("Problems:")
         for problem in problems:
@@ -38,7 +38,7 @@ def check(
     raise typer.Exit(0 if any(one.places for one in matches) and not problems else 1)
 
 
-def _told(one: Match) -> list[str]:
+def _lines_about(one: Match) -> list[str]:
     head = f"{one.attribute} ({one.datatype} {one.kind})"
     lines = [head if one.places else f"{head}: not found"]
     for place, count in one.places.items():
