@@ -90,8 +90,9 @@ def _refuse_another(old: Any, change: Change) -> None:
     if data.ndim < old.ndim:
         raise LayoutError(
             f"{place} has shape {old.shape}, a frame for each of data's; an array of shape "
-            f"{data.shape} is one frame, and does not say for how many more it is to stand: give as "
-            "many frames as are added, along a first axis; mode='overwrite' lets it stand for all"
+            f"{data.shape} is one frame, and does not say for how many more it is to stand: give "
+            "as many frames as are added, along a first axis; mode='overwrite' lets it stand for "
+            "all"
         )
     frames = data if data.ndim > old.ndim else data[None]
     if data.strides[0] == 0:
