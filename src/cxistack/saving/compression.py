@@ -26,28 +26,20 @@ _NUMBERS = "biufc"
 Keywords = Mapping[str, Any]
 
 
-def _deflate(level: int | None) -> Keywords:
-    return {"compression": "gzip", "compression_opts": 4 if level is None else level} | _SHUFFLE
-
-
-def _zstd(level: int | None) -> Keywords:
-    return {**hdf5plugin.Zstd(clevel=3 if level is None else level), **_SHUFFLE}
-
-
-def _bitshuffle_zstd(level: int | None) -> Keywords:
-    return {**hdf5plugin.Bitshuffle(cname="zstd", clevel=3 if level is None else level)}
+def _bitshuffle_zstd(level: int) -> Keywords:
+    return {**hdf5plugin.Bitshuffle(cname="zstd", clevel=level)}
 
 
 _SHUFFLE = {"shuffle": True}
 _ALIASES = {"gzip": "deflate", "bitshuffle-lz4": "bitshuffle"}
-#: Names of compressions, the range of their levels, and what h5py is told.
-COMPRESSIONS: Mapping[str, tuple[range | None, Callable[[int | None], Keywords]]] = {
-    "bitshuffle": (None, lambda _: {**hdf5plugin.Bitshuffle(cname="lz4")}),
-    "bitshuffle-zstd": (range(1, 23), _bitshuffle_zstd),
-    "zstd": (range(1, 23), _zstd),
-    "deflate": (range(10), _deflate),
-    "lz4": (None, lambda _: {**hdf5plugin.LZ4(), **_SHUFFLE}),
-    "none": (None, lambda _: {}),
+#: Names of compressions: the range of their levels, the level when none is given, h5py's keywords.
+COMPRESSIONS: Mapping[str, tuple[range | None, int, Callable[[int], Keywords]]] = {
+    "bitshuffle": (None, 0, lambda _: {**hdf5plugin.Bitshuffle(cname="lz4")}),
+    "bitshuffle-zstd": (range(1, 23), 3, _bitshuffle_zstd),
+    "zstd": (range(1, 23), 3, lambda n: {**hdf5plugin.Zstd(clevel=n), **_SHUFFLE}),
+    "deflate": (range(10), 4, lambda n: {"compression": "gzip", "compression_opts": n, **_SHUFFLE}),
+    "lz4": (None, 0, lambda _: {**hdf5plugin.LZ4(), **_SHUFFLE}),
+    "none": (None, 0, lambda _: {}),
 }
 
 
@@ -77,9 +69,9 @@ def _keywords(compression: str | Keywords) -> Keywords:
     if name not in COMPRESSIONS:
         known = ", ".join(repr(one) for one in sorted((*COMPRESSIONS, *_ALIASES)))
         raise ValueError(f"there is no compression {compression!r}; known are {known}")
-    levels, make = COMPRESSIONS[name]
+    levels, usual, make = COMPRESSIONS[name]
     if not colon:
-        return make(None)
+        return make(usual)
     if levels is None:
         raise ValueError(f"compression {name!r} has no levels, and {compression!r} names one")
     if not level.isdecimal() or int(level) not in levels:
@@ -146,7 +138,7 @@ class Storage:
         is_numeric = dtype.kind in _NUMBERS and len(shape) > 0
         filters = self.filters if is_numeric else {}
         if filters is None:
-            filters = COMPRESSIONS["bitshuffle"][1](None) if by_frame and self.is_stack else {}
+            filters = _keywords("bitshuffle") if by_frame and self.is_stack else {}
         chunks = self.chunks if is_numeric else None
         if by_frame and 0 not in shape[1:]:
             chunks = self._fitted(chunks, shape) or frame_chunks(shape, dtype)

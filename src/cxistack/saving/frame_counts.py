@@ -24,14 +24,7 @@ from ..protocol.protocol import CXIProtocol
 from .request import SaveMode
 from .target import dataset_there
 
-__all__ = [
-    "counts_frames",
-    "is_by_frame",
-    "refuse_frames_of_others",
-    "refuse_unequal",
-    "row_numbers",
-    "rows_there",
-]
+__all__ = ["counts_frames", "is_by_frame", "refuse_unequal", "rows_of_first_file"]
 
 
 def refuse_unequal(
@@ -84,7 +77,7 @@ def _after(there: int | None, count: int, mode: SaveMode, idxs: FrameSelection) 
         return None
     if mode == "append":
         return there + count
-    return max(there, int(row_numbers(idxs, count, there).max(initial=-1)) + 1)
+    return max(there, int(_row_numbers(idxs, count, there).max(initial=-1)) + 1)
 
 
 def _frames_there(catalogue: Catalogue, wanted: Attribute) -> int | None:
@@ -126,13 +119,18 @@ def is_by_frame(protocol: CXIProtocol, attr: str, array: NDArray[Any]) -> bool:
     return counts_frames(protocol.attribute(attr), array)
 
 
-def refuse_frames_of_others(
-    catalogue: Catalogue, attr: str, idxs: FrameSelection, rows: NDArray[np.int64]
-) -> None:
-    """Refuse idxs that mean one frame where the run is loaded, and another in its first file."""
-    found, there = catalogue.found(attr), rows_there(catalogue, attr)
+def rows_of_first_file(
+    catalogue: Catalogue, attr: str, idxs: FrameSelection, count: int, is_changed: bool
+) -> NDArray[np.int64]:
+    """Return where the frames of an insertion go in the first file.
+
+    Refuse idxs that mean one frame where the run is loaded, and another in its first file. Where
+    the attribute `is_changed`, it is not known how many frames there are.
+    """
+    found, there = catalogue.found(attr), _rows_there(catalogue, attr)
+    rows = _row_numbers(idxs, count, None if is_changed else there)
     if len(found) < 2 or 0 not in found:
-        return
+        return rows
     counts_from_end = isinstance(idxs, slice) or (np.asarray(idxs) < 0).any()
     if counts_from_end or (rows >= there).any():
         raise FrameIndexError(
@@ -140,15 +138,16 @@ def refuse_frames_of_others(
             f"{attr!r}, and idxs ({idxs!r}) may mean others of the run: number frames of that file "
             "from the start, or open a store of the file that is meant alone"
         )
+    return rows
 
 
-def rows_there(catalogue: Catalogue, attr: str) -> int:
+def _rows_there(catalogue: Catalogue, attr: str) -> int:
     """Return the length of the first axis of the first file's dataset; 0 where it has none."""
     stored = dataset_there(catalogue, attr)
     return stored.shape[0] if stored is not None and stored.shape else 0
 
 
-def row_numbers(idxs: FrameSelection, count: int, length: int | None) -> NDArray[np.int64]:
+def _row_numbers(idxs: FrameSelection, count: int, length: int | None) -> NDArray[np.int64]:
     """Return where the frames of an insertion go; numbers past the end make it longer.
 
     Where it is not known how many frames there are (`length` is None), none can count from the end.

@@ -18,7 +18,7 @@ from . import cxi_layout, photons, provenance
 from .change import Change, Growth
 from .commit.transaction import Transaction
 from .dataset import write
-from .frame_counts import counts_frames, refuse_frames_of_others, row_numbers, rows_there
+from .frame_counts import counts_frames, rows_of_first_file
 from .region import region_of
 from .request import SaveRequest
 from .target import dataset_there, place_of
@@ -54,9 +54,7 @@ def prepare(
         array = array[None]
     rows = None
     if mode == "insert" and by_frame:
-        there = rows_there(catalogue, attr)
-        rows = row_numbers(request.idxs, len(array), None if is_changed else there)
-        refuse_frames_of_others(catalogue, attr, request.idxs, rows)
+        rows = rows_of_first_file(catalogue, attr, request.idxs, len(array), is_changed)
     if request.raw:
         array = _bits(catalogue, attr, array)
     stored = dataset_there(catalogue, attr)

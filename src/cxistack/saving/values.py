@@ -69,11 +69,6 @@ class ValueEncoder:
 
         Where values only have to be cast, these are the values themselves, checked; they are cast
         when they are written. Otherwise these are stored values, as :meth:`over` returns them.
-
-        Raises
-        ------
-        CastError
-            A value does not fit `dtype`; nothing is written yet.
         """
         if data.ndim == 0 or not self.only_casts(data, dtype):
             return self.over(data, dtype, stored)
@@ -81,13 +76,7 @@ class ValueEncoder:
         return data
 
     def check(self, data: NDArray[Any], dtype: np.dtype[Any]) -> None:
-        """Raise as :meth:`over` does, without the result and the memory for it.
-
-        Raises
-        ------
-        CastError
-            A value does not fit `dtype`.
-        """
+        """Raise as :meth:`over` does, without the result and the memory for it."""
         if self.casting == "unsafe" or np.can_cast(data.dtype, dtype):
             return
         target = dtype.newbyteorder("=")
