@@ -42,6 +42,7 @@ cdef extern from "decode/decode.h" nogil:
 
     cdef struct cxi_unshuffle:
         const char *name
+        void (*planes)(const char *src, char *dst, size_t n, size_t element) noexcept nogil
         int (*lz4)(const char *src, size_t len, char *dst, size_t size) noexcept nogil
 
     cdef struct cxi_decoder:

@@ -9,8 +9,6 @@ from cxistack.kernels.levels cimport current_rows
 
 cdef extern from "decode/unshuffle.h" nogil:
     int cxi_unshuffles(const cxi_unshuffle *tables[3]) noexcept
-    void cxi_unshuffle_block "cxi_unshuffle"(
-        const cxi_unshuffle *table, const char *src, char *dst, size_t n, size_t element) noexcept
 
 cdef extern from "decode/filters.h" nogil:
     int cxi_lz4_block(const char *src, size_t len, char *dst, size_t size) noexcept
@@ -257,8 +255,7 @@ def unshuffle(const unsigned char[::1] planes, size_t element, level):
     out = PyBytes_FromStringAndSize(NULL, planes.shape[0])
     cxi_unshuffles(tables)
     if n:
-        cxi_unshuffle_block(tables[which], <const char *>&planes[0], PyBytes_AS_STRING(out), n,
-                            element)
+        tables[which].planes(<const char *>&planes[0], PyBytes_AS_STRING(out), n, element)
     return out
 
 

@@ -12,11 +12,8 @@ from cxistack.kernels.levels cimport current_rows
 
 
 cdef extern from "encode/shuffle_bits.h" nogil:
-    cdef struct cxi_shuffle_bits:
-        pass
-    const cxi_shuffle_bits *cxi_shuffle_bits_for(const char *level) noexcept
-    void cxi_shuffle_block(const cxi_shuffle_bits *table, const char *src, char *dst, size_t n,
-                           size_t element) noexcept
+    ctypedef void (*cxi_planes)(const char *src, char *dst, size_t n, size_t element) noexcept nogil
+    cxi_planes cxi_shuffle_bits_for(const char *level) noexcept
 
 cdef extern from "encode/filters.h" nogil:
     ptrdiff_t cxi_lz4_compress(cxi_encoder *encoder, const char *src, size_t len, char *dst,
@@ -200,6 +197,6 @@ def shuffle_bits(const unsigned char[::1] data, size_t element, level):
         raise ValueError("Bit planes are made of whole groups of 8 elements")
     out = PyBytes_FromStringAndSize(NULL, data.shape[0])
     if data.shape[0]:
-        cxi_shuffle_block(cxi_shuffle_bits_for(name), <const char *>&data[0],
-                          PyBytes_AS_STRING(out), data.shape[0] // element, element)
+        cxi_shuffle_bits_for(name)(<const char *>&data[0], PyBytes_AS_STRING(out),
+                                   data.shape[0] // element, element)
     return out
