@@ -33,36 +33,16 @@ _LONGEST = 4096  # bytes of an attribute or a value that is read
 
 @dataclass
 class Seen:
-    """A group or a dataset.
+    """A group, which has no shape, type and storage, or a dataset."""
 
-    Attributes
-    ----------
-    path : str
-        Its name in the file that the tour began with; through links where there is no other.
-    place : Place
-        Where it lies.
-    shape : tuple of int or None
-        The dataset's shape; None of a group.
-    dtype : numpy.dtype or None
-        The dataset's type, as h5py gives it; None of a group.
-    storage : str
-        "contiguous", "chunked", "compact", "virtual", or "external" (raw files); empty of a group.
-    attributes : Mapping of str to str or list of str
-        Those HDF5 attributes that tell what it is (`NX_class`, `signal`, `axes`, `units`, ...).
-    value : object
-        The value of `cxi_version` and `number_of_entries`; None of all else.
-    aliases : list of str
-        Other names.
-    """
-
-    path: str
+    path: str  # in the file that the tour began with; through links where there is no other
     place: Place
     shape: tuple[int, ...] | None = None
     dtype: np.dtype[Any] | None = None
-    storage: str = ""
-    attributes: Mapping[str, Any] = field(default_factory=dict)
-    value: Any = None
-    aliases: list[str] = field(default_factory=list)
+    storage: str = ""  # see storage_name
+    attributes: Mapping[str, Any] = field(default_factory=dict)  # those of _TELLING
+    value: Any = None  # of those of _READ
+    aliases: list[str] = field(default_factory=list)  # other names
 
     @property
     def is_group(self) -> bool:
@@ -92,30 +72,20 @@ class Seen:
 
 @dataclass(frozen=True)
 class Tour:
-    """What was seen in a file.
-
-    Attributes
-    ----------
-    filename : str
-        The file.
-    seen : Mapping of str to Seen
-        Groups and datasets by their paths.
-    troubles : Mapping of str to str
-        By their paths, what cannot be followed or read, and why.
-    """
+    """What was seen in a file, in the order in which it was seen."""
 
     filename: str
-    seen: Mapping[str, Seen]
-    troubles: Mapping[str, str]
+    seen: Mapping[str, Seen]  # groups and datasets by their paths
+    troubles: Mapping[str, str]  # by their paths, what cannot be followed or read, and why
 
     @property
     def datasets(self) -> list[Seen]:
-        """The datasets, in the order in which they were seen."""
+        """The datasets."""
         return [one for one in self.seen.values() if not one.is_group]
 
     @property
     def groups(self) -> list[Seen]:
-        """The groups, in the order in which they were seen."""
+        """The groups."""
         return [one for one in self.seen.values() if one.is_group]
 
     @cached_property

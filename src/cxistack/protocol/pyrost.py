@@ -5,7 +5,7 @@ A store does not use it: it names files and borrows them (see ``catalogue/locate
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -14,18 +14,13 @@ import numpy.typing as npt
 from ..errors import LayoutError
 from ..hdf5.shapes import dataset_shapes, has_path
 from .attribute import Attribute
+from .lookup import Lookup
 
 __all__ = ["OnOpenFiles"]
 
 
-class OnOpenFiles:
+class OnOpenFiles(Lookup):
     """A protocol's methods that take h5py objects."""
-
-    load_paths: Mapping[str, Sequence[str]]
-
-    def attribute(self, attr: str) -> Attribute:
-        """Return all that the protocol says of a name."""
-        raise NotImplementedError
 
     def find_path(self, attr: str, h5file: Any) -> str:
         """Return the first load path of `attr` that `h5file` has, or an empty string.
