@@ -110,19 +110,8 @@ cdef class Encoder:
                     unsigned char[::1] out):
         """Let liblz4 compress blocks, one after the other, and no more: for benchmarks.
 
-        Parameters
-        ----------
-        planes : bytes-like
-            What was bit-shuffled already.
-        block : int
-            Bytes in a block.
-        out : bytearray
-            Where each goes in its turn; as large as the pipeline's bound.
-
-        Returns
-        -------
-        int
-            Bytes of all blocks together.
+        The planes are bit-shuffled already; each block of so many bytes goes to `out` in its turn,
+        which is as large as the pipeline's bound. Returns the bytes of all blocks together.
         """
         cdef size_t at = 0, total = 0, length = planes.shape[0]
         if not 0 < block <= length or <size_t>out.shape[0] < self.pipeline.bound:
@@ -176,21 +165,7 @@ def encode(filters, chunk):
 
 
 def shuffle_bits(const unsigned char[::1] data, size_t element, level):
-    """Turn elements into bit planes.
-
-    Parameters
-    ----------
-    data : bytes-like
-        Whole groups of 8 elements.
-    element : int
-        Bytes in an element.
-    level : str
-        A level of the row kernels: ``"portable"``, ``"avx2"`` or ``"avx512"``.
-
-    Returns
-    -------
-    bytes
-    """
+    """Turn whole groups of 8 elements into bit planes, at a level of the row kernels."""
     cdef bytes name = level.encode("ascii")
     cdef bytes out
     if element == 0 or data.shape[0] % (8 * element):
