@@ -65,19 +65,14 @@ def choose(tour: Tour, frames: Candidate | None) -> dict[str, Choice]:
     is_cxi = tour.at("/cxi_version") is not None
     found = {}
     for word in WORDS:
-        named = [
-            (seen, path, rank)
-            for seen in tour.datasets
-            if frames is None or seen is not frames.seen
-            for path in seen.paths
-            if (rank := rank_of(word, path)) is not None
-        ]
         fits, others = [], []
-        for seen, path, rank in named:
-            misfit = _misfit(word, seen, frames)
-            if misfit is None:
+        for seen, path in ((one, path) for one in tour.datasets for path in one.paths):
+            rank = rank_of(word, path)
+            if rank is None or (frames is not None and seen is frames.seen):
+                continue
+            if (misfit := _misfit(word, seen, frames)) is None:
                 fits.append((_order(word, tour, seen, path, rank, frames), seen, path))
-            elif f"{seen.path}: {misfit}" not in others:
+            else:
                 others.append(f"{seen.path}: {misfit}")
         if not fits:
             if (lost := _lost(word, tour)) is not None:
@@ -85,13 +80,13 @@ def choose(tour: Tour, frames: Candidate | None) -> dict[str, Choice]:
             continue
         (_, seen, path), *rest = sorted(fits, key=lambda fit: fit[0])
         choice = Choice(word.attr, seen.path, word.kind, word.datatype, seen)
-        choice.others = others
-        choice.others += dict.fromkeys(
+        others += [
             f"{one.path} {one.shape}: it would do as well, but {seen.path} is nearer to the frames "
             "or better named"
             for _, one, _ in rest
             if one is not seen
-        )
+        ]
+        choice.others += dict.fromkeys(others)
         choice.reasons = [f"it is called {path.rpartition('/')[2]}", _shape_reason(word, seen)]
         if word.attribute.is_mask:
             _settle_convention(choice, path, is_cxi)

@@ -144,7 +144,7 @@ register_discoverer(lambda files, links: discover(files, links=links).protocol)
 
 
 def _has_frames(files: Files, number: int, making: _Making, links: LinkPolicy) -> bool:
-    paths = making.protocol().get_load_paths("data", ())
+    paths = making.protocol().load_paths.get("data", ())
     return locate(files, number, tuple(paths), links) is not None
 
 

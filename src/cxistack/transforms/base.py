@@ -143,10 +143,7 @@ class Transform:
         x, y : numpy.ndarray or numpy scalar
             Coordinates on the transformed frame.
         """
-        raise NotImplementedError(
-            f"{type(self).__name__} has no forward_points: write one that moves points as its "
-            "index_array moves pixels"
-        )
+        raise self._no_points("forward_points")
 
     def backward_points(self, x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[Any, Any]:
         """Return where points of a transformed frame are on the frame: undo forward_points.
@@ -161,8 +158,11 @@ class Transform:
         x, y : numpy.ndarray or numpy scalar
             Coordinates on the frame.
         """
-        raise NotImplementedError(
-            f"{type(self).__name__} has no backward_points: write one that moves points as its "
+        raise self._no_points("backward_points")
+
+    def _no_points(self, method: str) -> NotImplementedError:
+        return NotImplementedError(
+            f"{type(self).__name__} has no {method}: write one that moves points as its "
             "index_array moves pixels"
         )
 
