@@ -30,27 +30,36 @@ static inline void cxi_transpose_bits(uint64_t word[8])
  * of byte p / 8 of all elements. */
 typedef void (*cxi_planes)(const char *src, char *dst, size_t n, size_t element);
 
-/* Defines a function from an inline `planes`, with the usual sizes of elements known to the
- * compiler; `any` is called for others. */
-#define CXI_PLANES(function, any)                                             \
-    void function(const char *src, char *dst, size_t n, size_t element)       \
-    {                                                                         \
-        switch (element) {                                                    \
-        case 1:                                                               \
-            planes(src, dst, n, 1);                                           \
-            break;                                                            \
-        case 2:                                                               \
-            planes(src, dst, n, 2);                                           \
-            break;                                                            \
-        case 4:                                                               \
-            planes(src, dst, n, 4);                                           \
-            break;                                                            \
-        case 8:                                                               \
-            planes(src, dst, n, 8);                                           \
-            break;                                                            \
-        default:                                                              \
-            any(src, dst, n, element);                                        \
-        }                                                                     \
+/* Defines a function from an inline `planes`: one more for each usual size of elements, which the
+ * compiler then knows, and `any` for others. */
+#define CXI_PLANES_OF(size)                                                                 \
+    static __attribute__((noinline)) void planes_##size(const char *src, char *dst, size_t n)\
+    {                                                                                       \
+        planes(src, dst, n, size);                                                          \
+    }
+#define CXI_PLANES(linkage, function, any)                                                  \
+    CXI_PLANES_OF(1)                                                                        \
+    CXI_PLANES_OF(2)                                                                        \
+    CXI_PLANES_OF(4)                                                                        \
+    CXI_PLANES_OF(8)                                                                        \
+    linkage void function(const char *src, char *dst, size_t n, size_t element)             \
+    {                                                                                       \
+        switch (element) {                                                                  \
+        case 1:                                                                             \
+            planes_1(src, dst, n);                                                          \
+            break;                                                                          \
+        case 2:                                                                             \
+            planes_2(src, dst, n);                                                          \
+            break;                                                                          \
+        case 4:                                                                             \
+            planes_4(src, dst, n);                                                          \
+            break;                                                                          \
+        case 8:                                                                             \
+            planes_8(src, dst, n);                                                          \
+            break;                                                                          \
+        default:                                                                            \
+            any(src, dst, n, element);                                                      \
+        }                                                                                   \
     }
 
 #endif

@@ -127,7 +127,7 @@ static inline __attribute__((always_inline)) void planes(const char *src, char *
     }
 }
 
-static CXI_PLANES(unshuffle, cxi_unshuffle_portable.planes)
+CXI_PLANES(static, unshuffle, cxi_unshuffle_portable.planes)
 
 const struct cxi_unshuffle cxi_unshuffle_gfni = {
     .name = "gfni",

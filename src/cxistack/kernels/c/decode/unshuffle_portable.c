@@ -37,7 +37,7 @@ static inline __attribute__((always_inline)) void planes(const char *src, char *
     }
 }
 
-static CXI_PLANES(unshuffle, planes)
+CXI_PLANES(static, unshuffle, planes)
 
 const struct cxi_unshuffle cxi_unshuffle_portable = {
     .name = "portable",

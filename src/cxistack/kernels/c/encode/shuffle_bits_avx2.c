@@ -86,4 +86,4 @@ static inline __attribute__((always_inline)) void planes(const char *src, char *
     }
 }
 
-CXI_PLANES(cxi_shuffle_bits_avx2, cxi_shuffle_bits_portable)
+CXI_PLANES(extern, cxi_shuffle_bits_avx2, cxi_shuffle_bits_portable)

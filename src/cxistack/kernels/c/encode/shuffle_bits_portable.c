@@ -36,4 +36,4 @@ static inline __attribute__((always_inline)) void planes(const char *src, char *
     }
 }
 
-CXI_PLANES(cxi_shuffle_bits_portable, planes)
+CXI_PLANES(extern, cxi_shuffle_bits_portable, planes)
