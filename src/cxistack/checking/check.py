@@ -1,12 +1,12 @@
 """Whether a run is whole: everything opens, agrees and decodes; all that is wrong, not the first.
 
 ``structure`` looks at what is there and whether it agrees, ``decoding`` decodes every chunk,
-``cxi`` holds files against CXI 1.6. A further check is one more function in `CHECKS`.
+``cxi`` holds files against CXI 1.6. A further check is one more such function.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 
 from ..catalogue.catalogue import Catalogue
 from .cxi import conforms
@@ -15,16 +15,7 @@ from .findings import Finding
 from .request import CheckRequest
 from .structure import agrees, is_there
 
-__all__ = ["CHECKS", "check"]
-
-
-#: What is checked, in this order: each a function from a catalogue and a request to findings.
-CHECKS: tuple[Callable[[Catalogue, CheckRequest], Iterator[Finding]], ...] = (
-    is_there,
-    agrees,
-    decodes,
-    conforms,
-)
+__all__ = ["check"]
 
 
 def check(
@@ -47,7 +38,7 @@ def check(
     chosen = tuple(catalogue.protocol if attributes is None else dict.fromkeys(attributes))
     request = CheckRequest(chosen, attributes is not None, num_threads, verbose, conformance)
     found: dict[tuple[str, str, str], Finding] = {}
-    for one in CHECKS:
+    for one in (is_there, agrees, decodes, conforms):
         for finding in one(catalogue, request):
             # What is wrong with a dataset is often the trouble of several checks.
             found.setdefault((finding.filename, finding.dataset, finding.cause), finding)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 
 from ..hdf5.tour import Seen, Tour
 from .findings import Finding
@@ -38,7 +39,6 @@ _IMPLICIT: dict[tuple[str, str], tuple[str, ...]] = {
 }
 _IMPLIED = frozenset(name for names in _IMPLICIT.values() for name in names)
 _LAST_AXIS = {"coordinate": 3, "dot_product": 6}
-_PROCESS = ("program", "version", "command", "date")
 # SI units, angles in degree, and what is only counted; by their signs and by their names.
 _SI = (
     "m|s|kg|A|K|mol|cd|Hz|N|Pa|J|W|V|F|C|S|H|T|Wb|Gy|Sv|Bq|Ω|1|°|deg|degree|ohm|unitless|count|"
@@ -53,12 +53,11 @@ _BETWEEN = r"\s*[/·.]\s*|\s*(?<!\*)\*(?!\*)\s*|\s+(?![\^*])"
 _TERM = r"([^\W\d_]+|°|1)(?:\s*(?:\^|\*\*)?\s*[-+]?[0-9])?"
 
 
-def _error(path: str, rule: str, sentence: str) -> Finding:
-    return Finding("conforms", "", "", sentence, path, rule=rule)
+def _error(path: str, rule: str, sentence: str, *, is_warning: bool = False) -> Finding:
+    return Finding("conforms", "", "", sentence, path, is_warning=is_warning, rule=rule)
 
 
-def _warning(path: str, rule: str, sentence: str) -> Finding:
-    return Finding("conforms", "", "", sentence, path, is_warning=True, rule=rule)
+_warning = partial(_error, is_warning=True)
 
 
 def _class_of(path: str) -> str:
@@ -100,7 +99,11 @@ def about_dataset(tour: Tour, seen: Seen) -> Iterator[Finding]:
     """Find what is wrong with a dataset: its axes, its unit, its shape, a mask's type."""
     yield from _axes(tour, seen)
     yield from _units(seen)
-    yield from _shape(seen)
+    implicit = _implicit_axes(seen)
+    wanted = _LAST_AXIS.get(implicit[-1]) if implicit else None
+    if wanted is not None and (not seen.shape or seen.shape[-1] != wanted):
+        sentence = f"its last dimension must be {wanted} long, and its shape is {seen.shape}"
+        yield _error(seen.path, "shape", sentence)
     if seen.name == "mask" and _class_of(seen.parent) in ("detector", "image"):
         yield from _mask(seen)
 
@@ -130,9 +133,8 @@ def _version(seen: Seen | None) -> Iterator[Finding]:
     if value is None:
         yield _error(path, "version", "it is not an integer: version 1.6 is 160")
     elif not 100 <= value < 1000:
-        yield _error(
-            path, "version", f"it is {value}, not the version times 100: version 1.6 is 160"
-        )
+        sentence = f"it is {value}, not the version times 100: version 1.6 is 160"
+        yield _error(path, "version", sentence)
     elif value != _VERSION:
         sentence = f"the file is of CXI {value / 100:.2f}, and is checked against 1.60"
         yield _warning(path, "version", sentence)
@@ -180,7 +182,7 @@ def _shown_frames(tour: Tour, entry: str, names: Iterable[str]) -> Iterator[Find
 
 
 def _process(tour: Tour, path: str) -> Iterator[Finding]:
-    for field in _PROCESS:
+    for field in ("program", "version", "command", "date"):
         child = tour.at(f"{path}/{field}")
         if child is None:
             yield _warning(path, "process", f"it does not say its {field}")
@@ -246,20 +248,11 @@ def _unit_kind(name: str) -> str:
     return ""
 
 
-def _shape(seen: Seen) -> Iterator[Finding]:
-    implicit = _implicit_axes(seen)
-    wanted = _LAST_AXIS.get(implicit[-1]) if implicit else None
-    if wanted is not None and (not seen.shape or seen.shape[-1] != wanted):
-        sentence = f"its last dimension must be {wanted} long, and its shape is {seen.shape}"
-        yield _error(seen.path, "shape", sentence)
-
-
 def _mask(seen: Seen) -> Iterator[Finding]:
     assert seen.dtype is not None
     if seen.dtype.kind not in "iu":
         sentence = f"a mask must be a 32-bit integer in which 0 is good, not {seen.dtype}"
         yield _error(seen.path, "mask", sentence)
     elif seen.dtype.itemsize != 4:
-        yield _warning(
-            seen.path, "mask", f"a mask should be a 32-bit integer; this one is {seen.dtype}"
-        )
+        sentence = f"a mask should be a 32-bit integer; this one is {seen.dtype}"
+        yield _warning(seen.path, "mask", sentence)

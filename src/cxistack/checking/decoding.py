@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 
 from ..catalogue.catalogue import Catalogue
 from ..catalogue.index import Part, own_frames
-from ..catalogue.locate import Found
 from ..errors import CXIError, FileChangedError
 from ..hdf5.addresses import locate_bytes
 from ..hdf5.files import Files
@@ -30,21 +29,11 @@ Block = tuple[range, ...]  # rows, and pixels along the last two axes; each a ra
 
 @dataclass(frozen=True)
 class _Rows:
-    """Rows of a dataset that hold something of an attribute.
-
-    Attributes
-    ----------
-    attr : str
-        The attribute.
-    part : Part
-        The rows.
-    first : int or None
-        Number of the first as a frame of the store; None where rows are not numbered so.
-    """
+    """Rows of a dataset that hold something of an attribute."""
 
     attr: str
     part: Part
-    first: int | None
+    first: int | None  # its number as a frame of the store; None where rows are not numbered so
 
 
 def decodes(catalogue: Catalogue, request: CheckRequest) -> Iterator[Finding]:
@@ -53,7 +42,7 @@ def decodes(catalogue: Catalogue, request: CheckRequest) -> Iterator[Finding]:
     for attr in request.attributes:
         for piece in _pieces(catalogue, attr) if catalogue.found(attr) else ():
             chosen.setdefault((piece.part.stored.address, piece.part.row), piece)
-    total = sum(_bytes_of(piece) for piece in chosen.values())
+    total = sum(_nbytes(_whole(piece.part), piece.part) for piece in chosen.values())
     with (
         Bar(total=total, desc="Checking", unit="B", unit_scale=True)
         if request.verbose
@@ -69,7 +58,8 @@ def _pieces(catalogue: Catalogue, attr: str) -> Iterator[_Rows]:
     found = {n: one for n, one in catalogue.found(attr).items() if one.error is None}
     if not catalogue.is_indexed(attr):
         for one in found.values():
-            yield from (_Rows(attr, part, None) for part in _wholes(one))
+            for leaf in (leaf for stored in one.datasets for leaf in leaves(stored)):
+                yield _Rows(attr, Part(one.file, leaf, 1, False), None)
         return
     try:
         index = catalogue.index(attr)
@@ -89,16 +79,6 @@ def _pieces(catalogue: Catalogue, attr: str) -> Iterator[_Rows]:
             yield _Rows(attr, Part(part.file, leaf, rows, has_rows), None)
 
 
-def _wholes(found: Found) -> Iterator[Part]:
-    for stored in found.datasets:
-        for leaf in leaves(stored):
-            yield Part(found.file, leaf, 1, False)
-
-
-def _bytes_of(piece: _Rows) -> int:
-    return 0 if piece.part.stored.is_text else _nbytes(_whole(piece.part), piece.part)
-
-
 def _whole(part: Part) -> Block:
     """Return all rows of a part, and all pixels of each."""
     ss, fs = _grid(part)
@@ -112,6 +92,8 @@ def _grid(part: Part) -> tuple[int, int]:
 
 
 def _nbytes(box: Block, part: Part) -> int:
+    if part.stored.is_text:
+        return 0
     others = math.prod(part.frame_shape[:-2]) if len(part.frame_shape) > 1 else 1
     return math.prod(map(len, box)) * others * part.stored.dtype.itemsize
 
@@ -148,7 +130,7 @@ def _failures(
     todo = [_whole(part)]
     while todo:
         box = todo.pop()
-        size = 0 if part.stored.is_text else _nbytes(box, part)
+        size = _nbytes(box, part)
         halves = None if part.stored.is_text else _halves(box, part)
         if size > _BLOCK_BYTES and halves is not None:
             todo += reversed(halves)
@@ -185,14 +167,8 @@ def _read(files: Files, part: Part, box: Block, num_threads: int | None) -> None
 
 def _finding(piece: _Rows, box: Block | None, why: str) -> Finding:
     part, place = piece.part, piece.part.stored.place
-    prefix = f"{place}, "
-    finding = Finding(
-        check="decodes",
-        attribute=piece.attr,
-        filename=place.filename,
-        dataset=place.path,
-        cause=why.removeprefix(prefix),
-    )
+    cause = why.removeprefix(f"{place}, ")
+    finding = Finding("decodes", piece.attr, place.filename, cause, place.path)
     if box is None or not part.has_frame_axis:
         return finding
     rows = box[0]
@@ -222,14 +198,12 @@ def _merged(findings: list[Finding], piece: _Rows) -> Iterator[Finding]:
     if piece.part.stored.chunks is not None:
         yield from findings
         return
-    last: Finding | None = None
+    merged: list[Finding] = []
     for one in findings:
-        if last is not None and last.rows and one.rows and last.rows[1] + 1 == one.rows[0]:
+        last = merged[-1] if merged else one
+        if last.rows and one.rows and last.rows[1] + 1 == one.rows[0]:
             frames = (last.frames[0], one.frames[1]) if last.frames and one.frames else None
-            last = replace(last, rows=(last.rows[0], one.rows[1]), frames=frames)
-            continue
-        if last is not None:
-            yield last
-        last = one
-    if last is not None:
-        yield last
+            merged[-1] = replace(last, rows=(last.rows[0], one.rows[1]), frames=frames)
+        else:
+            merged.append(one)
+    yield from merged

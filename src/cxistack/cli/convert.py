@@ -16,8 +16,6 @@ from ..converting.convert import Conversion
 from ..converting.convert import convert as convert_run
 from ..protocol.protocol import CXIProtocol
 from ..store.store import CXIStore
-from ..transforms.base import Transform
-from ..transforms.transforms import ComposeTransforms, Downscale
 from .failure import failures_told
 from .opening import (
     CropTo,
@@ -87,7 +85,7 @@ def convert(
             target,
             names,
             frame_choice(frames),
-            transform=_pixels(crop, downscale, binning),
+            transform=region(crop, downscale, binning),
             dtype=dtype,
             sources=_sources(source or []),
             by_frame=listed(by_frame or ""),
@@ -121,9 +119,11 @@ def _target(run: CXIProtocol, names: Iterable[str]) -> CXIProtocol:
     cxi = target = CXIProtocol.import_named("cxi")
     taken = {path for attr in cxi for path in cxi.attribute(attr).paths if attr in names}
     for attr in names:
-        if attr not in run or _is_known(cxi, run, attr):
+        if attr not in run:
             continue
         one = run.attribute(attr)
+        if attr in cxi and cxi.attribute(attr).is_like(one):
+            continue
         paths = [path for path in one.paths if path not in taken and not is_pattern(path)]
         target = target.add_attribute(
             attr,
@@ -137,31 +137,12 @@ def _target(run: CXIProtocol, names: Iterable[str]) -> CXIProtocol:
     return target
 
 
-def _is_known(cxi: CXIProtocol, run: CXIProtocol, attr: str) -> bool:
-    """Tell whether an attribute is the same in CXI: of one kind, and truth or text in both."""
-    if attr not in cxi:
-        return False
-    one, other = cxi.attribute(attr), run.attribute(attr)
-    is_alike = one.datatype == other.datatype or (one.is_number and other.is_number)
-    return one.kind == other.kind and is_alike
-
-
-def _pixels(
-    crop: tuple[int, int, int, int] | None, downscale: int, binning: int
-) -> Transform | None:
-    steps = [region(crop, downscale), Downscale(binning, mode="sum") if binning > 1 else None]
-    chosen = [step for step in steps if step is not None]
-    return ComposeTransforms(chosen) if len(chosen) == 2 else next(iter(chosen), None)
-
-
 def _report(output: Path, done: Conversion, target: CXIStore) -> None:
     typer.echo(f"{output}: {done.frames} frames; {', '.join(done.written)}")
-    for attr, how in done.changed.items():
-        typer.echo(f"{attr}: {how}")
-    for attr, why in done.whole.items():
-        typer.echo(f"{attr} is written whole: {why}")
-    for attr, why in done.left_out.items():
-        typer.echo(f"{attr} is left out: {why}")
+    outcomes = (("", done.changed), (" is written whole", done.whole))
+    for outcome, told in (*outcomes, (" is left out", done.left_out)):
+        for attr, why in told.items():
+            typer.echo(f"{attr}{outcome}: {why}")
     typer.echo(f'Read it by --protocol cxi (protocol="cxi" in Python){_elsewhere(done, target)}')
 
 
@@ -171,6 +152,6 @@ def _elsewhere(done: Conversion, target: CXIStore) -> str:
     places = [
         f"{attr} at {target.find_dataset(attr)}"
         for attr in done.written
-        if attr not in cxi or not _is_known(cxi, target.protocol, attr)
+        if attr not in cxi or not cxi.attribute(attr).is_like(target.protocol.attribute(attr))
     ]
     return f", which does not know {', '.join(places)}" if places else ""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import glob
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 import typer
+from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from ..errors import CXIError
@@ -119,34 +121,22 @@ def _draw(figure: Any, found: dict[str, Any]) -> None:
     left, middle, right = figure.subplots(1, 3)
     figure.get_layout_engine().set(wspace=0.05)
     top, bottom, first, last = _CROP
-    seen = picture.shrunk(raw, good)
-    white = picture.shrunk(st.whitefield, st.mask[0])
-    lit = st.whitefield > 0.2 * np.median(st.whitefield)  # outside the beam there is only noise
-    speckle = picture.shrunk(flat, found["good"] & lit)
     place = picture.extent(flat.shape, (top, first), _BIN)
-    picture.Panel(
-        seen,
-        picture.norm(seen.compressed()),
-        picture.extent(SHAPE),
-        title=f"raw frame 0, {SHAPE[0]} × {SHAPE[1]} pixels",
-        label="photons per pixel",
-    ).draw(left)
+    lit = st.whitefield > 0.2 * np.median(st.whitefield)  # outside the beam there is only noise
+    title = f"raw frame 0, {SHAPE[0]} × {SHAPE[1]} pixels"
+    _panel(raw, good, picture.extent(SHAPE), title, "photons per pixel").draw(left)
     corner, size = (first - 0.5, top - 0.5), (last - first, bottom - top)
     left.add_patch(Rectangle(corner, *size, fill=False, ec="w", lw=0.8, ls="--"))
-    picture.Panel(
-        white,
-        picture.norm(white.compressed()),
-        place,
-        title=f"flat field, mean of {len(st.data)} frames, bins of {_BIN} × {_BIN}",
-        label="photons per bin",
-    ).draw(middle)
-    picture.Panel(
-        speckle,
-        picture.norm(speckle.compressed()),
-        place,
-        title="frame 0 divided by the flat field",
-        label="relative intensity",
-        cmap="gray",
-        masked="#5b8fb9",
-    ).draw(right)
+    title = f"flat field, mean of {len(st.data)} frames, bins of {_BIN} × {_BIN}"
+    _panel(st.whitefield, st.mask[0], place, title, "photons per bin").draw(middle)
+    title = "frame 0 divided by the flat field"
+    speckle = _panel(flat, found["good"] & lit, place, title, "relative intensity")
+    replace(speckle, cmap="gray", masked="#5b8fb9").draw(right)
     figure.suptitle("Near-field speckle of a phase object in a projected multilayer Laue lens")
+
+
+def _panel(
+    frame: NDArray[Any], good: NDArray[np.bool_], place: picture.Extent, title: str, label: str
+) -> picture.Panel:
+    shown = picture.shrunk(frame, good)
+    return picture.Panel(shown, picture.norm(shown.compressed()), place, title, label)

@@ -26,7 +26,6 @@ __all__ = [
 
 Extent = tuple[float, float, float, float]
 MOST_PIXELS = 1400  # along an axis of a picture: more than its PNG can show
-MASKED = "0.72"
 _PERCENTILES = (0.5, 99.5)  # what a few hot or zero pixels cannot move
 
 
@@ -146,29 +145,15 @@ def extent(shape: tuple[int, int], origin: tuple[int, int] = (0, 0), step: int =
 
 @dataclass(frozen=True)
 class Panel:
-    """A picture as it is drawn, with a title and a colour bar.
+    """A picture as it is drawn, with a title and a colour bar."""
 
-    Attributes
-    ----------
-    pixels : numpy.ma.MaskedArray
-        The picture; see :func:`shrunk`.
-    scale : matplotlib.colors.Normalize
-        Which value is which colour; see :func:`norm`.
-    place : tuple of float
-        Where it lies on the detector; see :func:`extent`.
-    title, label : str
-        What stands above the picture, and beside its colour bar.
-    cmap, masked : str
-        The colours, and that of masked pixels.
-    """
-
-    pixels: np.ma.MaskedArray[Any, Any]
-    scale: Any
+    pixels: np.ma.MaskedArray[Any, Any]  # see shrunk
+    scale: Any  # see norm
     place: Extent
     title: str
-    label: str
+    label: str  # beside the colour bar
     cmap: str = "viridis"
-    masked: str = MASKED
+    masked: str = "0.72"  # the colour of masked pixels
 
     def draw(self, axes: Any) -> None:
         """Draw it at Matplotlib's `axes`."""

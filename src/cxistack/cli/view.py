@@ -64,17 +64,19 @@ def view(
 
 
 def region(
-    crop: tuple[int, int, int, int] | None, downscale: int
-) -> Crop | Downscale | ComposeTransforms | None:
-    """Return what --crop and --downscale ask for together; None for all pixels."""
-    steps: list[Crop | Downscale] = []
+    crop: tuple[int, int, int, int] | None, downscale: int, binning: int = 1
+) -> Transform | None:
+    """Return what --crop, --downscale and --bin ask for together; None for all pixels."""
+    steps: list[Transform] = []
     if crop is not None:
         if min(crop) < 0:
             raise ValueError(f"--crop counts rows and columns from 0, not from {min(crop)}")
         steps.append(Crop(crop))
     if downscale > 1:
         steps.append(Downscale(downscale))
-    if len(steps) == 2:
+    if binning > 1:
+        steps.append(Downscale(binning, mode="sum"))
+    if len(steps) > 1:
         return ComposeTransforms(steps)
     return steps[0] if steps else None
 

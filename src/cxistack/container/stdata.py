@@ -193,10 +193,11 @@ class STData:
         Frames and stacks are transformed if the container had no transform. Otherwise they are
         dropped, as a transform cannot be undone: load them again.
         """
-        pixels: dict[str, Any] = {}
-        for one in self._loaded("frame", "stack"):
-            is_whole = self.transform is None
-            pixels[one.name] = _transformed(one, self[one.name], transform) if is_whole else None
+        is_whole = self.transform is None
+        pixels = {
+            one.name: _transformed(one, self[one.name], transform) if is_whole else None
+            for one in self._loaded("frame", "stack")
+        }
         return self.replace(transform=transform, **pixels)
 
     def mask_frames(self, frames: FrameSelection = None) -> Self:
@@ -209,8 +210,7 @@ class STData:
         """
         data = self._data()
         if frames is None:
-            good = np.array([bool(np.any(frame > 0)) for frame in data], dtype=bool)
-            return self.replace(good_frames=np.flatnonzero(good))
+            return self.replace(good_frames=np.flatnonzero([np.any(frame > 0) for frame in data]))
         return self.replace(good_frames=frame_numbers(frames, len(data), "data"))
 
     def integrate_data(self, axis: int = 0) -> Self:

@@ -31,27 +31,13 @@ _PITCH = Trait.SLOW_PITCH | Trait.FAST_PITCH
 
 @dataclass
 class Carrier:
-    """One conversion.
-
-    Attributes
-    ----------
-    request : ConvertRequest
-        What a user asks for.
-    run, target : CXIStore
-        The run, with values in the units of the new file, and where it goes.
-    frames : ndarray of int64 or None
-        The frames of `data` that are written; None where the run has none.
-    new_units : collection of str
-        Attributes in a unit of which the run's own protocol says nothing.
-    changed, whole, left_out : dict of str to str
-        What there is to tell, by attribute; see :class:`~cxistack.converting.convert.Conversion`.
-    """
+    """One conversion; `changed`, `whole` and `left_out` are those of a ``Conversion``."""
 
     request: ConvertRequest
-    run: CXIStore
+    run: CXIStore  # with values in the units of the new file
     target: CXIStore
-    frames: NDArray[np.int64] | None
-    new_units: Collection[str]
+    frames: NDArray[np.int64] | None  # of `data`, that are written; None where the run has none
+    new_units: Collection[str]  # attributes in a unit of which the run's own protocol says nothing
     changed: dict[str, str] = field(default_factory=dict)
     whole: dict[str, str] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
@@ -84,10 +70,7 @@ class Carrier:
         out: NDArray[Any] | None = None,
     ) -> Any:
         """Read frames by their numbers; all when None."""
-
-        def read() -> Any:
-            load = self._load(attribute)
-            return load.read(numbers, out, num_threads=self.request.num_threads)
+        threads = self.request.num_threads
 
         def look_again() -> None:
             old = self._loads.pop(attribute.name)
@@ -99,7 +82,9 @@ class Carrier:
                     f"{new.dtype} meanwhile: convert the files when nobody writes to them"
                 )
 
-        return read_again(read, look_again)
+        return read_again(
+            lambda: self._load(attribute).read(numbers, out, num_threads=threads), look_again
+        )
 
     def numbers(self, attribute: Attribute) -> NDArray[np.int64]:
         """Return which frames of an attribute are written."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
@@ -14,12 +15,11 @@ from numpy.typing import DTypeLike, NDArray
 from ..catalogue.frames import FrameSelection, frame_numbers
 from ..checking.agreement import disagreements
 from ..errors import LayoutError
-from ..hdf5.stored import describe
 from ..kernels import Casting
 from ..progress import progress_bar
 from ..protocol.attribute import Attribute, Trait
 from ..saving import photons
-from ..saving.units import cxi_unit
+from ..saving.units import cxi_unit, stated_unit
 from ..store.store import CXIStore
 from ..transforms.base import Transform
 from .carrier import Carrier
@@ -177,7 +177,7 @@ def _as_written(source: CXIStore, target: CXIStore, request: ConvertRequest) -> 
             continue
         unit = target.protocol.attribute(attr).unit or cxi_unit(attr)
         if unit is None and attribute.unit is None:
-            unit = _unit_of_first_file(source, attr)
+            unit = stated_unit(source._catalogue, attr, of_first=True)
         if unit is not None and attribute.unit not in (None, unit):
             raise ValueError(
                 f"{attr!r} comes in {attribute.unit!r} by the run's protocol, and is written in "
@@ -186,8 +186,7 @@ def _as_written(source: CXIStore, target: CXIStore, request: ConvertRequest) -> 
         if unit is not None and attribute.unit is None:
             units[attr] = (unit,) * len(attribute.paths)
     for attr in request.by_frame:
-        kind = protocol.attribute(attr).kind
-        if kind != "scalar":
+        if (kind := protocol.kinds[attr]) != "scalar":
             raise ValueError(
                 f"by_frame= names scalars only, and {attr!r} is a {kind} in the protocol"
             )
@@ -196,15 +195,6 @@ def _as_written(source: CXIStore, target: CXIStore, request: ConvertRequest) -> 
         return source
     protocol = protocol.replace(units=units, kinds=kinds)
     return CXIStore(source.paths(), protocol=protocol, links=source.links)
-
-
-def _unit_of_first_file(source: CXIStore, attr: str) -> str | None:
-    """Return the unit that the first file's dataset states; values of other files come in it."""
-    found = source._catalogue.usable(attr)
-    stored = found[min(found)].datasets[0]
-    if stored.storage == "modules":  # put together of the files' datasets: none itself
-        return None
-    return describe(source._catalogue.files, stored.place, has_units=True).units
 
 
 def _refuse_different_values(carrier: Carrier) -> None:
@@ -240,12 +230,12 @@ def _may_be_by_frame(run: CXIStore, attribute: Attribute) -> bool:
     """Tell whether a scalar has as many values in each file as that has frames."""
     if attribute.kind != "scalar" or Trait.POINT in attribute.traits or not run.frame_count:
         return False
-    frames: dict[int, int] = {}
+    frames: Counter[int] = Counter()
     for part in run._catalogue.index("data").parts:
-        frames[part.file] = frames.get(part.file, 0) + part.count
+        frames[part.file] += part.count
     found = run._catalogue.usable(attribute.name)
     shapes = {number: one.datasets[0].shape for number, one in found.items()}
-    return all(shape and frames.get(number) == shape[0] > 1 for number, shape in shapes.items())
+    return all(shape and frames[number] == shape[0] > 1 for number, shape in shapes.items())
 
 
 def _refuse_contradictions(carrier: Carrier) -> None:

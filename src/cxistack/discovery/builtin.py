@@ -40,7 +40,7 @@ def leads_to(tour: Tour, path: str) -> Seen | None:
 
 def path_in(tour: Tour, protocol: CXIProtocol, attr: str) -> str | None:
     """Return the first load path that a file has, if only as a link that leads nowhere."""
-    for path in protocol.attribute(attr).paths if attr in protocol else ():
+    for path in protocol.load_paths.get(attr, ()):
         if leads_to(tour, path) is not None or path in tour.troubles:
             return path
     return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -27,24 +27,12 @@ _LEAST_GRID = {2: 16, 3: 8}  # pixels along each axis of what nothing but its sh
 
 @dataclass
 class Candidate:
-    """A dataset, or a group of numbered ones, that may be the frames.
-
-    Attributes
-    ----------
-    seen : Seen
-        The dataset, or the group.
-    shape : tuple of int
-        Its shape; of a group, that of its datasets one after another.
-    dtype : numpy.dtype
-        Its type.
-    evidence : list of (int, str)
-        What speaks for it, and how far that is trusted.
-    """
+    """A dataset, or a group of numbered ones, that may be the frames."""
 
     seen: Seen
-    shape: tuple[int, ...]
+    shape: tuple[int, ...]  # of a group, that of its datasets one after another
     dtype: np.dtype[np.generic]
-    evidence: list[tuple[int, str]] = field(default_factory=list)
+    evidence: list[tuple[int, str]] = field(default_factory=list)  # how far trusted, and what
 
     @property
     def path(self) -> str:
@@ -104,12 +92,8 @@ def candidates(tour: Tour) -> list[Candidate]:
             del found[id(member)]
         found[id(series.seen)] = series
     worthy = [one for one in found.values() if one.level or _is_grid(one.shape)]
-    return sorted(worthy, key=_order(worthy))
-
-
-def _order(all_of_them: list[Candidate]) -> Callable[[Candidate], tuple[object, ...]]:
     largest: dict[str, int] = {}
-    for one in all_of_them:
+    for one in worthy:
         kind = _unnumbered(one.path)
         largest[kind] = max(largest.get(kind, 0), math.prod(one.frame))
 
@@ -118,11 +102,14 @@ def _order(all_of_them: list[Candidate]) -> Callable[[Candidate], tuple[object, 
         worse = tuple(-part for part in one.rank)
         return (*worse, one.count == 0, -largest[kind], kind, natural_key(one.path))
 
-    return order
+    return sorted(worthy, key=order)
 
 
-def _join(group: str, name: str) -> str:
-    return name if name.startswith("/") else f"{group.rstrip('/')}/{name}"
+def _named_by(tour: Tour, group: Seen | None, attribute: str) -> Seen | None:
+    name = group.attributes.get(attribute) if group is not None else None
+    if group is None or not isinstance(name, str):
+        return None
+    return tour.at(name if name.startswith("/") else f"{group.path.rstrip('/')}/{name}")
 
 
 def _unnumbered(path: str) -> str:
@@ -152,20 +139,13 @@ def _signals(tour: Tour) -> Evidence:
     """Follow the attributes `default` from the root, and `signal` of every NXdata group."""
     default = tour.at("/")
     for _ in range(8):
-        name = default.attributes.get("default") if default is not None else None
-        if not isinstance(name, str):
-            break
-        assert default is not None
-        default = tour.at(_join(default.path, name))
+        default = _named_by(tour, default, "default") or default
     for group in tour.groups:
-        name = group.attributes.get("signal")
-        if isinstance(name, str):
-            seen = tour.at(_join(group.path, name))
-            if seen is not None and group is default:
-                text = f"{group.path} is the file's default plot, and this is its signal"
-                yield seen, _DEFAULT, text
-            elif seen is not None:
-                yield seen, _SIGNAL, f"{group.path} names it as its signal"
+        seen = _named_by(tour, group, "signal")
+        if seen is not None and group is default:
+            yield seen, _DEFAULT, f"{group.path} is the file's default plot, and this is its signal"
+        elif seen is not None:
+            yield seen, _SIGNAL, f"{group.path} names it as its signal"
     for seen in tour.datasets:
         if str(seen.attributes.get("signal")) == "1":
             yield seen, _SIGNAL, "its attribute signal is 1"

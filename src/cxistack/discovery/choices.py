@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from dataclasses import dataclass, field
@@ -20,36 +21,18 @@ _NUMBERS = {"float": "biuf", "uint": "biu", "bool": "biu"}
 
 @dataclass
 class Choice:
-    """A dataset for an attribute.
-
-    Attributes
-    ----------
-    attr, path, kind, datatype : str
-        As in a protocol.
-    seen : Seen
-        The dataset, or the group.
-    convention : str or None
-        What the values of a mask mean.
-    unit : str or None
-        The unit of values that state none themselves.
-    reasons : list of str
-        Why it was taken.
-    meaning : list of str
-        How its values are understood, and why.
-    others : list of str
-        What else there was, and why it was not taken.
-    """
+    """A dataset, or a group, for an attribute."""
 
     attr: str
     path: str
     kind: str
     datatype: str
     seen: Seen
-    convention: str | None = None
-    unit: str | None = None
-    reasons: list[str] = field(default_factory=list)
-    meaning: list[str] = field(default_factory=list)
-    others: list[str] = field(default_factory=list)
+    convention: str | None = None  # of a mask
+    unit: str | None = None  # of values that state none themselves
+    reasons: list[str] = field(default_factory=list)  # why it was taken
+    meaning: list[str] = field(default_factory=list)  # how its values are understood, and why
+    others: list[str] = field(default_factory=list)  # what else there was, and why not
 
 
 def choose_frames(candidates: list[Candidate]) -> Choice | None:
@@ -82,34 +65,28 @@ def choose(tour: Tour, frames: Candidate | None) -> dict[str, Choice]:
     is_cxi = tour.at("/cxi_version") is not None
     found = {}
     for word in WORDS:
-        named = [
-            (seen, path, rank)
-            for seen in tour.datasets
-            if frames is None or seen is not frames.seen
-            for path in seen.paths
-            if (rank := rank_of(word, path)) is not None
-        ]
         fits, others = [], []
-        for seen, path, rank in named:
-            misfit = _misfit(word, seen, frames)
-            if misfit is None:
+        for seen, path in ((one, path) for one in tour.datasets for path in one.paths):
+            rank = rank_of(word, path)
+            if rank is None or (frames is not None and seen is frames.seen):
+                continue
+            if (misfit := _misfit(word, seen, frames)) is None:
                 fits.append((_order(word, tour, seen, path, rank, frames), seen, path))
-            elif f"{seen.path}: {misfit}" not in others:
+            else:
                 others.append(f"{seen.path}: {misfit}")
         if not fits:
-            lost = _lost(word, tour)
-            if lost is not None:
+            if (lost := _lost(word, tour)) is not None:
                 found[word.attr] = lost
             continue
         (_, seen, path), *rest = sorted(fits, key=lambda fit: fit[0])
         choice = Choice(word.attr, seen.path, word.kind, word.datatype, seen)
-        choice.others = others
-        choice.others += dict.fromkeys(
+        others += [
             f"{one.path} {one.shape}: it would do as well, but {seen.path} is nearer to the frames "
             "or better named"
             for _, one, _ in rest
             if one is not seen
-        )
+        ]
+        choice.others += dict.fromkeys(others)
         choice.reasons = [f"it is called {path.rpartition('/')[2]}", _shape_reason(word, seen)]
         if word.attribute.is_mask:
             _settle_convention(choice, path, is_cxi)
@@ -178,66 +155,54 @@ def _order(
 ) -> tuple[object, ...]:
     """Return what the best dataset for an attribute has least of."""
     at_home = not word.homes or any(home in _whereabouts(tour, seen, path) for home in word.homes)
-    near = 0
-    if frames is not None:
-        near = max(_together(path, other) for other in frames.seen.paths)
+    near = max(_together(path, other) for other in frames.seen.paths) if frames else 0
     return (not at_home, rank, -near, path.count("/"), natural_key(path))
 
 
 def _whereabouts(tour: Tour, seen: Seen, path: str) -> str:
     """Return in lower case the groups on the way to a dataset, and their classes."""
-    words = [seen.parent, path.rpartition("/")[0]]
-    for name in (seen.parent, path.rpartition("/")[0]):
-        group = tour.at(name or "/")
-        words.append(str(group.attributes.get("NX_class", "")) if group is not None else "")
-    return " ".join(words).lower()
+    names = [seen.parent, path.rpartition("/")[0] or "/"]
+    groups = [group for group in map(tour.at, names) if group is not None]
+    classes = [str(group.attributes.get("NX_class", "")) for group in groups]
+    return " ".join([*names, *classes]).lower()
 
 
 def _together(one: str, other: str) -> int:
     """Return how many groups two paths have in common."""
-    count = 0
-    for a, b in zip(one.split("/")[1:-1], other.split("/")[1:-1], strict=False):
-        if a != b:
-            break
-        count += 1
-    return count
+    groups = zip(one.split("/")[1:-1], other.split("/")[1:-1], strict=False)
+    return len(list(itertools.takewhile(lambda pair: pair[0] == pair[1], groups)))
 
 
 def _shape_reason(word: Word, seen: Seen) -> str:
     if word.kind == "scalar":
-        return (
-            "it is a number"
-            if math.prod(seen.shape or ()) == 1
-            else "it is a number for each frame"
-        )
+        return "it is a number" + (math.prod(seen.shape or ()) != 1) * " for each frame"
     what = {"stack": "that of the frames", "frame": "that of a frame"}
     return f"its shape {seen.shape} is {what.get(word.kind, 'that of rows that go with frames')}"
 
 
 def _settle_convention(choice: Choice, path: str, is_cxi: bool) -> None:
     name = plain(path.rpartition("/")[2])
+    choice.convention = "cxi"
     if name.startswith("good"):
         choice.convention = "good"
-        choice.meaning.append(f"by its name {name} what is not 0 is a good pixel")
+        meaning = f"by its name {name} what is not 0 is a good pixel"
     elif choice.seen.dtype is not None and choice.seen.dtype.kind == "b":
-        choice.convention = "cxi"
-        choice.meaning.append("it is of booleans: True is taken for a good pixel")
+        meaning = "it is of booleans: True is taken for a good pixel"
     elif name == "pixelmask":
         choice.convention = "nexus"
-        choice.meaning.append("a pixel_mask is NeXus': any of the low 16 bits is bad")
+        meaning = "a pixel_mask is NeXus': any of the low 16 bits is bad"
     elif is_cxi or re.match(r"/entry_\d+/|/INSTRUMENT/", choice.path):
-        choice.convention = "cxi"
-        choice.meaning.append("a mask of a CXI or European XFEL file is a bit field: 0 is good")
+        meaning = "a mask of a CXI or European XFEL file is a bit field: 0 is good"
     else:
-        choice.convention = "cxi"
-        choice.meaning.append(
+        meaning = (
             "nothing says what its values mean: 0 is taken for a good pixel; if that is wrong, set "
             "its convention to good"
         )
+    choice.meaning.append(meaning)
 
 
 def _settle_unit(choice: Choice, word: Word, path: str, is_cxi: bool) -> None:
-    named = word.named_units.get(plain(path.rpartition("/")[2]))
+    named = dict(word.named_units).get(plain(path.rpartition("/")[2]))
     stated = choice.seen.attributes.get("units")
     if isinstance(stated, str) and stated:
         choice.unit = word.unit

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +22,7 @@ from ..hdf5.tour import Tour, tour
 from ..protocol.fields import BY_PATH
 from ..protocol.protocol import CXIProtocol, register_discoverer
 from .builtin import Fit, best_fit, keeps_type, leads_to, path_in
-from .candidates import Candidate, candidates
+from .candidates import candidates
 from .choices import Choice, choose, choose_frames
 
 __all__ = ["Discovery", "discover"]
@@ -112,28 +113,24 @@ def discover(names: Names, *, links: LinkPolicy = "follow") -> Discovery:
     '/entry_1/instrument_1/detector_1/data is where CXI has frames'
     """
     files = Files(expand(names))
-    making: _Making | None = None
+    making = _Making()
     tours: list[Tour] = []
     try:
         for number, path in enumerate(files.paths):
-            is_known = making is not None and _has_frames(files, number, making, links)
-            if is_known or len(tours) == _MOST_TOURS:
+            if len(tours) == _MOST_TOURS or _has_frames(files, number, making, links):
                 continue
             tours.append(tour(files, path, links))
-            if making is None:
-                making = _Making.begin(tours[-1])
-            else:
-                making.add(tours[-1])
-        if making is None or not making.reasons:
+            making.add(tours[-1])
+        if not making.reasons:
             raise ProtocolError(_nothing_found(tours))
         protocol = making.protocol()
         found = Catalogue(files, range(len(files.names)), protocol, links)
         return Discovery(
             protocol=protocol,
             filenames=files.names,
-            base=making.fit.name if making.fit is not None else None,
+            base=making.fit.name or None,
             reasons={
-                attr: tuple(making.reasons[attr]) for attr in protocol if attr in making.reasons
+                attr: tuple(making.reasons[attr]) for attr in protocol if making.reasons[attr]
             },
             others={attr: tuple(texts) for attr, texts in making.others.items() if texts},
             notes=tuple(making.notes),
@@ -147,60 +144,53 @@ register_discoverer(lambda files, links: discover(files, links=links).protocol)
 
 
 def _has_frames(files: Files, number: int, making: _Making, links: LinkPolicy) -> bool:
-    protocol = making.protocol()
-    paths = protocol.attribute("data").paths if "data" in protocol else ()
-    return locate(files, number, paths, links) is not None
+    paths = making.protocol().load_paths.get("data", ())
+    return locate(files, number, tuple(paths), links) is not None
 
 
 class _Making:
     """A proposal while file after file is looked at."""
 
-    def __init__(self, fit: Fit | None) -> None:
-        self.fit = fit
+    def __init__(self) -> None:
+        self.fit = Fit("", CXIProtocol({}, {}))
         self.family: str | None = None  # of the frames' type
-        self.added: dict[str, list[Choice]] = {}
-        self.reasons: dict[str, list[str]] = {}
-        self.others: dict[str, list[str]] = {}
+        self.added: defaultdict[str, list[Choice]] = defaultdict(list)
+        self.reasons: defaultdict[str, list[str]] = defaultdict(list)
+        self.others: defaultdict[str, list[str]] = defaultdict(list)
         self.notes: list[str] = []
+        self._is_begun = False
 
-    @classmethod
-    def begin(cls, tour: Tour) -> _Making:
-        """Look at the first file, and for a built-in protocol that fits it."""
-        frames = candidates(tour)
-        making = cls(best_fit(tour, frames[0] if frames else None))
-        making.add(tour, frames)
-        return making
-
-    def add(self, tour: Tour, frames: list[Candidate] | None = None) -> None:
+    def add(self, tour: Tour) -> None:
         """Look at a file that has its frames elsewhere than those before, or has none."""
-        frames = candidates(tour) if frames is None else frames
-        data = choose_frames(frames)
-        choices = choose(tour, frames[0] if frames else None)
-        base = self.fit.protocol if self.fit is not None else None
+        frames = candidates(tour)
+        best = frames[0] if frames else None
+        if not self._is_begun:
+            self.fit = best_fit(tour, best) or self.fit
+            self._is_begun = True
+        data, choices, base = choose_frames(frames), choose(tour, best), self.fit.protocol
         if data is not None:
             choices = {"data": data, **choices}
             self.family = self.family or data.datatype
-            if base is not None and "data" in base and not keeps_type(base, self.family):
+            if "data" in base and not keeps_type(base, self.family):
                 data.reasons.append(
                     f"it is {self.family} here, which is kept, and the built-in protocol has "
                     f"{base.attribute('data').datatype}"
                 )
-        for attr in [*(base or ()), *(attr for attr in choices if attr not in (base or ()))]:
-            path = path_in(tour, base, attr) if base is not None else None
-            choice = choices.get(attr)
+        for attr in dict.fromkeys([*base, *choices]):
+            path, choice = path_in(tour, base, attr), choices.get(attr)
             if path is not None:
                 self._keep(tour, attr, path, choice)
             elif choice is not None:
                 self._append(choice)
         for path, why in tour.troubles.items():
-            self.notes.append(f"{tour.filename}:{path} {_shortened(why)}")
+            shown = why if len(why) < 200 else f"{why[:200]} ..."
+            self.notes.append(f"{tour.filename}:{path} {shown}")
         if data is None:
             self.notes.append(f"{tour.filename} has no dataset that could be frames")
 
     def _keep(self, tour: Tour, attr: str, path: str, choice: Choice | None) -> None:
         """Take what the built-in protocol finds, and say what would have been chosen without."""
-        assert self.fit is not None
-        reasons = self.reasons.setdefault(attr, [])
+        reasons = self.reasons[attr]
         text = f"{path}: the built-in protocol {self.fit.name!r} looks for it there"
         if text in reasons:
             return
@@ -209,13 +199,13 @@ class _Making:
             return
         if leads_to(tour, path) is choice.seen:
             reasons += [*choice.reasons, *_meaning(self.fit.protocol, attr, path, choice)]
-            self.others.setdefault(attr, []).extend(choice.others)
+            self.others[attr] += choice.others
         else:
             why = f"{choice.path}: {choice.reasons[0]}, but the built-in protocol has {path}"
-            self.others.setdefault(attr, []).append(why)
+            self.others[attr].append(why)
 
     def _append(self, choice: Choice) -> None:
-        known = self.added.setdefault(choice.attr, [])
+        known = self.added[choice.attr]
         if any(other.path == choice.path for other in known):
             return
         for other in known:
@@ -226,12 +216,12 @@ class _Making:
                 )
         known.append(choice)
         first, *rest = [*choice.reasons, *choice.meaning]
-        self.reasons.setdefault(choice.attr, []).extend([f"{choice.path}: {first}", *rest])
-        self.others.setdefault(choice.attr, []).extend(choice.others)
+        self.reasons[choice.attr] += [f"{choice.path}: {first}", *rest]
+        self.others[choice.attr] += choice.others
 
     def protocol(self) -> CXIProtocol:
         """Return the protocol as far as the files were looked at."""
-        base = self.fit.protocol if self.fit is not None else CXIProtocol({}, {})
+        base = self.fit.protocol
         fields: dict[str, dict[str, Any]] = {
             one.name: dict(getattr(base, one.name)) for one in dataclasses.fields(base)
         }
@@ -272,12 +262,8 @@ _MODULE = re.compile(r"(/INSTRUMENT/.+/)\d+(CH0:.+)")
 
 
 def _are_modules(one: str, other: str) -> bool:
-    pairs = [_MODULE.fullmatch(path) for path in (one, other)]
-    return all(pairs) and len({match.groups() for match in pairs if match is not None}) == 1
-
-
-def _shortened(why: str) -> str:
-    return why if len(why) < 200 else f"{why[:200]} ..."
+    mine, theirs = _MODULE.fullmatch(one), _MODULE.fullmatch(other)
+    return mine is not None and theirs is not None and mine.groups() == theirs.groups()
 
 
 def _nothing_found(tours: Sequence[Tour]) -> str:

@@ -17,6 +17,7 @@ from ..hdf5.files import Files
 from ..hdf5.links import LinkPolicy, Place, resolve
 from ..hdf5.names import Names, expand
 from ..hdf5.tour import Tour, children, tour
+from ..protocol.attribute import Attribute
 from ..protocol.protocol import CXIProtocol
 from .words import plain
 
@@ -28,17 +29,7 @@ _MOST_LISTED = 8
 
 @dataclass(frozen=True)
 class Miss:
-    """A load path that leads nowhere.
-
-    Attributes
-    ----------
-    path : str
-        The path.
-    why : str
-        At which group it ends, and what that does not have.
-    hints : tuple of str
-        What is there instead, as sentences.
-    """
+    """A load path that leads nowhere: at which group it ends, and what is there instead."""
 
     path: str
     why: str
@@ -47,32 +38,14 @@ class Miss:
 
 @dataclass(frozen=True)
 class Match:
-    """What there is of one attribute of a protocol.
+    """What there is of one attribute of a protocol."""
 
-    Attributes
-    ----------
-    attribute, datatype, kind : str
-        As in the protocol.
-    files : int
-        How many files were looked into.
-    places : Mapping of str to int
-        Where it was found, with shape and type, and in how many files.
-    missed_in : str
-        The first file that does not have it; empty where all have.
-    misses : tuple of Miss
-        Where each of its paths ends in that file.
-    elsewhere : tuple of str
-        Datasets of its names at other paths of that file, as sentences.
-    """
-
-    attribute: str
-    datatype: str
-    kind: str
-    files: int
-    places: Mapping[str, int]
-    missed_in: str = ""
-    misses: tuple[Miss, ...] = ()
-    elsewhere: tuple[str, ...] = ()
+    attribute: Attribute
+    files: int  # that were looked into
+    places: Mapping[str, int]  # where it was found, with shape and type, and in how many files
+    missed_in: str = ""  # the first file that does not have it
+    misses: tuple[Miss, ...] = ()  # where each of its paths ends in that file
+    elsewhere: tuple[str, ...] = ()  # datasets of its names at other paths of that file
 
 
 def match(
@@ -114,13 +87,7 @@ def match(
             for here in found.values():
                 others = [number for number, path in parts.items() if path == here.path]
                 places[_place(here)] += 1 + len(others)
-            one = Match(
-                attribute=attr,
-                datatype=wanted.datatype,
-                kind=wanted.kind,
-                files=len(readable),
-                places=places,
-            )
+            one = Match(wanted, len(readable), places)
             lacking = next(
                 (number for number in readable if number not in found and number not in parts), None
             )
@@ -188,13 +155,13 @@ def _near(files: Files, group: Place, name: str) -> Iterator[str]:
         yield "it is empty"
 
 
+def _last_names(paths: Sequence[str]) -> set[str]:
+    return {plain(path.rpartition("/")[2]) for path in paths}
+
+
 def _elsewhere(seen: Tour, paths: Sequence[str]) -> Iterator[str]:
     """Return the datasets whose names are those of an attribute's paths."""
-    names = {plain(path.rpartition("/")[2]) for path in paths}
-    found = [
-        one
-        for one in seen.datasets
-        if any(plain(path.rpartition("/")[2]) in names for path in one.paths)
-    ]
+    names = _last_names(paths)
+    found = [one for one in seen.datasets if not names.isdisjoint(_last_names(one.paths))]
     for one in found[:_MOST_LISTED]:
         yield f"there is {one.path} {one.shape} {one.dtype}"

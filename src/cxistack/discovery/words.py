@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from types import MappingProxyType
+from dataclasses import dataclass
 
 from ..protocol.attribute import Attribute
 
@@ -17,38 +15,21 @@ FRAME_NAMES = ("data", "images", "image", "frames", "frame", "rawdata", "raw", "
 
 @dataclass(frozen=True)
 class Word:
-    """An attribute, and how it is called.
+    """An attribute, and what datasets are called that are it.
 
-    Attributes
-    ----------
-    attr : str
-        Its name in a protocol.
-    names : tuple of str
-        What datasets are called, the best first, as :func:`plain` makes them; two names of a path
-        together (``pixelsizexsize``) are the group's and the dataset's.
-    kind, datatype : str
-        As in a protocol.
-    homes : tuple of str
-        What is in the path of the groups, or in their `NX_class`, where it belongs.
-    unit : str
-        The unit that it comes in.
-    named_units : Mapping of str to str
-        Names that say the unit themselves.
-    tails : tuple of tuple of int
-        Of a sequence: the shapes that a row may have; any where there is none.
-    of_any_number : bool
-        Of a stack: whether it need not have as many frames as there are.
+    Names are as :func:`plain` makes them, the best first; two names of a path together
+    (``pixelsizexsize``) are the group's and the dataset's.
     """
 
     attr: str
     names: tuple[str, ...]
     kind: str
     datatype: str = "float"
-    homes: tuple[str, ...] = ()
+    homes: tuple[str, ...] = ()  # what the groups where it belongs have in their path or NX_class
     unit: str = ""
-    named_units: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
-    tails: tuple[tuple[int, ...], ...] = ()
-    of_any_number: bool = False
+    named_units: tuple[tuple[str, str], ...] = ()  # names that say the unit themselves
+    tails: tuple[tuple[int, ...], ...] = ()  # shapes that a row of a sequence may have
+    of_any_number: bool = False  # whether a stack need not have as many frames as there are
 
     @property
     def attribute(self) -> Attribute:
@@ -81,7 +62,7 @@ WORDS = (
         "scalar",
         homes=_BEAM,
         unit="m",
-        named_units=MappingProxyType({"photonwavelengtha": "angstrom"}),
+        named_units=(("photonwavelengtha", "angstrom"),),
     ),
     Word(
         "energy",
@@ -89,7 +70,7 @@ WORDS = (
         "scalar",
         homes=_BEAM,
         unit="J",
-        named_units=MappingProxyType({"photonenergyev": "eV"}),
+        named_units=(("photonenergyev", "eV"),),
     ),
     Word(
         "distance",

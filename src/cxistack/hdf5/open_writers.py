@@ -19,7 +19,9 @@ def written_here() -> frozenset[str]:
 
     What was written to them may still be in HDF5's buffers.
     """
-    return frozenset(of_each_written_here(_real_path))
+    return frozenset(
+        of_each_written_here(lambda one: os.path.realpath(os.fsdecode(h5py.h5f.get_name(one))))
+    )
 
 
 def of_each_written_here(ask: Callable[[Any], _Answer]) -> Iterator[_Answer]:
@@ -37,7 +39,3 @@ def of_each_written_here(ask: Callable[[Any], _Answer]) -> Iterator[_Answer]:
                 raise
             continue
         yield answer
-
-
-def _real_path(one: Any) -> str:
-    return os.path.realpath(os.fsdecode(h5py.h5f.get_name(one)))

@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,16 +35,7 @@ def fetched(
 ) -> Iterator[tuple[Chunked, int | None]]:
     """Lend a chunk table of some chunks, and a descriptor on what holds them (None: their file).
 
-    Parameters
-    ----------
-    files : Files
-        The run's files.
-    stored : Stored
-        The dataset.
-    where : Unlisted
-        How it is stored.
-    numbers : ndarray of int64
-        The chunks, by their numbers in the flat grid, in ascending order.
+    `numbers` are those of the chunks in the flat grid, in ascending order.
     """
     with _memory() as descriptor:
         table = _fetch(files, stored, where, numbers, descriptor)
@@ -58,8 +50,7 @@ def fetched(
 def _fetch(
     files: Files, stored: Stored, where: Unlisted, numbers: NDArray[np.int64], descriptor: int
 ) -> Chunked | None:
-    address = np.zeros(len(numbers), np.int64)
-    size = np.zeros(len(numbers), np.int64)
+    address, size = np.zeros((2, len(numbers)), np.int64)
     mask = np.zeros(len(numbers), np.uint32)
     end = unwritten = 0
     corners = np.stack(np.unravel_index(numbers, where.grid), axis=1) * np.array(where.chunk)
@@ -80,17 +71,12 @@ def _fetch(
                 address[k] = -1
                 continue
             address[k], size[k] = end, len(chunk)
-            end += _write(descriptor, chunk)
-    return Chunked(
-        where.stamp,
-        where.chunk,
-        where.grid,
-        where.pipeline,
-        _Few(numbers, address),
-        _Few(numbers, size),
-        _Few(numbers, mask),
-        where.fill,
-    )
+            rest = memoryview(chunk)
+            while rest:
+                rest = rest[os.write(descriptor, rest) :]
+            end += len(chunk)
+    grid, few = (where.stamp, where.chunk, where.grid, where.pipeline), partial(_Few, numbers)
+    return Chunked(*grid, few(address), few(size), few(mask), where.fill)
 
 
 class _Few:
@@ -107,18 +93,8 @@ class _Few:
 def _memory() -> Iterator[int]:
     """Lend a descriptor on a file that lies in memory where the system has such."""
     if hasattr(os, "memfd_create"):
-        descriptor = Descriptor(None, os.MFD_CLOEXEC)
-        try:
+        with closing(Descriptor(None, os.MFD_CLOEXEC)) as descriptor:
             yield descriptor.fileno()
-        finally:
-            descriptor.close()
         return
     with tempfile.TemporaryFile() as file:
         yield file.fileno()
-
-
-def _write(descriptor: int, chunk: bytes) -> int:
-    view = memoryview(chunk)
-    while view:
-        view = view[os.write(descriptor, view) :]
-    return len(chunk)

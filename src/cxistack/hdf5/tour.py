@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -33,36 +34,16 @@ _LONGEST = 4096  # bytes of an attribute or a value that is read
 
 @dataclass
 class Seen:
-    """A group or a dataset.
+    """A group, which has no shape, type and storage, or a dataset."""
 
-    Attributes
-    ----------
-    path : str
-        Its name in the file that the tour began with; through links where there is no other.
-    place : Place
-        Where it lies.
-    shape : tuple of int or None
-        The dataset's shape; None of a group.
-    dtype : numpy.dtype or None
-        The dataset's type, as h5py gives it; None of a group.
-    storage : str
-        "contiguous", "chunked", "compact", "virtual", or "external" (raw files); empty of a group.
-    attributes : Mapping of str to str or list of str
-        Those HDF5 attributes that tell what it is (`NX_class`, `signal`, `axes`, `units`, ...).
-    value : object
-        The value of `cxi_version` and `number_of_entries`; None of all else.
-    aliases : list of str
-        Other names.
-    """
-
-    path: str
+    path: str  # in the file that the tour began with; through links where there is no other
     place: Place
     shape: tuple[int, ...] | None = None
     dtype: np.dtype[Any] | None = None
-    storage: str = ""
-    attributes: Mapping[str, Any] = field(default_factory=dict)
-    value: Any = None
-    aliases: list[str] = field(default_factory=list)
+    storage: str = ""  # see storage_name
+    attributes: Mapping[str, Any] = field(default_factory=dict)  # those of _TELLING
+    value: Any = None  # of those of _READ
+    aliases: list[str] = field(default_factory=list)  # other names
 
     @property
     def is_group(self) -> bool:
@@ -92,30 +73,20 @@ class Seen:
 
 @dataclass(frozen=True)
 class Tour:
-    """What was seen in a file.
-
-    Attributes
-    ----------
-    filename : str
-        The file.
-    seen : Mapping of str to Seen
-        Groups and datasets by their paths.
-    troubles : Mapping of str to str
-        By their paths, what cannot be followed or read, and why.
-    """
+    """What was seen in a file, in the order in which it was seen."""
 
     filename: str
-    seen: Mapping[str, Seen]
-    troubles: Mapping[str, str]
+    seen: Mapping[str, Seen]  # groups and datasets by their paths
+    troubles: Mapping[str, str]  # by their paths, what cannot be followed or read, and why
 
     @property
     def datasets(self) -> list[Seen]:
-        """The datasets, in the order in which they were seen."""
+        """The datasets."""
         return [one for one in self.seen.values() if not one.is_group]
 
     @property
     def groups(self) -> list[Seen]:
-        """The groups, in the order in which they were seen."""
+        """The groups."""
         return [one for one in self.seen.values() if one.is_group]
 
     @cached_property
@@ -203,28 +174,31 @@ class _Walk:
         return Tour(self._filename, self._seen, self._troubles)
 
     def _enter(self, path: str, place: Place) -> None:
+        with (
+            self._noting(path, "cannot be read as a group"),
+            self._files.reading(place.filename) as h5,
+        ):
+            group = h5py.h5g.open(h5.id, place.path.encode())
+            for name in sorted(group, key=lambda name: natural_key(os.fsdecode(name))):
+                self._look(group, name, path, place)
+
+    @contextmanager
+    def _noting(self, path: str, what: str) -> Iterator[None]:
         try:
-            with self._files.reading(place.filename) as h5:
-                group = h5py.h5g.open(h5.id, place.path.encode())
-                names = sorted(group, key=lambda name: natural_key(os.fsdecode(name)))
-                for name in names:
-                    self._look(group, name, path, place)
+            yield
         except DAMAGE as cause:
-            self._troubles[path] = f"cannot be read as a group: {cause}"
+            self._troubles[path] = f"{what}: {cause}"
 
     def _look(self, group: Any, name: bytes, path: str, place: Place) -> None:
         text = os.fsdecode(name)
         child = f"{path.rstrip('/')}/{text}"
-        try:
+        with self._noting(child, "cannot be opened"):
             if group.links.get_info(name).type != h5py.h5l.TYPE_HARD:
                 self._links.append(child)
                 return
             inner = f"{place.path.rstrip('/')}/{text}"
             node = h5py.h5o.open(group, name)
-        except DAMAGE as cause:
-            self._troubles[child] = f"cannot be opened: {cause}"
-            return
-        self._note(child, Place(place.filename, inner, place.hops, False), node)
+            self._note(child, Place(place.filename, inner, place.hops, False), node)
 
     def _follow(self, path: str) -> None:
         try:
@@ -249,7 +223,7 @@ class _Walk:
 
     def _note(self, path: str, place: Place, node: Any) -> None:
         """Note an object and remember to go into it, unless it was met by another name."""
-        try:
+        with self._noting(path, "cannot be made sense of"):
             info = h5py.h5o.get_info(node)
             key = (place.filename, info.addr)
             known = self._known.get(key)
@@ -265,10 +239,7 @@ class _Walk:
             else:
                 return  # a named type
             seen.attributes = _attributes(node) if info.num_attrs else {}
-        except DAMAGE as cause:
-            self._troubles[path] = f"cannot be made sense of: {cause}"
-            return
-        self._known[key] = self._seen[path] = seen
+            self._known[key] = self._seen[path] = seen
 
 
 def _dataset(path: str, place: Place, node: Any) -> Seen:
@@ -292,17 +263,12 @@ def _dataset(path: str, place: Place, node: Any) -> Seen:
 def _attributes(node: Any) -> dict[str, Any]:
     found: dict[str, Any] = {}
     make = h5py.Dataset if isinstance(node, h5py.h5d.DatasetID) else h5py.Group
-    names = [h5py.h5a.open(node, index=k).name for k in range(h5py.h5a.get_num_attrs(node))]
-    for name in names:
-        text = os.fsdecode(name)
-        if text not in _TELLING:
-            continue
-        try:
-            attribute = h5py.h5a.open(node, name)
-            if 0 < attribute.get_storage_size() <= _LONGEST:
-                found[text] = _plain(make(node).attrs[text])
-        except DAMAGE:
-            continue  # what it would have told is not told
+    for k in range(h5py.h5a.get_num_attrs(node)):
+        attribute = h5py.h5a.open(node, index=k)
+        name = os.fsdecode(attribute.name)
+        with suppress(*DAMAGE):  # what it would have told is not told
+            if name in _TELLING and 0 < attribute.get_storage_size() <= _LONGEST:
+                found[name] = _plain(make(node).attrs[name])
     return found
 
 

@@ -12,22 +12,11 @@ cdef extern from "decode/decode.h" nogil:
         CXI_ZSTD
         CXI_CODEC_NONE
         CXI_CODEC_LZ4
-        CXI_CODEC_ZSTD
         CXI_MAX_FILTERS
 
     cdef enum:
         CXI_DECODED
-        CXI_BAD_FILTER
-        CXI_BAD_HEADER
         CXI_TRUNCATED
-        CXI_WRONG_SIZE
-        CXI_BAD_DEFLATE
-        CXI_BAD_LZ4
-        CXI_BAD_ZSTD
-        CXI_BAD_CHECKSUM
-        CXI_BLOCK_TOO_LARGE
-        CXI_NO_ROOM
-        CXI_NO_MEMORY
 
     cdef struct cxi_filter:
         int kind
@@ -42,6 +31,7 @@ cdef extern from "decode/decode.h" nogil:
 
     cdef struct cxi_unshuffle:
         const char *name
+        void (*planes)(const char *src, char *dst, size_t n, size_t element) noexcept nogil
         int (*lz4)(const char *src, size_t len, char *dst, size_t size) noexcept nogil
 
     cdef struct cxi_decoder:
@@ -61,7 +51,6 @@ cdef extern from "decode/decode.h" nogil:
     int cxi_decode_chunk(cxi_decoder *decoder, const cxi_pipeline *pipeline, uint32_t skip_mask,
                          const char *src, size_t src_len, char *dst, size_t dst_len,
                          char *scratch, size_t scratch_len) noexcept
-    size_t cxi_bshuf_scratch(const cxi_filter *filter, size_t chunk_bytes) noexcept
     int cxi_bshuf_open(cxi_bshuf *it, cxi_decoder *decoder, const cxi_filter *filter,
                        size_t chunk_bytes, const char *src, size_t src_len, char *scratch,
                        size_t scratch_len) noexcept

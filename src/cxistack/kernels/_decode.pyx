@@ -9,8 +9,6 @@ from cxistack.kernels.levels cimport current_rows
 
 cdef extern from "decode/unshuffle.h" nogil:
     int cxi_unshuffles(const cxi_unshuffle *tables[3]) noexcept
-    void cxi_unshuffle_block "cxi_unshuffle"(
-        const cxi_unshuffle *table, const char *src, char *dst, size_t n, size_t element) noexcept
 
 cdef extern from "decode/filters.h" nogil:
     int cxi_lz4_block(const char *src, size_t len, char *dst, size_t size) noexcept
@@ -126,10 +124,7 @@ cdef class Decoder:
     def codec_alone(self, const unsigned char[::1] chunk):
         """Let the library decode a whole bitshuffled chunk's blocks, and no more: for benchmarks.
 
-        Parameters
-        ----------
-        chunk : bytes-like
-            What bitshuffle with a codec, the only filter, made; it is trusted.
+        The chunk is what bitshuffle with a codec, the only filter, made; it is trusted.
         """
         cdef const char *src = <const char *>&chunk[12]
         cdef cxi_filter *f = &self.pipeline.c.filter[0]
@@ -149,19 +144,10 @@ cdef class Decoder:
         return status
 
     def blocks(self, const unsigned char[::1] chunk, wanted):
-        """Decode the blocks of a bitshuffled chunk that are wanted.
+        """Decode the blocks of a chunk that bitshuffle, the only filter, made.
 
-        Parameters
-        ----------
-        chunk : bytes-like
-            What bitshuffle, the only filter, made.
-        wanted : callable
-            Told a block's number, offset and size; returns whether it is decoded.
-
-        Returns
-        -------
-        list of (int, bytes or None)
-            Of every block its offset, and its bytes unless it was stepped over.
+        `wanted` is told a block's number, offset and size, and returns whether it is decoded.
+        Returns of every block its offset, and its bytes, or None where it was stepped over.
         """
         cdef cxi_bshuf it
         cdef bytes block
@@ -232,21 +218,7 @@ def unshuffle_levels():
 
 
 def unshuffle(const unsigned char[::1] planes, size_t element, level):
-    """Turn bit planes back into elements.
-
-    Parameters
-    ----------
-    planes : bytes-like
-        Whole groups of 8 elements.
-    element : int
-        Bytes in an element.
-    level : str
-        One of `unshuffle_levels`.
-
-    Returns
-    -------
-    bytes
-    """
+    """Turn bit planes back into whole groups of 8 elements, at one of `unshuffle_levels`."""
     cdef const cxi_unshuffle *tables[3]
     cdef int which = unshuffle_levels().index(level)
     cdef size_t n
@@ -257,27 +229,14 @@ def unshuffle(const unsigned char[::1] planes, size_t element, level):
     out = PyBytes_FromStringAndSize(NULL, planes.shape[0])
     cxi_unshuffles(tables)
     if n:
-        cxi_unshuffle_block(tables[which], <const char *>&planes[0], PyBytes_AS_STRING(out), n,
-                            element)
+        tables[which].planes(<const char *>&planes[0], PyBytes_AS_STRING(out), n, element)
     return out
 
 
 def lz4_strides(const unsigned char[::1] block, size_t size, level):
-    """Decode an LZ4 block by the stride decoder, and by liblz4.
+    """Decode an LZ4 block by the stride decoder, and by liblz4, to `size` bytes.
 
-    Parameters
-    ----------
-    block : bytes-like
-        The block.
-    size : int
-        Bytes it decodes to.
-    level : str
-        One of `unshuffle_levels`.
-
-    Returns
-    -------
-    ours, liblz4s : bytes or None
-        None where the decoder refused; ours may when liblz4 does not.
+    None where a decoder refused; ours may when liblz4 does not.
     """
     cdef const cxi_unshuffle *tables[3]
     cdef int which = unshuffle_levels().index(level)
@@ -296,11 +255,5 @@ def lz4_strides(const unsigned char[::1] block, size_t size, level):
 
 
 def decoders():
-    """Return what this build decodes by itself.
-
-    Returns
-    -------
-    dict of int to str
-        Names by the HDF5 numbers of filters.
-    """
+    """Return the names of the filters that this build decodes by itself, by their numbers."""
     return dict(NAMES)

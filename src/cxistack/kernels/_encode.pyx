@@ -12,11 +12,8 @@ from cxistack.kernels.levels cimport current_rows
 
 
 cdef extern from "encode/shuffle_bits.h" nogil:
-    cdef struct cxi_shuffle_bits:
-        pass
-    const cxi_shuffle_bits *cxi_shuffle_bits_for(const char *level) noexcept
-    void cxi_shuffle_block(const cxi_shuffle_bits *table, const char *src, char *dst, size_t n,
-                           size_t element) noexcept
+    ctypedef void (*cxi_planes)(const char *src, char *dst, size_t n, size_t element) noexcept nogil
+    cxi_planes cxi_shuffle_bits_for(const char *level) noexcept
 
 cdef extern from "encode/filters.h" nogil:
     ptrdiff_t cxi_lz4_compress(cxi_encoder *encoder, const char *src, size_t len, char *dst,
@@ -113,19 +110,8 @@ cdef class Encoder:
                     unsigned char[::1] out):
         """Let liblz4 compress blocks, one after the other, and no more: for benchmarks.
 
-        Parameters
-        ----------
-        planes : bytes-like
-            What was bit-shuffled already.
-        block : int
-            Bytes in a block.
-        out : bytearray
-            Where each goes in its turn; as large as the pipeline's bound.
-
-        Returns
-        -------
-        int
-            Bytes of all blocks together.
+        The planes are bit-shuffled already; each block of so many bytes goes to `out` in its turn,
+        which is as large as the pipeline's bound. Returns the bytes of all blocks together.
         """
         cdef size_t at = 0, total = 0, length = planes.shape[0]
         if not 0 < block <= length or <size_t>out.shape[0] < self.pipeline.bound:
@@ -179,27 +165,13 @@ def encode(filters, chunk):
 
 
 def shuffle_bits(const unsigned char[::1] data, size_t element, level):
-    """Turn elements into bit planes.
-
-    Parameters
-    ----------
-    data : bytes-like
-        Whole groups of 8 elements.
-    element : int
-        Bytes in an element.
-    level : str
-        A level of the row kernels: ``"portable"``, ``"avx2"`` or ``"avx512"``.
-
-    Returns
-    -------
-    bytes
-    """
+    """Turn whole groups of 8 elements into bit planes, at a level of the row kernels."""
     cdef bytes name = level.encode("ascii")
     cdef bytes out
     if element == 0 or data.shape[0] % (8 * element):
         raise ValueError("Bit planes are made of whole groups of 8 elements")
     out = PyBytes_FromStringAndSize(NULL, data.shape[0])
     if data.shape[0]:
-        cxi_shuffle_block(cxi_shuffle_bits_for(name), <const char *>&data[0],
-                          PyBytes_AS_STRING(out), data.shape[0] // element, element)
+        cxi_shuffle_bits_for(name)(<const char *>&data[0], PyBytes_AS_STRING(out),
+                                   data.shape[0] // element, element)
     return out

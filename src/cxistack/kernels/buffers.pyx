@@ -7,14 +7,13 @@ from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport uint64_t
 from libc.string cimport memmove
 
-from cxistack.kernels.loop cimport Pass, row_to_memory, set_rows
 from cxistack.kernels.levels cimport current_rows
-
-cdef size_t *_sizes = [1, 1, 2, 4, 8, 1, 2, 4, 8, 4, 8]
+from cxistack.kernels cimport loop
+from cxistack.kernels.loop cimport Pass, row_to_memory, set_rows, size_class
 
 
 cdef size_t pixel_size(int pixel) noexcept nogil:
-    return _sizes[pixel] if 0 <= pixel <= FLOAT64 else 0
+    return loop.pixel_size(pixel)
 
 
 cdef int cast(const void *src, size_t src_len, int src_pixel,
@@ -69,18 +68,8 @@ cdef int cast_step(const void *src, size_t src_len, int src_pixel, size_t first,
 
 cdef int swap(const void *src, size_t src_len, size_t size,
               void *dst, size_t dst_len) noexcept nogil:
-    cdef int number
-    if size == 1:
-        number = 0
-    elif size == 2:
-        number = 1
-    elif size == 4:
-        number = 2
-    elif size == 8:
-        number = 3
-    else:
-        return BAD_ARGUMENT
-    if src_len != dst_len or src_len % size:
+    cdef int number = size_class(size)
+    if not 0 <= number <= 3 or src_len != dst_len or src_len % size:
         return BAD_ARGUMENT
     if src_len == 0:
         return FITS
@@ -93,19 +82,9 @@ cdef int swap(const void *src, size_t src_len, size_t size,
 
 cdef int good_pixels(const void *src, size_t src_len, int src_pixel, uint64_t bad_bits,
                      void *dst, size_t dst_len) noexcept nogil:
-    cdef int number
-    if src_pixel == BOOL or src_pixel == INT8 or src_pixel == UINT8:
-        number = 0
-    elif src_pixel == INT16 or src_pixel == UINT16:
-        number = 1
-    elif src_pixel == INT32 or src_pixel == UINT32:
-        number = 2
-    elif src_pixel == INT64 or src_pixel == UINT64:
-        number = 3
-    else:
-        return BAD_ARGUMENT
-    if src_len % _sizes[src_pixel] or src_len // _sizes[src_pixel] != dst_len:
+    cdef size_t size = pixel_size(src_pixel)
+    if size == 0 or src_pixel >= FLOAT32 or src_len % size or src_len // size != dst_len:
         return BAD_ARGUMENT
     if dst_len > 0:
-        current_rows().good[number](<const char *>src, <char *>dst, dst_len, bad_bits)
+        current_rows().good[size_class(size)](<const char *>src, <char *>dst, dst_len, bad_bits)
     return FITS

@@ -41,6 +41,10 @@ cdef struct Pass:
     Py_ssize_t dst_step[MAX_RANK]
 
 
+# Bytes of a pixel, or 0 if there is no such type; which kernel moves pixels of a size, or -1.
+cdef size_t pixel_size(int pixel) noexcept nogil
+cdef int size_class(size_t size) noexcept nogil
+
 cdef void set_rows(Pass *p, int src_pixel, int dst_pixel, bint swapped) noexcept nogil
 cdef void set_good(Pass *p, uint64_t bits) noexcept nogil
 cdef void set_within(Pass *p, int src_pixel, const cxi_range *ranges, size_t count,

@@ -6,8 +6,9 @@ from libc.string cimport memcpy
 from cxistack.kernels.job cimport Job
 from cxistack.kernels.levels cimport current_rows
 from cxistack.kernels.rows cimport (
-    CXI_BOOL, CXI_SINK, cxi_fence, cxi_pick_any, cxi_range, cxi_scatter, cxi_sink, cxi_sink_close,
-    cxi_sink_dst, cxi_sink_next, cxi_sink_open, cxi_sink_pass, cxi_sink_put, cxi_sink_room
+    CXI_BOOL, CXI_PIXELS, CXI_SINK, CXI_SIZES, cxi_fence, cxi_pick_any, cxi_range, cxi_scatter,
+    cxi_sink, cxi_sink_close, cxi_sink_dst, cxi_sink_next, cxi_sink_open, cxi_sink_pass,
+    cxi_sink_put, cxi_sink_room
 )
 
 from cxistack.kernels import threads
@@ -39,21 +40,19 @@ def _tune(thread_bytes=None, stream_bytes=None, task_bytes=None):
     return before
 
 
-cdef inline int _size_class(size_t size) noexcept nogil:
-    if size == 1:
-        return 0
-    if size == 2:
-        return 1
-    if size == 4:
-        return 2
-    if size == 8:
-        return 3
-    if size == 16:
-        return 4
+cdef int size_class(size_t size) noexcept nogil:
+    cdef int number
+    for number in range(CXI_SIZES):
+        if size == <size_t>1 << number:
+            return number
     return -1
 
 
 cdef size_t *_pixel_sizes = [1, 1, 2, 4, 8, 1, 2, 4, 8, 4, 8]
+
+
+cdef size_t pixel_size(int pixel) noexcept nogil:
+    return _pixel_sizes[pixel] if 0 <= pixel < CXI_PIXELS else 0
 
 
 cdef void set_rows(Pass *p, int src_pixel, int dst_pixel, bint swapped) noexcept nogil:
@@ -63,7 +62,7 @@ cdef void set_rows(Pass *p, int src_pixel, int dst_pixel, bint swapped) noexcept
     p.good = NULL
     p.within = NULL
     p.both = False
-    cdef int size = _size_class(p.src_size)
+    cdef int size = size_class(p.src_size)
     p.pick = p.rows.pick[size]
     p.swap = p.rows.swap[size] if swapped else NULL
     # Booleans are cast to themselves: what is stored is 0 or 1, whatever the bytes were.
@@ -76,7 +75,7 @@ cdef void set_rows(Pass *p, int src_pixel, int dst_pixel, bint swapped) noexcept
 cdef void set_good(Pass *p, uint64_t bits) noexcept nogil:
     # After set_rows for an integer or boolean source and a boolean target.
     p.cast = NULL
-    p.good = p.rows.good[_size_class(p.src_size)]
+    p.good = p.rows.good[size_class(p.src_size)]
     p.bits = bits
 
 
@@ -97,7 +96,7 @@ cdef bint is_moved(const Pass *p) noexcept nogil:
 cdef void set_opaque(Pass *p, size_t size) noexcept nogil:
     p.rows = current_rows()
     p.src_size = p.dst_size = size
-    cdef int number = _size_class(size)
+    cdef int number = size_class(size)
     p.pick = p.rows.pick[number] if number >= 0 else NULL
     p.swap = NULL
     p.cast = NULL

@@ -44,20 +44,10 @@ def cast_error(
     near: int,
     target: np.dtype[Any],
 ) -> CastError:
-    """Return the error for the first offending frame.
+    """Return the error for the first offending frame of a cast.
 
-    Parameters
-    ----------
-    stack : ndarray
-        What was cast.
-    view : object or None
-        Its `ss` and `fs` chose from the last two axes.
-    table : ndarray or None
-        Which frames were chosen.
-    near : int
-        A result pixel, numbered in C order, before which nothing offends.
-    target : dtype
-        What the pixels were cast to.
+    The `ss` and `fs` of `view` chose from the last two axes, and `table` from the frames; before
+    the result pixel `near`, numbered in C order, nothing offends.
     """
     origin: list[tuple[int, int]] = [(0, 1)] * stack.ndim
     shape = list(stack.shape)
@@ -65,13 +55,8 @@ def cast_error(
         for axis, (start, step, count) in ((-2, view.ss), (-1, view.fs)):
             origin[axis], shape[axis] = (start, step), count
     by_frame = table is not None or stack.ndim > 2
-    if not by_frame:
-        frames = [0]
-    elif table is None:
-        frames = list(range(near // math.prod(shape[1:]), shape[0]))
-    else:
-        frames = table[near // math.prod(shape[1:]) :].tolist()
-    for frame in frames:
+    frames = range(shape[0] if by_frame else 1) if table is None else table.tolist()
+    for frame in frames[near // math.prod(shape[1:]) if by_frame else 0 :]:
         pixels = _viewed(stack[frame] if by_frame else stack, view)
         offence = _first(pixels, lost(pixels, target), frame)
         if offence is not None:
@@ -96,39 +81,25 @@ def bin_error(
 ) -> CastError:
     """Return the error for the first frame with an offending bin.
 
-    Parameters
-    ----------
-    bins : callable
-        :func:`cxistack.kernels.bin`.
-    stack, n, mode
-        What it was called with.
-    near : int
-        A bin, numbered in C order, before which nothing offends.
-    target : dtype
-        What the bins were cast to.
+    `bins` is :func:`cxistack.kernels.bin`, which was called with `stack`, `n` and `mode`; before
+    the bin `near`, numbered in C order, nothing offends.
     """
     of_frames = stack.ndim > 2
     frames = stack if of_frames else stack[np.newaxis]
     grid = [stack.shape[-2] // n[0], stack.shape[-1] // n[1]]
     for frame in range(near // math.prod([*frames.shape[1:-2], *grid]), len(frames)):
         values = bins(frames[frame], n, mode, casting="unsafe")
+        advice = f'keep it as dtype="{values.dtype}", or take changed values with casting="unsafe".'
+        casts = [(values, target, advice)]
         if mode == "sum" and stack.dtype.kind in "iu" and stack.dtype.itemsize == 8:
-            exact = _exact_sums(frames[frame], n)
-            offence = _first(exact, lost(exact, values.dtype), frame)
+            advice = 'take their mean, or sum them as "float64".'
+            casts.insert(0, (_exact_sums(frames[frame], n), values.dtype, advice))
+        for pixels, wanted, advice in casts:
+            offence = _first(pixels, lost(pixels, wanted), frame)
             if offence is not None:
-                return CastError(
-                    f"{_where(offence, values.dtype, of_frames=of_frames)} It is the sum of "
-                    f'{n[0]} x {n[1]} pixels: take their mean, or sum them as "float64".',
-                    offence,
-                )
-        offence = _first(values, lost(values, target), frame)
-        if offence is not None:
-            return CastError(
-                f"{_where(offence, target, of_frames=of_frames)} It is the {mode} of {n[0]} x "
-                f'{n[1]} pixels: keep it as dtype="{values.dtype}", or take changed values with '
-                'casting="unsafe".',
-                offence,
-            )
+                where = _where(offence, wanted, of_frames=of_frames)
+                what = f"It is the {mode} of {n[0]} x {n[1]} pixels"
+                return CastError(f"{where} {what}: {advice}", offence)
     return _gone(target)
 
 

@@ -6,16 +6,6 @@ from libc.stdint cimport int64_t, uint64_t
 cdef extern from "rows.h" nogil:
     cdef enum:
         CXI_BOOL
-        CXI_INT8
-        CXI_INT16
-        CXI_INT32
-        CXI_INT64
-        CXI_UINT8
-        CXI_UINT16
-        CXI_UINT32
-        CXI_UINT64
-        CXI_FLOAT32
-        CXI_FLOAT64
         CXI_PIXELS
         CXI_SIZES
 

@@ -33,11 +33,6 @@ class Work(Protocol):
 def count_threads(num_threads: int | None) -> int:
     """Return how many threads to use: all cores this process may run on, unless told.
 
-    Parameters
-    ----------
-    num_threads : int or None
-        What the caller asked for.
-
     Raises
     ------
     TypeError, ValueError

@@ -46,21 +46,11 @@ _TRAITS = {
 
 @dataclass(frozen=True)
 class LoadPath:
-    """Where an attribute may be, and what its values are there.
-
-    Attributes
-    ----------
-    path : str
-        The path in a file.
-    convention : str or None
-        Of a mask, what its values mean.
-    unit : str or None
-        Of numbers, the unit of a dataset that states none.
-    """
+    """Where an attribute may be, and what its values are there."""
 
     path: str
-    convention: str | None = None
-    unit: str | None = None
+    convention: str | None = None  # of a mask: what its values mean
+    unit: str | None = None  # of numbers: the unit of a dataset that states none
 
 
 @dataclass(frozen=True)
@@ -135,6 +125,11 @@ class Attribute:
     def sums_bins(self) -> bool:
         """Whether the sum of a bin's pixels means something."""
         return Trait.COUNTS in self.traits
+
+    def is_like(self, other: Attribute) -> bool:
+        """Tell whether it is of the kind of another, and both are numbers, truth or text."""
+        is_alike = self.datatype == other.datatype or (self.is_number and other.is_number)
+        return self.kind == other.kind and is_alike
 
     def at(self, path: str) -> LoadPath:
         """Return what holds at `path`; nothing is said of one that the protocol does not have."""

@@ -13,7 +13,6 @@ __all__ = [
     "CONVENTIONS",
     "DEFAULTS",
     "FAMILIES",
-    "INTENSITIES",
     "NDIMS",
     "OPTIONAL",
     "RANKS",
@@ -44,9 +43,6 @@ RANKS: dict[str, tuple[int, int | None]] = {
 }
 BY_PATH = ("conventions", "units")  # one value for each load path
 OPTIONAL = (*BY_PATH, "flags", "limits")
-
-# What counts photons, or is an average of counts.
-INTENSITIES = ("data", "whitefield", "whitefields")
 
 _OF_MASKS = ("conventions", "flags", "limits")
 

@@ -60,9 +60,8 @@ def parse_limit(text: str) -> Limit:
     if match is None:
         raise ValueError(f"{text!r} is no limit such as 'data <= saturation_value'")
     attr, comparison, bound = match.groups()
-    if bound.isidentifier() and attr.isidentifier():
-        return Limit(attr, cast(Comparison, comparison), bound)
+    is_name = bound.isidentifier() and attr.isidentifier()
     try:
-        return Limit(attr, cast(Comparison, comparison), float(bound))
+        return Limit(attr, cast(Comparison, comparison), bound if is_name else float(bound))
     except ValueError:
         raise ValueError(f"{text!r} compares with {bound!r}, neither a name nor a number") from None

@@ -17,28 +17,12 @@ _ALL = 0xFFFF_FFFF_FFFF_FFFF
 
 @dataclass(frozen=True)
 class FlagConvention:
-    """A mask stored as a bit field, in which 0 is good.
+    """A mask stored as a bit field, in which 0 is good."""
 
-    Attributes
-    ----------
-    names : mapping of str to int
-        The flags that have a name, and the bit of each.
-    bad_bits : int
-        A pixel is bad when any of these is set, unless a protocol chooses others by name.
-    user_flag : int
-        The bit that a pixel gets which is bad for no stated reason.
-    boolean_is_good : bool
-        Whether an HDF5 boolean in such a place is True for a good pixel; else it is the lowest bit.
-    """
-
-    names: Mapping[str, int]
-    bad_bits: int
-    user_flag: int
-    boolean_is_good: bool
-
-    def bits(self, names: Sequence[str]) -> int:
-        """Return the bits of the flags named, without those that other conventions have."""
-        return sum({self.names[name] for name in names if name in self.names})
+    names: Mapping[str, int]  # the bit of each flag
+    bad_bits: int  # any of these makes a pixel bad, unless a protocol chooses others by name
+    user_flag: int  # the bit that a pixel gets which is bad for no stated reason
+    boolean_is_good: bool  # whether an HDF5 boolean is True for a good pixel; else the lowest bit
 
 
 def bad_bits(convention: str, names: Sequence[str] | None = None) -> int:
@@ -75,7 +59,9 @@ def bad_bits(convention: str, names: Sequence[str] | None = None) -> int:
     ('0xffff', '0x12')
     """
     known = FLAGS[convention]
-    return known.bad_bits if names is None else known.bits(names)
+    if names is None:
+        return known.bad_bits
+    return sum({known.names[name] for name in names if name in known.names})
 
 
 def is_truth(convention: str | None, dtype: np.dtype[Any]) -> bool:
@@ -118,10 +104,6 @@ _NEXUS = {
     "user": 1 << 8,
     "virtual_pixel": 1 << 31,
 }
-_BAD_FOR_CHEETAH = (
-    *("invalid", "saturated", "hot", "dead", "shadowed", "to_be_ignored", "bad", "missing"),
-    *("noisy", "failed_artifact_correction"),
-)
 
 FLAGS: Mapping[str, FlagConvention] = MappingProxyType(
     {
@@ -139,7 +121,7 @@ FLAGS: Mapping[str, FlagConvention] = MappingProxyType(
         ),
         "cheetah": FlagConvention(
             names=_CHEETAH,
-            bad_bits=sum(_CHEETAH[name] for name in _BAD_FOR_CHEETAH),
+            bad_bits=0x16DF,
             user_flag=_CHEETAH["bad"],
             boolean_is_good=True,
         ),

@@ -8,24 +8,23 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 from ..errors import ProtocolError
 from ..hdf5.links import LinkPolicy
 from ..hdf5.names import Names
 from .attribute import Attribute, LoadPath
-from .fields import BY_PATH, FAMILIES, NDIMS, OPTIONAL, fault, strings
+from .fields import BY_PATH, OPTIONAL, fault, strings
 from .fields import check as check_fields
 from .ini import builtin_file, builtin_names, format_list, parse_list, read_ini, write_ini
 from .limits import parse_limit
-from .lookup import Lookup
 from .pyrost import OnOpenFiles
 
 __all__ = ["CXIProtocol", "register_discoverer"]
 
 
 @dataclass(frozen=True, repr=False)
-class CXIProtocol(Lookup, OnOpenFiles):
+class CXIProtocol(OnOpenFiles):
     """What attributes there are, where files keep them, and what they are.
 
     A protocol does not change: methods that would change it return a new one. Protocols can be
@@ -91,9 +90,6 @@ class CXIProtocol(Lookup, OnOpenFiles):
     units: Mapping[str, Sequence[str]] = field(default_factory=dict)
     flags: Mapping[str, Sequence[str]] = field(default_factory=dict)
     limits: Mapping[str, Sequence[str]] = field(default_factory=dict)
-
-    known_types: ClassVar[tuple[str, ...]] = tuple(FAMILIES)
-    known_ndims: ClassVar[Mapping[str, tuple[int, ...]]] = MappingProxyType(NDIMS)
 
     def __post_init__(self) -> None:
         kinds = {attr: self.kinds.get(attr, "scalar") for attr in self.datatypes}
@@ -167,10 +163,15 @@ class CXIProtocol(Lookup, OnOpenFiles):
                 f"{name!r} is no built-in protocol; they are {', '.join(builtin_names())} (of an "
                 "INI file of yours: CXIProtocol.import_ini)"
             )
-        known = _builtin(name)
-        if cls is CXIProtocol:
-            return known  # type: ignore[return-value]
-        return cls(*(getattr(known, field.name) for field in dataclasses.fields(known)))
+        return cls._of(_builtin(name))
+
+    @classmethod
+    def _of(cls, protocol: CXIProtocol) -> Self:
+        """Return a protocol of this class that says the same."""
+        return protocol if type(protocol) is cls else cls(**protocol._fields())
+
+    def _fields(self) -> dict[str, Any]:
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
 
     @staticmethod
     def names() -> list[str]:
@@ -223,10 +224,7 @@ class CXIProtocol(Lookup, OnOpenFiles):
         >>> "/entry_1/instrument_1/detector_1/data" in protocol.load_paths["data"]
         True
         """
-        found = _discoverer(files, links)
-        if cls is CXIProtocol:
-            return found  # type: ignore[return-value]
-        return cls(*(getattr(found, field.name) for field in dataclasses.fields(found)))
+        return cls._of(_discoverer(files, links))
 
     def to_ini(self, file: str | os.PathLike[str]) -> None:
         """Write the protocol to an INI file that :meth:`import_ini` reads back exactly.
@@ -277,7 +275,7 @@ class CXIProtocol(Lookup, OnOpenFiles):
         >>> protocol.replace(flags={"mask": ["dead", "hot"]}).flags["mask"]
         ('dead', 'hot')
         """
-        new = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)} | fields
+        new = self._fields() | fields
         types = new["datatypes"]
         for name in OPTIONAL:
             if name not in fields:
@@ -354,14 +352,10 @@ class CXIProtocol(Lookup, OnOpenFiles):
         return len(self.datatypes)
 
     def __hash__(self) -> int:
-        return hash(
-            tuple(
-                frozenset(getattr(self, field.name).items()) for field in dataclasses.fields(self)
-            )
-        )
+        return hash(tuple(frozenset(value.items()) for value in self._fields().values()))
 
-    def __reduce__(self) -> tuple[type[Self], tuple[dict[str, Any], ...]]:
-        values = (getattr(self, field.name) for field in dataclasses.fields(self))
+    def __reduce__(self) -> tuple[type[Self], tuple[Any, ...]]:
+        values = self._fields().values()
         return type(self), tuple(
             dict(value) if isinstance(value, MappingProxyType) else value for value in values
         )

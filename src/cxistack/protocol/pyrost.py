@@ -5,7 +5,7 @@ A store does not use it: it names files and borrows them (see ``catalogue/locate
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -14,31 +14,19 @@ import numpy.typing as npt
 from ..errors import LayoutError
 from ..hdf5.shapes import dataset_shapes, has_path
 from .attribute import Attribute
+from .lookup import Lookup
 
 __all__ = ["OnOpenFiles"]
 
 
-class OnOpenFiles:
+class OnOpenFiles(Lookup):
     """A protocol's methods that take h5py objects."""
 
-    load_paths: Mapping[str, Sequence[str]]
-
-    def attribute(self, attr: str) -> Attribute:
-        """Return all that the protocol says of a name."""
-        raise NotImplementedError
-
     def find_path(self, attr: str, h5file: Any) -> str:
-        """Return the first load path of `attr` that `h5file` has, or an empty string.
+        """Return the first load path of `attr` that an open `h5file` has, or an empty string.
 
         A path with a link that leads nowhere counts as present: reading it raises LinkError, where
         taking the next path instead could load other data.
-
-        Parameters
-        ----------
-        attr : str
-            Name of the attribute.
-        h5file : h5py.File
-            An open file.
         """
         paths = self.load_paths.get(attr, ())
         return next((path for path in paths if has_path(h5file, path)), "")
@@ -90,13 +78,10 @@ class OnOpenFiles:
         LayoutError
             If a dataset has not the dimensions that its kind needs.
         """
-        shapes = [(one.filename, self.read_attribute_shapes(attr, one)) for one in h5files]
-        rows = [
-            row
-            for name, found in shapes
-            if found
-            for row in _rows(self.attribute(attr), name, found)
-        ]
+        rows: list[tuple[str, str, Any]] = []
+        for h5file in h5files:
+            if shapes := self.read_attribute_shapes(attr, h5file):
+                rows += _rows(self.attribute(attr), h5file.filename, shapes)
         table = np.empty((len(rows), 3), dtype=object)
         for number, row in enumerate(rows):
             table[number, 0], table[number, 1], table[number, 2] = row

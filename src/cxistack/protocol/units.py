@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -33,14 +33,9 @@ _SPELLINGS = {
     "ev": "eV",
     "kev": "keV",
 }
-_DIMENSIONS = {
-    "length": {"[length]": 1},
+_PHOTONS = {
+    "wavelength": {"[length]": 1},
     "energy": {"[mass]": 1, "[length]": 2, "[time]": -2},
-}
-_Photon: TypeAlias = Literal["wavelength", "energy"]
-_PHOTONS: dict[tuple[str, str], _Photon] = {
-    ("energy", "length"): "wavelength",
-    ("length", "energy"): "energy",
 }
 # One unit or a product of few: what files state is not ours, and is not worked out as a formula.
 _TERM = re.compile(r"\s*(1\s*/|[*/·.]|\bper\b|)\s*([^\W\d]+|°)\s*(?:(?:\^|\*\*)?([+-]?[1-9]))?\s*")
@@ -49,23 +44,13 @@ _LONGEST = 64
 
 @dataclass(frozen=True)
 class UnitConversion:
-    """How values in one unit become values in another.
-
-    Attributes
-    ----------
-    stated, wanted : str
-        The units.
-    scale : Fraction
-        What values are multiplied with; exact.
-    photon : {"wavelength", "energy"} or None
-        What the values become that are a photon's energy or its wavelength. What is scaled is then
-        1 / value: the energy is h c / wavelength.
-    """
+    """How values in one unit become values in another."""
 
     stated: str
     wanted: str
-    scale: Fraction
-    photon: _Photon | None = None
+    scale: Fraction  # what values are multiplied with; exact
+    # What the values of a photon become. What is scaled is then 1 / value: E = h c / wavelength.
+    photon: str | None = None
 
     def __str__(self) -> str:
         if not self.photon:
@@ -155,9 +140,10 @@ def conversion(stated: str, wanted: str) -> UnitConversion | None:
     if "[current]" not in target.dimensionality:
         from_terms = tuple(("angstrom" if name == "A" else name, n) for name, n in from_terms)
     source = _unit(registry, stated, from_terms)
-    photon = _PHOTONS.get((_measures(source), _measures(target)))
+    measured = _measures(source), _measures(target)
+    photon = measured[1] if set(measured) == set(_PHOTONS) else None
     try:
-        scale = _scale(registry, source, target, photon is not None)
+        scale = _scale(registry, source, target, bool(photon))
     except ValueError:
         raise ValueError(f"{stated!r} cannot become {wanted!r}") from None
     return None if scale == 1 and not photon else UnitConversion(stated, wanted, scale, photon)
@@ -215,9 +201,9 @@ def _scale(registry: Any, source: Any, target: Any, is_photon: bool) -> Fraction
 
 
 def _measures(unit: Any) -> str:
-    """Return "length" or "energy", or nothing of a unit of something else."""
-    powers = {str(name): int(power) for name, power in unit.dimensionality.items()}
-    return next((name for name, of in _DIMENSIONS.items() if powers == of), "")
+    """Return "wavelength" of a length, "energy", or nothing of a unit of something else."""
+    powers = dict(unit.dimensionality)
+    return next((name for name, of in _PHOTONS.items() if powers == of), "")
 
 
 @functools.cache

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import inspect
 from typing import Any, Self, TypeAlias
 
@@ -144,10 +143,7 @@ class Transform:
         x, y : numpy.ndarray or numpy scalar
             Coordinates on the transformed frame.
         """
-        raise NotImplementedError(
-            f"{type(self).__name__} has no forward_points: write one that moves points as its "
-            "index_array moves pixels"
-        )
+        raise self._no_points("forward_points")
 
     def backward_points(self, x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[Any, Any]:
         """Return where points of a transformed frame are on the frame: undo forward_points.
@@ -162,33 +158,17 @@ class Transform:
         x, y : numpy.ndarray or numpy scalar
             Coordinates on the frame.
         """
-        raise NotImplementedError(
-            f"{type(self).__name__} has no backward_points: write one that moves points as its "
+        raise self._no_points("backward_points")
+
+    def _no_points(self, method: str) -> NotImplementedError:
+        return NotImplementedError(
+            f"{type(self).__name__} has no {method}: write one that moves points as its "
             "index_array moves pixels"
         )
 
-    def keys(self) -> list[str]:
-        """Return the names of the parameters."""
-        if dataclasses.is_dataclass(self):
-            return [field.name for field in dataclasses.fields(self) if field.init]
-        parameters = inspect.signature(type(self)).parameters
-        return [name for name in parameters if hasattr(self, name)]
-
-    def values(self) -> list[Any]:
-        """Return the values of the parameters."""
-        return [getattr(self, name) for name in self.keys()]
-
-    def items(self) -> list[tuple[str, Any]]:
-        """Return the names and the values of the parameters."""
-        return list(zip(self.keys(), self.values(), strict=True))
-
-    def contents(self) -> list[str]:
-        """Return the names of the parameters that are not None."""
-        return [name for name, value in self.items() if value is not None]
-
-    def get(self, attr: str, value: Any = None) -> Any:
-        """Return the parameter `attr`, or `value` if there is no such parameter."""
-        return getattr(self, attr) if attr in self.keys() else value
+    def _parameters(self) -> dict[str, Any]:
+        names = inspect.signature(type(self)).parameters
+        return {name: getattr(self, name) for name in names if hasattr(self, name)}
 
     def replace(self, **parameters: Any) -> Self:
         """Return the same transform with other `parameters`.
@@ -198,26 +178,19 @@ class Transform:
         >>> Downscale(2).replace(mode="sum")
         Downscale(scale=2, mode='sum')
         """
-        return type(self)(**(dict(self.items()) | parameters))
-
-    def __getitem__(self, attr: Any) -> Any:
-        if attr not in self.keys():
-            raise KeyError(attr)
-        return getattr(self, attr)
+        return type(self)(**(self._parameters() | parameters))
 
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self) or not isinstance(other, Transform):
             return NotImplemented
-        return all(
-            mine is theirs or np.array_equal(mine, theirs)
-            for mine, theirs in zip(self.values(), other.values(), strict=True)
-        )
+        mine, theirs = self._parameters(), other._parameters()
+        return all(np.array_equal(mine[name], theirs[name]) for name in mine)
 
     def __hash__(self) -> int:
-        return hash((type(self), *map(_hashable, self.values())))
+        return hash((type(self), *map(_hashable, self._parameters().values())))
 
     def __repr__(self) -> str:
-        parameters = ", ".join(f"{name}={value!r}" for name, value in self.items())
+        parameters = ", ".join(f"{name}={value!r}" for name, value in self._parameters().items())
         return f"{type(self).__name__}({parameters})"
 
 

@@ -35,15 +35,6 @@ def _signed(*coordinates: npt.ArrayLike) -> list[Any]:
     return [(a.astype(np.int64) if a.dtype.kind in "biu" else a)[()] for a in arrays]
 
 
-def _slice_grid(view: FrameView, shape: Shape, ss: Array, fs: Array) -> tuple[Array, Array]:
-    """Return index arrays through a view; axes of length 1 of an open grid keep their length."""
-    rows, columns = (
-        [axis.slice if n == size else slice(None) for n in (ss.shape[i], fs.shape[i])]
-        for i, (axis, size) in enumerate(zip((view.ss, view.fs), shape, strict=True))
-    )
-    return ss[rows[0], columns[0]], fs[rows[1], columns[1]]
-
-
 class _View(Transform):
     """A transform that is one view of a frame."""
 
@@ -63,7 +54,14 @@ class _View(Transform):
                 f"index arrays of a frame have two dimensions, not shapes {ss.shape}, {fs.shape}"
             )
         rows, columns = np.broadcast_shapes(ss.shape, fs.shape)
-        return _slice_grid(self.view((rows, columns)), (rows, columns), ss, fs)
+        view = self.view((rows, columns))
+
+        def seen(index: Array) -> Array:  # axes of length 1 of an open grid keep their length
+            along_ss = view.ss.slice if index.shape[0] == rows else slice(None)
+            along_fs = view.fs.slice if index.shape[1] == columns else slice(None)
+            return index[along_ss, along_fs]
+
+        return seen(ss), seen(fs)
 
 
 @dataclass(frozen=True)
@@ -290,7 +288,7 @@ class ComposeTransforms(Transform):
         return iter(self.transforms)
 
     def __getitem__(self, index: Any) -> Any:
-        return super().__getitem__(index) if isinstance(index, str) else self.transforms[index]
+        return self.transforms[index]
 
     def fold_onto(self, chain: Chain) -> Chain:
         """Return a chain of steps with all transforms at its end."""

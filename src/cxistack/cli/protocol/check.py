@@ -39,7 +39,8 @@ def check(
 
 
 def _lines_about(one: Match) -> list[str]:
-    head = f"{one.attribute} ({one.datatype} {one.kind})"
+    wanted = one.attribute
+    head = f"{wanted.name} ({wanted.datatype} {wanted.kind})"
     lines = [head if one.places else f"{head}: not found"]
     for place, count in one.places.items():
         lines.append(f"    {place}, in {count} of {one.files} file{'s' * (one.files != 1)}")

@@ -1,4 +1,4 @@
-/* What bit-shuffling and its undoing share: 8x8 matrices of bits, and a function a size. */
+/* What bit-shuffling and its undoing share: 8x8 matrices of bits, and the choice by size. */
 #ifndef CXISTACK_BIT_PLANES_H
 #define CXISTACK_BIT_PLANES_H
 
@@ -26,23 +26,40 @@ static inline void cxi_transpose_bits(uint64_t word[8])
         cxi_exchange_bits(&word[i], &word[i + 1], 1, 0x5555555555555555u);
 }
 
-/* Which of a table's functions takes elements of so many bytes; -1: the one for any. */
-static inline int cxi_planes_size(size_t element)
-{
-    return element == 1 ? 0 : element == 2 ? 1 : element == 4 ? 2 : element == 8 ? 3 : -1;
-}
+/* n elements, a multiple of 8, to bit planes or back. A plane p, n / 8 bytes long, holds bit p % 8
+ * of byte p / 8 of all elements. */
+typedef void (*cxi_planes)(const char *src, char *dst, size_t n, size_t element);
 
-/* From one inline `planes` that takes any size, a function for each size that has one. */
-#define CXI_PLANES_OF(size)                                                             \
-    static void planes_##size(const char *src, char *dst, size_t n, size_t element)     \
-    {                                                                                   \
-        (void)element;                                                                  \
-        planes(src, dst, n, size);                                                      \
+/* Defines a function from an inline `planes`: one more for each usual size of elements, which the
+ * compiler then knows, and `any` for others. */
+#define CXI_PLANES_OF(size)                                                                 \
+    static __attribute__((noinline)) void planes_##size(const char *src, char *dst, size_t n)\
+    {                                                                                       \
+        planes(src, dst, n, size);                                                          \
     }
-#define CXI_PLANES_OF_ALL_SIZES                                                         \
-    CXI_PLANES_OF(1)                                                                    \
-    CXI_PLANES_OF(2)                                                                    \
-    CXI_PLANES_OF(4)                                                                    \
-    CXI_PLANES_OF(8)
+#define CXI_PLANES(linkage, function, any)                                                  \
+    CXI_PLANES_OF(1)                                                                        \
+    CXI_PLANES_OF(2)                                                                        \
+    CXI_PLANES_OF(4)                                                                        \
+    CXI_PLANES_OF(8)                                                                        \
+    linkage void function(const char *src, char *dst, size_t n, size_t element)             \
+    {                                                                                       \
+        switch (element) {                                                                  \
+        case 1:                                                                             \
+            planes_1(src, dst, n);                                                          \
+            break;                                                                          \
+        case 2:                                                                             \
+            planes_2(src, dst, n);                                                          \
+            break;                                                                          \
+        case 4:                                                                             \
+            planes_4(src, dst, n);                                                          \
+            break;                                                                          \
+        case 8:                                                                             \
+            planes_8(src, dst, n);                                                          \
+            break;                                                                          \
+        default:                                                                            \
+            any(src, dst, n, element);                                                      \
+        }                                                                                   \
+    }
 
 #endif

@@ -41,18 +41,10 @@ _TRIES = 100  # a name that changes its file more often than this is not ours to
 
 @dataclass(frozen=True)
 class Hold:
-    """What is held while a file is saved to.
+    """What is held while a file is saved to."""
 
-    Attributes
-    ----------
-    file : Descriptor or None
-        The data file, open for reading; None where there is none.
-    alone : bool
-        Whether nobody else saves to it: False where the file system keeps no locks.
-    """
-
-    file: Descriptor | None
-    alone: bool
+    file: Descriptor | None  # the data file, open for reading; None where there is none
+    alone: bool  # whether nobody else saves to it: False where the file system keeps no locks
 
 
 @contextmanager

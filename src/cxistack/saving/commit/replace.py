@@ -14,6 +14,7 @@ import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -36,20 +37,12 @@ _BLOCK = 1 << 20
 _CANNOT = (errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.ENOTTY, errno.EXDEV)
 
 
+@dataclass
 class Commit:
-    """What is known of a file that is being rewritten.
+    """What is known of a file that is being rewritten."""
 
-    Attributes
-    ----------
-    disk : Disk
-        What HDF5 writes to.
-    done : bool
-        Whether the file is no longer what it was.
-    """
-
-    def __init__(self, disk: Disk) -> None:
-        self.disk = disk
-        self.done = False
+    disk: Disk  # what HDF5 writes to
+    done: bool = False  # whether the file is no longer what it was
 
 
 @contextmanager
@@ -63,18 +56,8 @@ def rewritten(
 ) -> Iterator[Commit]:
     """Give a file to write to, beside `path`, which takes the name `path` when the block ends.
 
-    Parameters
-    ----------
-    path : str
-        The file to be changed; of a symbolic link the target is.
-    fresh : bool
-        Start from nothing instead of from a copy of `path`.
-    new : bool
-        There must be no such file yet.
-    seen : Stamp, optional
-        What the file must be, for what was decided by its contents to hold.
-    locking : {True, "best-effort"}
-        Whether to save where the file system keeps no locks.
+    It is a copy of the file (of a symbolic link, of the target), which must be as it was `seen`;
+    it is empty when `fresh`; and there must be no such file yet when `new`.
 
     Raises
     ------

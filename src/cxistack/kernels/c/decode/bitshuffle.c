@@ -13,8 +13,7 @@ enum { BLOCK_ALLOWED = 1 << 18 };
 /* Scratch is used from a line's begin, and decoders go past a block's end. */
 enum { LINE = 64, AROUND = LINE + CXI_LZ4_SLACK };
 
-/* Too many bytes for a size_t are more than any chunk's, and that is all that matters. */
-static size_t block_size(size_t elements, uint32_t element)
+size_t cxi_bitshuffle_block(size_t elements, uint32_t element)
 {
     if (elements == 0) {
         elements = DEFAULT_BYTES / element / 8 * 8;
@@ -28,7 +27,7 @@ size_t cxi_bshuf_scratch(const struct cxi_filter *filter, size_t chunk_bytes)
 {
     if (filter->codec == CXI_CODEC_NONE || filter->element == 0)
         return 0;
-    size_t block = block_size(filter->block, filter->element);
+    size_t block = cxi_bitshuffle_block(filter->block, filter->element);
     if (block < BLOCK_ALLOWED)
         block = BLOCK_ALLOWED;
     return (block < chunk_bytes ? block : chunk_bytes) + AROUND;
@@ -54,7 +53,7 @@ int cxi_bshuf_open(struct cxi_bshuf *it, struct cxi_decoder *decoder,
     memset(it, 0, sizeof *it);
     if (filter->element == 0 || filter->block % 8)
         return CXI_BAD_FILTER;
-    it->block_bytes = block_size(filter->block, filter->element);
+    it->block_bytes = cxi_bitshuffle_block(filter->block, filter->element);
     it->end = src + src_len;
     if (filter->codec == CXI_CODEC_NONE) {
         if (src_len != chunk_bytes)
@@ -69,7 +68,7 @@ int cxi_bshuf_open(struct cxi_bshuf *it, struct cxi_decoder *decoder,
         if (it->block_bytes % ((uint64_t)8 * filter->element))
             return CXI_BAD_HEADER;
         if (it->block_bytes == 0)  /* the reference takes that for the default, too */
-            it->block_bytes = block_size(0, filter->element);
+            it->block_bytes = cxi_bitshuffle_block(0, filter->element);
         if ((it->block_bytes < chunk_bytes ? it->block_bytes : chunk_bytes) + AROUND > scratch_len)
             return CXI_BLOCK_TOO_LARGE;
         it->scratch = scratch + (-(uintptr_t)scratch % LINE);
@@ -126,7 +125,7 @@ int cxi_bshuf_next(struct cxi_bshuf *it, char *dst)
         const int status = unpack(it, src, stored, &planes);
         if (status)
             return status;
-        cxi_unshuffle(it->decoder->unshuffle, planes, dst, it->bytes / it->element, it->element);
+        it->decoder->unshuffle->planes(planes, dst, it->bytes / it->element, it->element);
     }
     it->src = src + stored;
     it->offset += it->bytes;

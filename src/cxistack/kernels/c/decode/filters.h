@@ -26,6 +26,10 @@ int cxi_undo_bitshuffle(struct cxi_decoder *decoder, const struct cxi_filter *fi
 int cxi_check_fletcher32(const char *src, size_t *len);
 uint32_t cxi_fletcher32(const unsigned char *data, size_t len);
 
+/* Bytes in a block of so many elements, 0 the default. Too many for a size_t are more than any
+ * chunk's, and that is all that matters. */
+size_t cxi_bitshuffle_block(size_t elements, uint32_t element);
+
 /* Blocks of the two codecs, to exactly size bytes. */
 int cxi_lz4_block(const char *src, size_t len, char *dst, size_t size);
 int cxi_zstd_block(struct cxi_decoder *decoder, const char *src, size_t len, char *dst,

@@ -5,14 +5,9 @@
 #include "../bit_planes.h"
 #include "lz4_strides.h"
 
-/* n elements, a multiple of 8. Plane p of src, n / 8 bytes long, holds bit p % 8 of byte p / 8 of
- * all elements. */
-typedef void (*cxi_unshuffle_size)(const char *src, char *dst, size_t n, size_t element);
-
 struct cxi_unshuffle {
     const char *name;
-    cxi_unshuffle_size size[4];  /* elements of 1, 2, 4 and 8 bytes */
-    cxi_unshuffle_size any;
+    cxi_planes planes;
     cxi_lz4_strides lz4;  /* not un-shuffling, but what comes before it, at the same level */
 };
 
@@ -25,12 +20,5 @@ int cxi_unshuffles(const struct cxi_unshuffle *tables[3]);
 
 /* The best table within a level of the row kernels, or of all for NULL. */
 const struct cxi_unshuffle *cxi_unshuffle_for(const char *level);
-
-static inline void cxi_unshuffle(const struct cxi_unshuffle *table, const char *src, char *dst,
-                                 size_t n, size_t element)
-{
-    const int size = cxi_planes_size(element);
-    (size < 0 ? table->any : table->size[size])(src, dst, n, element);
-}
 
 #endif

@@ -127,16 +127,10 @@ static inline __attribute__((always_inline)) void planes(const char *src, char *
     }
 }
 
-CXI_PLANES_OF_ALL_SIZES
-
-static void planes_any(const char *src, char *dst, size_t n, size_t element)
-{
-    cxi_unshuffle_portable.any(src, dst, n, element);
-}
+CXI_PLANES(static, unshuffle, cxi_unshuffle_portable.planes)
 
 const struct cxi_unshuffle cxi_unshuffle_gfni = {
     .name = "gfni",
-    .size = {planes_1, planes_2, planes_4, planes_8},
-    .any = planes_any,
+    .planes = unshuffle,
     .lz4 = cxi_lz4_strides_gfni,
 };

@@ -21,7 +21,8 @@ static inline void group_bytes(const char *src, size_t plane, size_t groups, cha
             dst[(8 * j + k) * element] = bytes[k][j];
 }
 
-static inline void planes(const char *src, char *dst, size_t n, size_t element)
+static inline __attribute__((always_inline)) void planes(const char *src, char *dst, size_t n,
+                                                         size_t element)
 {
     const size_t plane = n / 8;
     for (size_t j = 0; j < plane; j += 8) {
@@ -36,16 +37,10 @@ static inline void planes(const char *src, char *dst, size_t n, size_t element)
     }
 }
 
-CXI_PLANES_OF_ALL_SIZES
-
-static void planes_any(const char *src, char *dst, size_t n, size_t element)
-{
-    planes(src, dst, n, element);
-}
+CXI_PLANES(static, unshuffle, planes)
 
 const struct cxi_unshuffle cxi_unshuffle_portable = {
     .name = "portable",
-    .size = {planes_1, planes_2, planes_4, planes_8},
-    .any = planes_any,
+    .planes = unshuffle,
     .lz4 = cxi_lz4_strides_portable,
 };

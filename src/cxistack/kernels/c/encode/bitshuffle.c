@@ -1,22 +1,10 @@
 /* The bitshuffle filter: block after block, bit-shuffled into L1 and compressed from there. */
+#include "../decode/filters.h"
 #include "filters.h"
-#include "shuffle_bits.h"
 
 #include <string.h>
 
-/* The published format's constants: decoders of chunks without a header count on them. */
-enum { DEFAULT_BYTES = 8192, LEAST_ELEMENTS = 128, HEADER = 12, LENGTH = 4 };
-
-static size_t block_size(const struct cxi_filter *filter)
-{
-    size_t elements = filter->block;
-    if (elements == 0) {
-        elements = DEFAULT_BYTES / filter->element / 8 * 8;
-        if (elements < LEAST_ELEMENTS)
-            elements = LEAST_ELEMENTS;
-    }
-    return elements * filter->element;
-}
+enum { HEADER = 12, LENGTH = 4 };
 
 /* Of a whole block or of the last one; 0 when fewer than 8 elements are left. */
 static size_t next_block(const struct cxi_filter *filter, size_t block, size_t left)
@@ -36,7 +24,7 @@ static size_t codec_bound(int codec, size_t len)
 
 size_t cxi_bitshuffle_bound(const struct cxi_filter *filter, size_t len)
 {
-    const size_t block = block_size(filter);
+    const size_t block = cxi_bitshuffle_block(filter->block, filter->element);
     const size_t last = len % block;
     size_t bound = filter->codec == CXI_CODEC_NONE ? 0 : HEADER;
     bound += len / block * codec_bound(filter->codec, block);
@@ -45,7 +33,7 @@ size_t cxi_bitshuffle_bound(const struct cxi_filter *filter, size_t len)
 
 size_t cxi_bitshuffle_scratch(const struct cxi_filter *filter, size_t len)
 {
-    const size_t block = block_size(filter);
+    const size_t block = cxi_bitshuffle_block(filter->block, filter->element);
     return filter->codec == CXI_CODEC_NONE ? 0 : block < len ? block : len;
 }
 
@@ -68,7 +56,7 @@ ptrdiff_t cxi_do_bitshuffle(struct cxi_encoder *encoder, const struct cxi_filter
                             int level, const char *src, size_t len, char *dst, size_t dst_len,
                             char *scratch, size_t scratch_len)
 {
-    const size_t block = block_size(filter);
+    const size_t block = cxi_bitshuffle_block(filter->block, filter->element);
     const int is_packed = filter->codec != CXI_CODEC_NONE;
     char *const begin = dst, *const end = dst + dst_len;
     if (len % filter->element)
@@ -82,8 +70,7 @@ ptrdiff_t cxi_do_bitshuffle(struct cxi_encoder *encoder, const struct cxi_filter
         dst += HEADER;
     }
     for (size_t part; (part = next_block(filter, block, len)) > 0; src += part, len -= part) {
-        cxi_shuffle_block(encoder->shuffle, src, is_packed ? scratch : dst,
-                          part / filter->element, filter->element);
+        encoder->shuffle(src, is_packed ? scratch : dst, part / filter->element, filter->element);
         ptrdiff_t size = (ptrdiff_t)part;
         if (is_packed)
             size = pack(encoder, filter->codec, level, scratch, part, dst, (size_t)(end - dst));

@@ -25,9 +25,8 @@ struct cxi_encoding {
 
 /* What a thread encodes with; it belongs to one thread at a time, and to one encoding. simd is as
  * for cxi_decoder_open. */
-struct cxi_shuffle_bits;
 struct cxi_encoder {
-    const struct cxi_shuffle_bits *shuffle;
+    void (*shuffle)(const char *src, char *dst, size_t n, size_t element);
     void *deflate;
     void *lz4;
     void *zstd;

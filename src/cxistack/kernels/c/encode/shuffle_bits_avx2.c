@@ -86,15 +86,4 @@ static inline __attribute__((always_inline)) void planes(const char *src, char *
     }
 }
 
-CXI_PLANES_OF_ALL_SIZES
-
-static void planes_any(const char *src, char *dst, size_t n, size_t element)
-{
-    cxi_shuffle_bits_portable.any(src, dst, n, element);
-}
-
-const struct cxi_shuffle_bits cxi_shuffle_bits_avx2 = {
-    .name = "avx2",
-    .size = {planes_1, planes_2, planes_4, planes_8},
-    .any = planes_any,
-};
+CXI_PLANES(extern, cxi_shuffle_bits_avx2, cxi_shuffle_bits_portable)

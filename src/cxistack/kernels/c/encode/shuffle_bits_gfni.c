@@ -108,15 +108,4 @@ static inline __attribute__((always_inline)) void planes(const char *src, char *
     }
 }
 
-CXI_PLANES_OF_ALL_SIZES
-
-static void planes_any(const char *src, char *dst, size_t n, size_t element)
-{
-    cxi_shuffle_bits_portable.any(src, dst, n, element);
-}
-
-const struct cxi_shuffle_bits cxi_shuffle_bits_gfni = {
-    .name = "gfni",
-    .size = {planes_1, planes_2, planes_4, planes_8},
-    .any = planes_any,
-};
+CXI_PLANES(extern, cxi_shuffle_bits_gfni, cxi_shuffle_bits_portable)

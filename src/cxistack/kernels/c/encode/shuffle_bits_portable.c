@@ -19,7 +19,8 @@ static inline void group_bytes(const char *src, size_t element, size_t groups, c
         memcpy(dst + k * plane, &word[k], groups);
 }
 
-static inline void planes(const char *src, char *dst, size_t n, size_t element)
+static inline __attribute__((always_inline)) void planes(const char *src, char *dst, size_t n,
+                                                         size_t element)
 {
     const size_t plane = n / 8;
     for (size_t j = 0; j < plane; j += 8) {
@@ -35,15 +36,4 @@ static inline void planes(const char *src, char *dst, size_t n, size_t element)
     }
 }
 
-CXI_PLANES_OF_ALL_SIZES
-
-static void planes_any(const char *src, char *dst, size_t n, size_t element)
-{
-    planes(src, dst, n, element);
-}
-
-const struct cxi_shuffle_bits cxi_shuffle_bits_portable = {
-    .name = "portable",
-    .size = {planes_1, planes_2, planes_4, planes_8},
-    .any = planes_any,
-};
+CXI_PLANES(extern, cxi_shuffle_bits_portable, planes)
