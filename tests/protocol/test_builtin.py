@@ -205,7 +205,7 @@ class TestProtocols:
         assert CXIProtocol.import_ini(tmp_path / "copy.ini") == protocol
 
     def test_what_a_detector_counts_in_limits_nxmxs_good_pixels(self):
-        limits = CXIProtocol.import_named("nxmx").attribute("mask").limits
+        limits = CXIProtocol.import_named("nxmx").get_limits("mask")
         assert limits == (
             Limit("data", ">=", "underload_value"),
             Limit("data", "<=", "saturation_value"),

@@ -344,10 +344,10 @@ def test_a_unit_belongs_to_a_path_and_that_of_the_first_to_the_values():
 
 
 def test_limits_are_sentences_about_another_stack():
-    limits = measured().attribute("mask").limits
+    limits = measured().get_limits("mask")
     assert [str(limit) for limit in limits] == ["data <= top", "data < largest", "data >= -1.5"]
     assert [limit.bound for limit in limits] == ["top", "largest", -1.5]
-    assert measured().attribute("data").limits == ()
+    assert measured().get_limits("data") == ()
 
 
 @pytest.mark.parametrize(

@@ -359,6 +359,10 @@ def test_transforms_are_values(transform):
     assert pickle.loads(pickle.dumps(transform)) == transform
     assert [other for other in EXAMPLES if other == transform] == [transform]
     assert eval(repr(transform)) == transform
+    assert type(transform)(**dict(transform)) == transform
+    assert transform.contents() == transform.keys()
+    assert transform.get(transform.keys()[0]) == transform.values()[0]
+    assert transform.get("colour", 3) == 3
 
 
 def test_a_composition_is_a_sequence_of_its_transforms():
@@ -368,6 +372,7 @@ def test_a_composition_is_a_sequence_of_its_transforms():
     assert both[-1] == downscale
     assert list(both[:1]) == [crop]
     assert len(both) == 2
+    assert both["transforms"] == (crop, downscale)
     with pytest.raises(ValueError, match="two or more"):
         ComposeTransforms([crop])
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -12,8 +12,11 @@ from .. import kernels
 from ..errors import AttributeMissingError
 from .attribute import Attribute
 from .fields import NDIMS
+from .limits import Limit
 
 __all__ = ["Lookup"]
+
+T = TypeVar("T")
 
 
 class Lookup:
@@ -40,6 +43,10 @@ class Lookup:
             )
         return self._attributes[attr]
 
+    @overload
+    def get_load_paths(self, attr: str) -> Sequence[str] | None: ...
+    @overload
+    def get_load_paths(self, attr: str, value: T) -> Sequence[str] | T: ...
     def get_load_paths(self, attr: str, value: Any = None) -> Any:
         """Return the load paths of `attr`, or `value` if the protocol does not have it."""
         return self.load_paths.get(attr, value)
@@ -85,6 +92,10 @@ class Lookup:
             return None
         attribute = self.attribute(attr)
         return attribute.unit if path is None else attribute.at(path).unit
+
+    def get_limits(self, attr: str) -> tuple[Limit, ...]:
+        """Return what holds of a good pixel, beside what the mask `attr` says."""
+        return self.attribute(attr).limits if attr in self else ()
 
     def get_dtype(self, attr: str, dtype: npt.DTypeLike | None = None) -> np.dtype[Any]:
         """Return the type in which data of `dtype` is loaded as `attr`.

@@ -8,13 +8,13 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from ..errors import ProtocolError
 from ..hdf5.links import LinkPolicy
 from ..hdf5.names import Names
 from .attribute import Attribute, LoadPath
-from .fields import BY_PATH, OPTIONAL, fault, strings
+from .fields import BY_PATH, FAMILIES, NDIMS, OPTIONAL, fault, strings
 from .fields import check as check_fields
 from .ini import builtin_file, builtin_names, format_list, parse_list, read_ini, write_ini
 from .limits import parse_limit
@@ -90,6 +90,9 @@ class CXIProtocol(OnOpenFiles):
     units: Mapping[str, Sequence[str]] = field(default_factory=dict)
     flags: Mapping[str, Sequence[str]] = field(default_factory=dict)
     limits: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    known_types: ClassVar[tuple[str, ...]] = tuple(FAMILIES)
+    known_ndims: ClassVar[Mapping[str, tuple[int, ...]]] = MappingProxyType(NDIMS)
 
     def __post_init__(self) -> None:
         kinds = {attr: self.kinds.get(attr, "scalar") for attr in self.datatypes}

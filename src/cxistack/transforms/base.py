@@ -170,6 +170,29 @@ class Transform:
         names = inspect.signature(type(self)).parameters
         return {name: getattr(self, name) for name in names if hasattr(self, name)}
 
+    def keys(self) -> list[str]:
+        """Return the names of the parameters."""
+        return list(self._parameters())
+
+    def values(self) -> list[Any]:
+        """Return the values of the parameters."""
+        return list(self._parameters().values())
+
+    def items(self) -> list[tuple[str, Any]]:
+        """Return the names and the values of the parameters."""
+        return list(self._parameters().items())
+
+    def contents(self) -> list[str]:
+        """Return the names of the parameters that are not None."""
+        return [name for name, value in self.items() if value is not None]
+
+    def get(self, attr: str, value: Any = None) -> Any:
+        """Return the parameter `attr`, or `value` if there is no such parameter."""
+        return self._parameters().get(attr, value)
+
+    def __getitem__(self, attr: Any) -> Any:
+        return self._parameters()[attr]
+
     def replace(self, **parameters: Any) -> Self:
         """Return the same transform with other `parameters`.
 

@@ -288,7 +288,7 @@ class ComposeTransforms(Transform):
         return iter(self.transforms)
 
     def __getitem__(self, index: Any) -> Any:
-        return self.transforms[index]
+        return super().__getitem__(index) if isinstance(index, str) else self.transforms[index]
 
     def fold_onto(self, chain: Chain) -> Chain:
         """Return a chain of steps with all transforms at its end."""
