@@ -60,7 +60,7 @@ def place(said):
 
     def told(attr):
         if attr in CXI:
-            return CXI.load_paths[attr][0]
+            return CXI.attribute(attr).paths[0]
         return re.search(rf"\b{attr} at (/\S+?)[,\n]", said[1])[1]
 
     return told

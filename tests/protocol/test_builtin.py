@@ -147,7 +147,7 @@ class TestProtocols:
         for attr, units in protocol.units.items():
             assert units[0] in (si if not attr.startswith("beam_center") else {"pixel"})
         for attr in protocol.units:
-            for path in protocol.load_paths[attr]:
+            for path in protocol.attribute(attr).paths:
                 file = tmp_path / f"{attr}.h5"
                 with h5py.File(file, "w") as h5:
                     h5[path] = np.ones((1, 1))

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from ..errors import AttributeMissingError, LayoutError
+from ..errors import AttributeMissingError, CXIError, LayoutError
 from ..hdf5.files import Files
-from ..hdf5.links import LinkPolicy
+from ..hdf5.links import LinkPolicy, resolve
+from ..hdf5.messages import DAMAGE, named
 from ..hdf5.stored import Stored
+from ..hdf5.tour import tour
 from ..protocol.attribute import Attribute
 from ..protocol.limits import LARGEST, Limit
 from ..protocol.protocol import CXIProtocol
 from ..protocol.units import UnitConversion, conversion_to_first
+from .detectors import Chosen, Detectors
 from .index import FrameIndex, align, check_rank, own_frames, refuse_twice
 from .locate import Found, bring_together, locate
+from .mask_parts import channels_along, mask_parts
 from .modules import Trains
 
 __all__ = ["Catalogue", "conversion_of"]
@@ -33,10 +37,17 @@ class Catalogue:
         What is looked for, and where.
     policy : {"follow", "tree"}
         How far links may lead.
+    chosen : Chosen
+        The detector and the channel that a user names.
     """
 
     def __init__(
-        self, files: Files, numbers: Sequence[int], protocol: CXIProtocol, policy: LinkPolicy
+        self,
+        files: Files,
+        numbers: Sequence[int],
+        protocol: CXIProtocol,
+        policy: LinkPolicy,
+        chosen: Chosen = Chosen(),  # noqa: B008 (frozen)
     ) -> None:
         self.files = files
         self.numbers = tuple(numbers)
@@ -45,7 +56,10 @@ class Catalogue:
         self._found: dict[str, dict[int, Found]] = {}
         self._index: dict[str, FrameIndex] = {}
         self._opened: dict[int, OSError | None] = {}
+        self.chosen = chosen
+        self._without_mask: set[str] = set()
         self._trains = Trains(files, policy)
+        self._detectors = Detectors(files, policy, protocol, chosen)
 
     def opens(self, number: int) -> bool:
         """Open a file, or remember why it cannot be opened."""
@@ -91,8 +105,7 @@ class Catalogue:
             if attrs and self.opens(number):
                 for attr in attrs:
                     wanted = self.protocol.attribute(attr)
-                    has_units = bool(wanted.units)
-                    one = locate(self.files, number, wanted.paths, self.policy, has_units)
+                    one = self._mask_of_parts(number, wanted) or self._located(number, wanted)
                     if one is not None:
                         found[attr][number] = one
         for attr in attrs:
@@ -102,6 +115,79 @@ class Catalogue:
             if wanted.units:
                 whole = {n: _of_known_units(wanted, one) for n, one in whole.items()}
             self._found[attr] = whole
+
+    def _located(self, number: int, wanted: Attribute) -> Found | None:
+        paths = [place.path for place in wanted.places]
+        has_units = bool(wanted.units)
+        return locate(self.files, number, paths, self.policy, has_units, self._detectors)
+
+    def _mask_of_parts(self, number: int, wanted: Attribute) -> Found | None:
+        """Return a NeXus mask, which several datasets of a detector may say together."""
+        for place in wanted.places if wanted.is_mask else ():
+            if place.convention != "nexus" or not place.path.endswith("}/pixel_mask"):
+                continue
+            path = place.plain
+            try:
+                path = self._detectors.path(number, place.path)
+                group = path.rpartition("/")[0]
+                detector = resolve(self.files, self.files.paths[number], group, self.policy)
+                if detector is None or detector.is_dataset:
+                    continue
+                along = self._channels_along(number)
+                parts = mask_parts(self.files, detector, self.policy, self.chosen.channel, along)
+            except (CXIError, *DAMAGE) as error:
+                return Found(number, path, error=named(error, self.files.paths[number], path))
+            if parts:
+                return Found(number, path, (parts[0],), also=tuple(parts[1:]))
+        return None
+
+    def _channels_along(self, number: int) -> list[str]:
+        """Return the channels that an axis of the frames of `data` of a file counts, if any."""
+        data = self.found("data").get(number) if "data" in self.protocol else None
+        if data is None or data.error is not None or not data.datasets:
+            return []
+        place = data.datasets[0].place
+        return channels_along(self.files, place, self.policy, self._frame_shape())
+
+    def _frame_shape(self) -> tuple[int, ...]:
+        """Return the shape of a frame of `data`, as far as it is known."""
+        if not self.has_data():
+            return ()
+        try:
+            return self.index("data").frame_shape
+        except (CXIError, OSError):  # told of `data` itself
+            return ()
+
+    def layers(self, attr: str) -> Iterator[tuple[dict[int, Found], FrameIndex]]:
+        """Return what else says which pixels of a mask are bad, each for all files."""
+        found, wanted = self.usable(attr), self.protocol.attribute(attr)
+        for k in range(max((len(one.also) for one in found.values()), default=0)):
+            layer = {
+                number: replace(one, datasets=(one.also[k : k + 1] or one.datasets), also=())
+                for number, one in found.items()
+            }
+            yield layer, self._aligned(wanted, layer)
+
+    def refuse_unused_mask(self, attr: str) -> None:
+        """Raise where limits alone would make a mask, and a file has one that nobody reads.
+
+        Raises
+        ------
+        LayoutError
+            A dataset is called a mask, and has the shape of one; names it.
+        """
+        grid = self._frame_shape()[-2:]
+        used = {path for name in self.protocol for path in self.protocol.attribute(name).paths}
+        for number in self.found("data") if attr not in self._without_mask else ():
+            for seen in tour(self.files, self.files.paths[number], self.policy).datasets:
+                is_mask = any("mask" in path.rpartition("/")[2].lower() for path in seen.paths)
+                if is_mask and (seen.shape or ())[-2:] == grid and used.isdisjoint(seen.paths):
+                    raise LayoutError(
+                        f"{self.files.names[number]} has {seen.path} of shape {seen.shape}, which "
+                        f"may be its mask, and the protocol reads none: give the store a protocol "
+                        f"that names it as {attr!r}, or that gives {attr!r} no limits"
+                    )
+        self._without_mask.add(attr)
 
     def limits(self, attr: str) -> tuple[Limit, ...]:
         """Return the limits of a mask that count: the files have what they compare."""
@@ -120,11 +206,32 @@ class Catalogue:
 
     def is_indexed(self, attr: str) -> bool:
         """Tell whether the attribute has a frame axis that frame numbers index."""
-        wanted = self.protocol.attribute(attr)
+        wanted, found = self.protocol.attribute(attr), self.found(attr).values()
+        if wanted.kind == "scalar":
+            return self._has_a_value_each(wanted)
         return wanted.kind in ("sequence", "stack") and all(
-            not found.datasets or any(wanted.is_indexed(stored.ndim) for stored in found.datasets)
-            for found in self.found(attr).values()
+            not one.datasets or any(wanted.is_indexed(stored.ndim) for stored in one.datasets)
+            for one in found
         )
+
+    def _has_a_value_each(self, wanted: Attribute) -> bool:
+        """Tell whether a scalar has one value for each frame of `data` of its file."""
+        found = self.found(wanted.name)
+        if not wanted.is_number or wanted.is_point or not self.has_data():
+            return False
+        shapes = {n: [stored.shape for stored in one.datasets] for n, one in found.items()}
+        if not any(shape and shape[0] > 1 for one in shapes.values() for shape in one):
+            return False  # as a rule: the frames of data need not be counted
+        frames = self._frame_counts()
+        return all(one == [(frames.get(number, 0),)] for number, one in shapes.items())
+
+    def _frame_counts(self) -> dict[int, int]:
+        """Return how many frames of `data` each file has that has any."""
+        frames: dict[int, int] = {}
+        if self.has_data() and all(one.error is None for one in self.found("data").values()):
+            for part in self.index("data").parts:
+                frames[part.file] = frames.get(part.file, 0) + part.count
+        return frames
 
     def usable(self, attr: str) -> dict[int, Found]:
         """Return what :meth:`found` does, or raise where any of it cannot be used."""
@@ -161,16 +268,20 @@ class Catalogue:
         """Return where the frames of a stack or sequence lie, numbered as those of `data` are."""
         if attr not in self._index:
             wanted = self.protocol.attribute(attr)
-            own = {n: own_frames(wanted, one) for n, one in self.usable(attr).items()}
-            if wanted.is_data:
-                refuse_twice([part for n in sorted(own) for part in own[n]], self.files.names)
-            frames: dict[int, int] = {}
-            if not wanted.is_data and self.has_data():
-                data = self.index("data")
-                for part in data.parts:
-                    frames[part.file] = frames.get(part.file, 0) + part.count
-            self._index[attr] = align(attr, own, frames, self.files.names)
+            self._index[attr] = self._aligned(wanted, self.usable(attr))
         return self._index[attr]
+
+    def _aligned(self, wanted: Attribute, found: Mapping[int, Found]) -> FrameIndex:
+        frames: dict[int, int] = {}
+        frame_ndim = 2
+        if not wanted.is_data and self.has_data():
+            parts = self.index("data").parts
+            frame_ndim = len(parts[0].frame_shape) if parts else 2
+            frames = self._frame_counts()
+        own = {n: own_frames(wanted, one, frame_ndim) for n, one in found.items()}
+        if wanted.is_data:
+            refuse_twice([part for n in sorted(own) for part in own[n]], self.files.names)
+        return align(wanted, own, frames, self.files.names)
 
     def has_data(self) -> bool:
         """Tell whether there are `data` frames that other attributes' frames go with."""

@@ -41,6 +41,9 @@ class Part:
         False for a 2-D dataset: one frame, which stands for all `count`.
     row : int
         The dataset's row that is the first of these frames.
+    repeats : bool
+        Whether that row alone stands for all `count`, as the only one of a mask of shape
+        (1, ss, fs) does.
     """
 
     file: int
@@ -48,6 +51,12 @@ class Part:
     count: int
     has_frame_axis: bool
     row: int = 0
+    repeats: bool = False
+
+    @property
+    def is_static(self) -> bool:
+        """Whether one frame stands for all."""
+        return self.repeats or not self.has_frame_axis
 
     @property
     def frame_shape(self) -> tuple[int, ...]:
@@ -128,13 +137,11 @@ class FrameIndex:
         edges = np.searchsorted(ordered, self.offsets)
         for k in np.flatnonzero(np.diff(edges)):
             part, first, last = self.parts[k], edges[k], edges[k + 1]
-            rows = ordered[first:last] - self.offsets[k] + part.row
-            yield (
-                int(k),
-                part,
-                rows if part.has_frame_axis else np.zeros_like(rows),
-                order[first:last],
-            )
+            if part.is_static:
+                rows = np.full(last - first, part.row, np.int64)
+            else:
+                rows = ordered[first:last] - self.offsets[k] + part.row
+            yield int(k), part, rows, order[first:last]
 
 
 def check_rank(wanted: Attribute, found: Found) -> None:
@@ -155,15 +162,17 @@ def check_rank(wanted: Attribute, found: Found) -> None:
         )
 
 
-def own_frames(wanted: Attribute, found: Found) -> list[Part]:
+def own_frames(wanted: Attribute, found: Found, frame_ndim: int = 2) -> list[Part]:
     """Return the frames that one file has of a stack or sequence, as it lies there.
 
-    A 2-D dataset of a stack is one frame; :func:`align` lets it stand for many.
+    A dataset of a stack with no more axes than a frame of `data` has is one frame, and
+    :func:`align` lets it stand for many.
     """
     parts = []
     for stored in found.datasets:
         pieces = None
-        if stored.assembly is not None and stored.ndim > 2:
+        has_frame_axis = not (wanted.kind == "stack" and stored.ndim <= frame_ndim)
+        if stored.assembly is not None and has_frame_axis and stored.ndim > 2:
             pieces = stored.assembly.in_a_row(stored.shape)
         if pieces:  # whole frames of others, one after the other
             parts += [
@@ -173,7 +182,6 @@ def own_frames(wanted: Attribute, found: Found) -> list[Part]:
                 for axis in piece.source[:1]
             ]
             continue
-        has_frame_axis = not (wanted.kind == "stack" and stored.ndim == 2)
         count = stored.shape[0] if has_frame_axis else 1
         parts.append(Part(found.file, stored, count, has_frame_axis))
     return parts
@@ -203,14 +211,14 @@ def refuse_twice(parts: Sequence[Part], names: Sequence[str]) -> None:
 
 
 def align(
-    attr: str, own: Mapping[int, list[Part]], data: Mapping[int, int], names: Sequence[str]
+    wanted: Attribute, own: Mapping[int, list[Part]], data: Mapping[int, int], names: Sequence[str]
 ) -> FrameIndex:
     """Make an index whose frames are numbered as those of the store's `data` are.
 
     Parameters
     ----------
-    attr : str
-        The attribute, for messages.
+    wanted : Attribute
+        What the frames are of.
     own : mapping of int to list of Part
         The attribute's own frames in each file that has it.
     data : mapping of int to int
@@ -220,7 +228,8 @@ def align(
     """
     if not data:
         return FrameIndex.of([part for number in sorted(own) for part in own[number]])
-    static = {number for number, parts in own.items() if _is_static(parts)}
+    static = {number for number, parts in own.items() if _is_static(wanted, parts)}
+    attr = wanted.name
     lacking = sorted(data.keys() - own.keys())
     spare = sorted(static - data.keys())  # frames that may stand for those of files that lack them
     lent = own[spare[0]][0] if len(spare) == 1 and lacking else None
@@ -235,9 +244,9 @@ def align(
     for number in sorted({*own, *data}):
         frames, mine = data.get(number, 0), own.get(number, [])
         if number in lacking and lent is not None:
-            parts.append(Part(lent.file, lent.stored, frames, False))
+            parts.append(replace(lent, count=frames, repeats=lent.has_frame_axis))
         elif number in static and frames:
-            parts.append(Part(number, mine[0].stored, frames, False))
+            parts.append(replace(mine[0], count=frames, repeats=mine[0].has_frame_axis))
         elif not (number in spare and drops_spare):
             parts += mine
             count = sum(part.count for part in mine)
@@ -249,5 +258,8 @@ def align(
     return FrameIndex.of(parts, next(iter(mismatches), None))
 
 
-def _is_static(parts: Sequence[Part]) -> bool:
-    return len(parts) == 1 and not parts[0].has_frame_axis
+def _is_static(wanted: Attribute, parts: Sequence[Part]) -> bool:
+    """Tell whether all that a file has is one frame for all; a mask's may have an axis of one."""
+    if len(parts) != 1:
+        return False
+    return not parts[0].has_frame_axis or (wanted.is_mask and parts[0].count == 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -10,9 +11,12 @@ from ..hdf5.files import Files
 from ..hdf5.links import LinkPolicy, Place, resolve
 from ..hdf5.messages import DAMAGE, named
 from ..hdf5.stored import Stored, describe
-from ..hdf5.tour import children
+from ..hdf5.tour import children, text_attribute
 from ..hdf5.virtual_sources import is_over, with_sources
+from .detectors import Detectors
 from .modules import Trains, is_pattern, modules_in, stacked
+
+_NUMBERED = re.compile(r"(.*?)[0-9]+")
 
 __all__ = ["Found", "bring_together", "locate"]
 
@@ -31,6 +35,9 @@ class Found:
         The dataset, or those of the group at that path in natural order.
     error : Exception or None
         Why it cannot be used; raised when it is asked for.
+    also : tuple of Stored
+        Of a mask, other datasets that say which pixels are bad: a pixel is good where it is so by
+        all.
     modules : mapping of int to Place
         Where each module is, if the path is a pattern over modules. Such a file has no `datasets`
         until those of all files are brought together.
@@ -40,6 +47,7 @@ class Found:
     path: str
     datasets: tuple[Stored, ...] = ()
     error: Exception | None = None
+    also: tuple[Stored, ...] = ()
     modules: Mapping[int, Place] = field(default_factory=dict)
 
 
@@ -49,21 +57,25 @@ def locate(
     paths: Sequence[str],
     policy: LinkPolicy = "follow",
     has_units: bool = False,
+    detectors: Detectors | None = None,
 ) -> Found | None:
     """Look for the first of `paths` that file `number` has; None where it has none of them.
 
-    With `has_units`, the units that datasets state are looked for, too.
+    With `has_units`, the units that datasets state are looked for, too. Where `detectors` are
+    given, a detector in braces is that whose frames `data` are.
     """
     filename = files.paths[number]
     for path in paths:
         try:
+            if detectors is not None:
+                path = detectors.path(number, path)
             if is_pattern(path):
                 modules = modules_in(files, filename, path, policy)
                 if modules:
                     return Found(number, path, modules=modules)
                 continue
             place = resolve(files, filename, path, policy)
-            if place is None:
+            if place is None or (detectors is not None and detectors.is_of_another(number, place)):
                 continue
             if place.is_dataset:
                 seen = describe(files, place, has_units)
@@ -108,6 +120,7 @@ def _members(files: Files, group: Place, policy: LinkPolicy, has_units: bool) ->
     """Return the datasets directly in a group, each once, in natural order of their names."""
     names = children(files, group)
     members: dict[tuple[str, int], Stored] = {}
+    names_of: dict[tuple[str, int], str] = {}
     for name in names:
         path = f"{group.path.rstrip('/')}/{name}"
         try:
@@ -121,15 +134,16 @@ def _members(files: Files, group: Place, policy: LinkPolicy, has_units: bool) ->
             via = Place(place.filename, place.path, group.hops + place.hops, True)
             stored = with_sources(files, describe(files, via, has_units), policy)
             members.setdefault(stored.address, stored)
+            names_of.setdefault(stored.address, name)
     if not members:
         inside = f"it holds {', '.join(names[:4])}" if names else "it is empty"
         raise LayoutError(f"{group} is a group without a dataset in it: {inside}")
-    datasets = tuple(members.values())
-    for stored in datasets:
+    for stored in members.values():
         if stored.storage == "virtual" and is_over(
             files, stored, members.keys() - {stored.address}, policy
         ):
             return (stored,)
+    datasets = _frames_among(files, group, {names_of[key]: one for key, one in members.items()})
     first = datasets[0]
     for stored in datasets[1:]:
         if stored.shape[1:] != first.shape[1:] or stored.dtype != first.dtype:
@@ -138,6 +152,29 @@ def _members(files: Files, group: Place, policy: LinkPolicy, has_units: bool) ->
                 "name the one that is meant in a protocol"
             )
     return datasets
+
+
+def _frames_among(files: Files, group: Place, members: Mapping[str, Stored]) -> tuple[Stored, ...]:
+    """Return the datasets of a group that its `signal` or their numbers name; all without these.
+
+    An NXdata group may hold axes and other datasets beside ``data_000001``, ``data_000002``, ....
+    """
+    signal = text_attribute(files, group, "signal")
+    if signal is not None and signal in members:
+        chosen = [signal]
+    else:
+        stems = {name: match[1] for name in members if (match := _NUMBERED.fullmatch(name))}
+        wanted = {stem for stem in stems.values() if signal and stem.rstrip("_") == signal}
+        chosen = [name for name, stem in stems.items() if stem in (wanted or {*stems.values()})]
+    left = [name for name in members if name not in chosen]
+    if not chosen or not left:
+        return tuple(members.values())
+    first, *others = (members[name] for name in chosen)
+    told = f"the numbers of the datasets in {group.path}, which leave out {', '.join(left)}"
+    if signal in members:
+        told = f"the signal of {group.path}, which leaves out {', '.join(left)}"
+    place = replace(first.place, hops=(*first.place.hops, told))
+    return (replace(first, place=place), *others)
 
 
 def _type_of(stored: Stored) -> str:

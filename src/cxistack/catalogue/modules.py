@@ -23,7 +23,7 @@ from ..hdf5.tour import children
 from ..hdf5.virtual_sources import with_sources
 from ..transforms.steps import Axis
 
-__all__ = ["Trains", "is_pattern", "matcher", "modules_in", "stacked"]
+__all__ = ["Trains", "is_pattern", "matcher", "modules_in", "stack_frames", "stacked"]
 
 
 _FIELD = re.compile(r"\{module(?::([0-9]+)-([0-9]+))?\}")
@@ -243,7 +243,7 @@ def stacked(
         trains.compare(modules)
         return (_stack(pattern, list(modules.values())),)
     if kind == "frame" and all(len(module) == 1 for module in modules.values()):
-        return (_frame(pattern, [module[0] for module in modules.values()]),)
+        return (stack_frames(pattern, [module[0] for module in modules.values()]),)
     raise LayoutError(
         f"{first.place} is one of several datasets of its module that {pattern} means; a frame "
         "has one for each module"
@@ -298,12 +298,14 @@ def _stack(pattern: str, modules: Sequence[Sequence[Stored]]) -> Stored:
     return _assembled(pattern, first, shape, pieces)
 
 
-def _frame(pattern: str, modules: Sequence[Stored]) -> Stored:
-    first = modules[0]
+def stack_frames(pattern: str, modules: Sequence[Stored | None]) -> Stored:
+    """Return one dataset of frames of several: (modules, ss, fs); 0 where there is none."""
+    first = next(stored for stored in modules if stored is not None)
     inner = tuple(Axis(0, 1, length) for length in first.shape)
     pieces = [
         piece
         for number, stored in enumerate(modules)
+        if stored is not None
         for piece in _flat(Piece(stored, (Axis(number, 1, 1), *inner), inner))
     ]
     return _assembled(pattern, first, (len(modules), *first.shape), pieces)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
@@ -12,7 +12,7 @@ from ..catalogue.index import Part, own_frames
 from ..errors import CXIError, FileChangedError
 from ..hdf5.addresses import locate_bytes
 from ..hdf5.files import Files
-from ..hdf5.stored import leaves
+from ..hdf5.stored import Stored, leaves
 from ..loading.prepare import prepare_stored
 from ..progress import Bar
 from ..transforms.steps import Axis, FrameView
@@ -58,8 +58,7 @@ def _pieces(catalogue: Catalogue, attr: str) -> Iterator[_Rows]:
     found = {n: one for n, one in catalogue.found(attr).items() if one.error is None}
     if not catalogue.is_indexed(attr):
         for one in found.values():
-            for leaf in (leaf for stored in one.datasets for leaf in leaves(stored)):
-                yield _Rows(attr, Part(one.file, leaf, 1, False), None)
+            yield from (_Rows(attr, part, None) for part in _wholes(one.file, one.datasets))
         return
     try:
         index = catalogue.index(attr)
@@ -77,12 +76,21 @@ def _pieces(catalogue: Catalogue, attr: str) -> Iterator[_Rows]:
             has_rows = leaf.ndim > (2 if len(part.frame_shape) > 1 else 0)
             rows = leaf.shape[0] if has_rows else 1
             yield _Rows(attr, Part(part.file, leaf, rows, has_rows), None)
+    for one in found.values():
+        yield from (_Rows(attr, part, None) for part in _wholes(one.file, one.also))
+
+
+def _wholes(file: int, datasets: Sequence[Stored]) -> Iterator[Part]:
+    for stored in datasets:
+        for leaf in leaves(stored):
+            yield Part(file, leaf, 1, False)
 
 
 def _whole(part: Part) -> Block:
     """Return all rows of a part, and all pixels of each."""
     ss, fs = _grid(part)
-    rows = range(part.row, part.row + part.count) if part.has_frame_axis else range(1)
+    count = 1 if part.is_static else part.count
+    rows = range(part.row, part.row + count)
     return rows, range(ss), range(fs)
 
 

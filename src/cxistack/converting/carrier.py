@@ -48,6 +48,11 @@ class Carrier:
         """Whether a user chose frames."""
         return self.request.idxs is not None
 
+    def _first_with(self, attribute: Attribute) -> int | None:
+        """Return the file that a scalar comes from where none is named."""
+        found = self.run._catalogue.found(attribute.name)
+        return min(found) if found and attribute.kind == "scalar" else None
+
     def _load(self, attribute: Attribute) -> Load:
         """Return the load of all that the run has of an attribute, prepared once."""
         attr, request = attribute.name, self.request
@@ -55,7 +60,7 @@ class Carrier:
             is_data = Trait.DATA in attribute.traits
             self._loads[attr] = self.run._prepare(
                 attr,
-                source=request.sources.get(attr),
+                source=request.sources.get(attr, self._first_with(attribute)),
                 transform=request.transform if attribute.has_pixels else None,
                 dtype=request.dtype if is_data else None,
                 casting=request.casting if is_data else "checked",

@@ -194,14 +194,20 @@ def _as_written(source: CXIStore, target: CXIStore, request: ConvertRequest) -> 
     if (units, kinds) == (protocol.units, protocol.kinds):
         return source
     protocol = protocol.replace(units=units, kinds=kinds)
-    return CXIStore(source.paths(), protocol=protocol, links=source.links)
+    return CXIStore(
+        source.paths(),
+        protocol=protocol,
+        links=source.links,
+        detector=source.detector,
+        channel=source.channel,
+    )
 
 
 def _refuse_different_values(carrier: Carrier) -> None:
     """Raise where files have different values of what there is one of, or perhaps one a frame."""
     run, request, catalogue = carrier.run, carrier.request, carrier.run._catalogue
     names = [attr for attr in request.attributes if attr not in request.sources]
-    single = [attr for attr in names if catalogue.found(attr) and not run.is_indexed(attr)]
+    single = [attr for attr in names if catalogue.found(attr) and _is_single(run, attr)]
     unclear = [
         attr
         for attr in single
@@ -250,3 +256,8 @@ def _refuse_contradictions(carrier: Carrier) -> None:
         if photons.has_other(target.protocol, attr)
     }
     photons.refuse_contradictions(target._catalogue, said, carrier.run.filenames()[0])
+
+
+def _is_single(run: CXIStore, attr: str) -> bool:
+    """Tell whether the new file has place for one value; whether it is one a frame is asked."""
+    return run.protocol.attribute(attr).kind == "scalar" or not run.is_indexed(attr)

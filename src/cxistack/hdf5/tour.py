@@ -144,6 +144,43 @@ def children(files: Files, group: Place) -> list[str]:
         return sorted(map(os.fsdecode, h5[group.path]), key=natural_key)
 
 
+def text_attribute(files: Files, place: Place, name: str) -> str | None:
+    """Return a text that an object has as an HDF5 attribute, or None: it has none of that name."""
+    with files.reading(place.filename) as h5:
+        value = _attributes(h5[place.path].id).get(name)
+    return value if isinstance(value, str) else None
+
+
+def texts_in(files: Files, place: Place) -> list[str]:
+    """Return the texts of a small dataset; none where it holds none."""
+    with files.reading(place.filename) as h5:
+        try:
+            return [str(text) for text in np.atleast_1d(h5[place.path].asstr()[()])]
+        except (*DAMAGE, UnicodeDecodeError):
+            return []
+
+
+def groups_of_class(files: Files, group: Place) -> dict[str, str | None]:
+    """Return the groups in a group, and the ``NX_class`` that each says it is of, if any.
+
+    Groups of other files are left out.
+    """
+    found: dict[str, str | None] = {}
+    with files.reading(group.filename) as h5:
+        parent = h5[group.path]
+        for name in sorted(map(os.fsdecode, parent), key=natural_key):
+            if isinstance(parent.get(name, getlink=True), h5py.ExternalLink):
+                continue
+            try:
+                child = parent[name]
+            except DAMAGE:
+                continue  # it is told of when it is asked for
+            if isinstance(child, h5py.Group):
+                what = _attributes(child.id).get("NX_class")
+                found[name] = what if isinstance(what, str) else None
+    return found
+
+
 class _Walk:
     """A tour that is being made."""
 

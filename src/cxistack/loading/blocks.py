@@ -76,8 +76,8 @@ def blocks(
         number = int(part_of[first])
         part = index.parts[number]
         places = order[first:last]
-        if not part.has_frame_axis:
-            yield Block(number, 0, 1, np.zeros(len(places), np.int64), places)
+        if part.is_static:
+            yield Block(number, part.row, part.row + 1, np.zeros(len(places), np.int64), places)
             continue
         rows = wanted[first:last] - index.offsets[number] + part.row
         # Rows that are read together although not all are wanted: a chunk's, or a few bytes'.

@@ -42,6 +42,9 @@ def explanation(load: Load, numbers: NDArray[np.int64] | None = None) -> str:
     if surveys := _look(load, numbers):
         units = [_unit_changes(load, number) for number in range(len(load.conversions))]
         lines += _parts(load.index, load.recipes, surveys, units, is_single=load.is_single)
+    for layer in load.layers:
+        lines.append("  and good by another mask:")
+        lines += _parts(layer.index, layer.recipes, _look(layer, numbers))
     for check in load.checks:
         lines.append(f"  {check.attr} as stored, for the limits of {load.attr}:")
         seen = limit_masks.look(load.files, check, numbers)
@@ -95,7 +98,7 @@ def _parts(
         frames = "" if is_single else f"frames {first} to {last}: "
         lines.append(f"  {frames}{_described(stored)}")
         lines += [f"    by {hop}" for hop in stored.place.hops]
-        if not part.has_frame_axis and not is_single:
+        if part.is_static and not is_single:
             lines.append(f"    one frame, which stands for all {part.count}")
         lines += [f"    {text}" for text in _way(surveys[number], stored)]
         told = _passes(recipes[number], stored.dtype) if recipes else []

@@ -31,6 +31,8 @@ from .route import routes
 
 __all__ = ["Load"]
 
+_BATCH_BYTES = 16 << 20  # of a layer that is read at a time
+
 
 @dataclass(frozen=True)
 class Load:
@@ -54,6 +56,8 @@ class Load:
         Type of the result.
     is_single : bool
         Whether the result is a scalar or a frame, without a frame axis.
+    layers : tuple of Load
+        Other masks: a pixel is good where it is good by all of them, too.
     checks : tuple of Check
         What values of other stacks a mask's good pixels have. Without recipes, the mask is made of
         these alone, and `index` is that of the first.
@@ -70,6 +74,7 @@ class Load:
     frame_shape: tuple[int, ...]
     dtype: np.dtype[Any]
     is_single: bool = False
+    layers: tuple[Load, ...] = ()
     checks: tuple[Check, ...] = ()
     conversions: tuple[UnitConversion | None, ...] = ()
 
@@ -105,8 +110,9 @@ class Load:
             not self.attribute.is_data
             and not self.is_single
             and not self.checks
-            and not any(part.has_frame_axis for part in self.index.parts)
+            and all(part.is_static for part in self.index.parts)
             and len({part.stored.address for part in self.index.parts}) == 1
+            and all(layer.is_static for layer in self.layers)
         )
 
     def shape_of(self, count: int) -> tuple[int, ...]:
@@ -216,20 +222,32 @@ class Load:
             limit_masks.run(self.files, self.checks, numbers, own, output)
         else:
             engine.read_frames(self.reading(numbers, frames.dtype), numbers, output)
+            self._add_layers(numbers, output)
         if not np.may_share_memory(frames, result):
             result[...] = frames.reshape(result.shape)
 
     def _own(self, numbers: NDArray[np.int64], output: Output) -> NDArray[Any]:
-        """Return what a mask's own dataset says: in the output, or of one frame for all, that."""
-        silent = Output(output.array, output.num_threads)
+        """Return what a mask's own datasets say: in the output, or of one frame for all, that."""
         plain = replace(self, checks=())
         if not plain.is_static or not len(numbers):
-            engine.read_frames(self.reading(numbers), numbers, silent)
+            plain._fill(numbers, Output(output.array, output.num_threads))
             return output.array
         frame = np.empty((1, *self.grid), self.dtype.newbyteorder("="))
-        first = np.zeros(1, np.int64)
-        engine.read_frames(self.reading(first), first, Output(frame, output.num_threads))
+        plain._fill(np.zeros(1, np.int64), Output(frame, output.num_threads))
         return np.broadcast_to(frame, output.array.shape)
+
+    def _add_layers(self, numbers: NDArray[np.int64], output: Output) -> None:
+        """Leave pixels good that are so by all layers, too; of raw flags, set what any sets."""
+        frames = output.array
+        combine: Any = np.bitwise_or if self.request.raw else np.logical_and
+        for layer in self.layers:
+            size = max(1, _BATCH_BYTES // max(1, math.prod(layer.grid)))
+            count = len(numbers) or 1
+            for first in range(0, len(numbers), count if layer.is_static else size):
+                some = slice(first, None if layer.is_static else first + size)
+                wanted = np.zeros(1, np.int64) if layer.is_static else numbers[some]
+                flags = layer.read(wanted, num_threads=output.num_threads)
+                combine(frames[some], flags, out=frames[some], casting="unsafe")
 
     def _text(self, numbers: NDArray[np.int64] | None, out: NDArray[Any] | None) -> Any:
         """Read strings, whole datasets at a time: they are few."""

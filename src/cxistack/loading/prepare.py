@@ -48,8 +48,11 @@ def prepare(catalogue: Catalogue, request: LoadRequest) -> Load:
     attr = wanted.name
     limits = () if request.raw else catalogue.limits(attr)
     is_made = bool(limits) and not catalogue.found(attr)
+    if is_made:
+        catalogue.refuse_unused_mask(attr)
     found = {} if is_made else catalogue.usable(attr)
-    if not catalogue.is_indexed(attr):
+    is_single = wanted.kind == "scalar" and request.source is not None
+    if is_single or not catalogue.is_indexed(attr):
         one = catalogue.single(attr, request.source)
         return _single(catalogue.files, request, one)
     if request.source is not None:
@@ -59,6 +62,12 @@ def prepare(catalogue: Catalogue, request: LoadRequest) -> Load:
         )
     index = catalogue.index(limits[0].attr if is_made else attr)
     load = _prepared(catalogue.files, request, found, index)
+    if found and wanted.is_mask:
+        plain = replace(request, dtype=None)
+        layers = catalogue.layers(attr)
+        load = replace(
+            load, layers=tuple(_prepared(catalogue.files, plain, *one) for one in layers)
+        )
     if not limits:
         return load
     return replace(load, checks=_checks(catalogue, request, limits, index))
@@ -123,6 +132,10 @@ def _prepared(
         dtype = np.dtype(object)
     else:
         read_as = replace(request, dtype=np.float64) if conversions else request
+        if read_as.dtype is None and not any(isinstance(step, Bin) for step in steps):
+            read_as = replace(
+                request, dtype=recipe.promoted(wanted, [part.stored for part in index.parts])
+            )
         recipes = tuple(
             _recipe(read_as, path, part.stored, steps)
             for path, part in zip(paths, index.parts, strict=True)

@@ -26,6 +26,7 @@ __all__ = [
     "compared",
     "family_dtype",
     "make",
+    "promoted",
 ]
 
 
@@ -202,6 +203,31 @@ def bad_bits(wanted: Attribute, path: str, stored: Stored) -> int | None:
     return masks.bad_bits(convention, wanted.flags)
 
 
+def promoted(wanted: Attribute, stored: Sequence[Stored]) -> np.dtype[Any] | None:
+    """Return the type to which NumPy promotes integers of several types.
+
+    None where the attribute's family says what comes back: all are of one type, or become floats.
+
+    Raises
+    ------
+    CastError
+        No integer type holds the values of all; names two of the datasets.
+    """
+    types = {one.dtype.newbyteorder("="): one for one in stored}
+    if len(types) < 2 or wanted.datatype not in ("int", "uint", "number"):
+        return None
+    if any(dtype.kind not in "iu" for dtype in types):
+        return None
+    together = np.result_type(*types)
+    if together.kind not in "iu":
+        one, other = list(types.values())[:2]
+        raise CastError(
+            f"{one.place} is {one.dtype} and {other.place} is {other.dtype}, and no integer type "
+            "holds the values of both: load the files apart"
+        )
+    return together
+
+
 def common_dtype(recipes: Sequence[Recipe], stored: Sequence[Stored]) -> np.dtype[Any]:
     """Return the one type that holds the values of all parts without changing any.
 
@@ -218,7 +244,7 @@ def common_dtype(recipes: Sequence[Recipe], stored: Sequence[Stored]) -> np.dtyp
         if together.kind != common.kind and {together.kind, common.kind} != {"i", "u"}:
             raise CastError(
                 f"{stored[0].place} gives {common} and {other.place} gives {recipe.dtype}, and no "
-                "type holds both exactly: say dtype="
+                f"type holds both exactly: say dtype={together.name!r}"
             )
         common = together
     return common

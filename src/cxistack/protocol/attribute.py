@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import Flag, auto
 from typing import Any
@@ -13,7 +14,12 @@ from ..errors import CastError
 from .fields import DEFAULTS, FAMILIES, RANKS
 from .limits import Limit
 
-__all__ = ["Attribute", "LoadPath"]
+__all__ = ["Attribute", "LoadPath", "Trait"]
+
+
+_DETECTOR = re.compile(
+    r"\{(?!module\b)([^{}/:]+)\}(?=/)"
+)  # a group of a path that stands for the detector
 
 
 class Trait(Flag):
@@ -52,6 +58,17 @@ class LoadPath:
     convention: str | None = None  # of a mask: what its values mean
     unit: str | None = None  # of numbers: the unit of a dataset that states none
 
+    @property
+    def plain(self) -> str:
+        """The path with its detector as it is called by default, not in braces."""
+        return _DETECTOR.sub(r"\1", self.path)
+
+    def means(self, path: str) -> bool:
+        """Tell whether a path in a file is this one, whatever its detector is called."""
+        pieces = _DETECTOR.split(self.path)
+        pattern = "[^/]+".join(re.escape(piece) for piece in pieces[::2])
+        return path == self.path or re.fullmatch(pattern, path) is not None
+
 
 @dataclass(frozen=True)
 class Attribute:
@@ -83,8 +100,8 @@ class Attribute:
 
     @property
     def paths(self) -> tuple[str, ...]:
-        """The paths at which it may be."""
-        return tuple(place.path for place in self.places)
+        """The paths at which it may be, detectors called as they are by default."""
+        return tuple(place.plain for place in self.places)
 
     @property
     def units(self) -> tuple[str, ...]:
@@ -122,6 +139,11 @@ class Attribute:
         return self.kind in ("frame", "stack")
 
     @property
+    def is_point(self) -> bool:
+        """Whether its values are coordinates of one point, and never one a frame."""
+        return Trait.POINT in self.traits
+
+    @property
     def sums_bins(self) -> bool:
         """Whether the sum of a bin's pixels means something."""
         return Trait.COUNTS in self.traits
@@ -133,7 +155,7 @@ class Attribute:
 
     def at(self, path: str) -> LoadPath:
         """Return what holds at `path`; nothing is said of one that the protocol does not have."""
-        return next((place for place in self.places if place.path == path), LoadPath(path))
+        return next((place for place in self.places if place.means(path)), LoadPath(path))
 
     def fits(self, ndim: int) -> bool:
         """Tell whether a dataset of so many axes may be of its kind."""

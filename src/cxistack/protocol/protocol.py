@@ -41,7 +41,9 @@ class CXIProtocol(OnOpenFiles):
         Where in a file the attribute may be; the first path that is there counts. A path with
         ``{module}`` in it is a pattern for detectors with a file for each module: ``{module}``
         stands for the module's number, ``*`` for any characters but a slash, and the modules of
-        all files are stacked by their number (``builtin/euxfel.ini``).
+        all files are stacked by their number (``builtin/euxfel.ini``). A group in braces, as
+        ``{detector_1}``, stands for the detector whose frames `data` are, whatever its name
+        (``builtin/cxi.ini``); new files get the name in the braces.
     kinds : mapping of str to str, optional
         What each attribute is, ``scalar`` if not said:
 

@@ -28,7 +28,7 @@ class OnOpenFiles(Lookup):
         A path with a link that leads nowhere counts as present: reading it raises LinkError, where
         taking the next path instead could load other data.
         """
-        paths = self.load_paths.get(attr, ())
+        paths = self.attribute(attr).paths if attr in self.load_paths else ()
         return next((path for path in paths if has_path(h5file, path)), "")
 
     def read_dataset_shapes(self, path: str, h5file: Any) -> dict[str, tuple[int, ...]]:

@@ -155,7 +155,7 @@ def _is_as_before(catalogue: Catalogue, wanted: Attribute, said: Mapping[str, Sa
 
 def _of_first_file(catalogue: Catalogue, protocol: CXIProtocol) -> Catalogue:
     numbers = [number for number in catalogue.numbers if number == 0]
-    return Catalogue(catalogue.files, numbers, protocol, catalogue.policy)
+    return Catalogue(catalogue.files, numbers, protocol, catalogue.policy, catalogue.chosen)
 
 
 def _own(wanted: Attribute) -> dict[str, str]:

@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ..catalogue.catalogue import Catalogue
+from ..catalogue.detectors import Chosen
 from ..errors import ClosedStoreError, FileChangedError, ReadOnlyStoreError
 from ..hdf5.files import Files, read_again
 from ..hdf5.links import LinkPolicy
@@ -39,12 +40,14 @@ class SaveSession:
         links: LinkPolicy,
         safe: bool,
         locking: Locking,
+        chosen: Chosen,
     ) -> None:
         self._files = files
         self._path = files.paths[0]
         self._mode = mode
         self._protocol = protocol
         self._links: LinkPolicy = links
+        self._chosen = chosen
         self._safe = safe
         self._locking: Locking = locking
         self._transaction: Transaction | None = None
@@ -64,7 +67,7 @@ class SaveSession:
             self._seen = self._files.now(self._path)
         self._files.refresh()
         numbers = range(1 if self._is_to_come else 0, len(self._files.names))
-        self.catalogue = Catalogue(self._files, numbers, self._protocol, self._links)
+        self.catalogue = Catalogue(self._files, numbers, self._protocol, self._links, self._chosen)
 
     def save(self, request: SaveRequest) -> None:
         """Save an attribute to the first file; see :meth:`CXIStore.save_attribute`."""

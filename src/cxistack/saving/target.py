@@ -41,6 +41,12 @@ def place_of(catalogue: Catalogue, attr: str, path: str) -> Place:
             f"{name}:{path} is a group of {len(found.datasets)} datasets, and a save needs one "
             "dataset"
         )
+    if found.also or found.datasets[0].storage == "modules":
+        parts = ", ".join(str(one.place.path) for one in (*found.datasets, *found.also))
+        raise LayoutError(
+            f"{attr!r} of {name} is what several datasets say together ({parts}), and a save needs "
+            "one dataset: open the store with a protocol that names the one to change"
+        )
     place = found.datasets[0].place
     if place.filename != catalogue.files.paths[0]:
         raise LayoutError(

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from ..catalogue.catalogue import Catalogue
+from ..catalogue.detectors import Chosen
 from ..catalogue.frames import FrameSelection
 from ..hdf5.files import Files
 from ..hdf5.links import LinkPolicy
@@ -67,6 +68,9 @@ class CXIStore(Contents):
         Other programs are kept from saving to the file meanwhile by locks (flock). Where the file
         system keeps none, True refuses to save, and "best-effort" saves: then see to it that
         nobody else does. What locks tell between machines is up to a network file system.
+    detector, channel : str, optional
+        Name of the detector's group, and of its channel, where a file has several. When None, the
+        detector is the one whose frames `data` are.
 
     Raises
     ------
@@ -99,6 +103,8 @@ class CXIStore(Contents):
         links: LinkPolicy = "follow",
         safe: bool = True,
         locking: Locking = True,
+        detector: str | None = None,
+        channel: str | None = None,
     ) -> None:
         if mode not in _MODES:
             raise ValueError(f"mode must be one of {', '.join(_MODES)}, not {mode!r}")
@@ -112,8 +118,11 @@ class CXIStore(Contents):
         self.protocol = protocol
         self.mode: FileMode = mode
         self.links: LinkPolicy = links
+        self.detector, self.channel = detector, channel
         self._files = Files(expand(names, may_be_new=mode not in ("r", "r+")))
-        self._session = SaveSession(self._files, mode, protocol, links, safe, locking)
+        self._session = SaveSession(
+            self._files, mode, protocol, links, safe, locking, Chosen(detector, channel)
+        )
 
     @property
     def _catalogue(self) -> Catalogue:

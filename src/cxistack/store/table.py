@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 
 from ..catalogue.catalogue import Catalogue
 from ..checking.problems import misfits
 from ..errors import CastError, CXIError
+from ..hdf5.links import Place
+from ..hdf5.tour import groups_of_class
 from ..loading.prepare import prepare
 from ..loading.request import LoadRequest
 
 __all__ = ["rows", "table"]
 
 
+_ENTRY = re.compile(r"entry(_[0-9]+)?")
 HEADER = ("attribute", "kind", "shape", "dtype", "found at")
 
 
@@ -38,6 +42,26 @@ def rows(catalogue: Catalogue) -> list[tuple[str, str, str, str, str]]:
     return lines
 
 
+def _entries(catalogue: Catalogue) -> str:
+    """Say which entry is read of a first file that has several; nothing of one."""
+    number = next((number for number in catalogue.numbers if catalogue.opens(number)), None)
+    if number is None:
+        return ""
+    root = Place(catalogue.files.paths[number], "/", (), False)
+    classes = groups_of_class(catalogue.files, root)
+    names = [
+        name
+        for name, what in classes.items()
+        if what == "NXentry" or (what is None and _ENTRY.fullmatch(name))
+    ]
+    found = [one.get(number) for one in catalogue.found_all().values()]
+    used = {one.path.split("/")[1] for one in found if one is not None} & {*names}
+    if len(names) < 2 or not used:
+        return ""
+    read = ", ".join(f"/{name}" for name in names if name in used)
+    return f"{read} is read, of the entries {', '.join(f'/{name}' for name in names)}"
+
+
 def table(catalogue: Catalogue, mode: str) -> str:
     """Return the text that a store shows of itself."""
     names = catalogue.files.names
@@ -48,6 +72,8 @@ def table(catalogue: Catalogue, mode: str) -> str:
     for line in lines:
         cells = [cell.ljust(width) for cell, width in zip(line, widths, strict=False)]
         text.append("  ".join([" ", *cells, line[-1]]))
+    if entries := _entries(catalogue):
+        text.append(f"    {entries}")
     if len(lines) == 1:
         text.append("    (none of the protocol's attributes)")
     problems = misfits(catalogue)
