@@ -43,12 +43,12 @@ def test_a_built_in_protocol_comes_before_a_file_of_its_name(folder, name):
         (
             "nxm",
             ProtocolError,
-            "'nxm' is no built-in protocol; they are cxi, .* no such INI file",
+            "'nxm' is no built-in protocol, .*no such file; the .* are cxi, ",
         ),
         (
             "gone.ini",
             ProtocolError,
-            "'gone.ini' is no built-in protocol; .* no such INI file either",
+            "'gone.ini' is no built-in protocol, and there is no such file",
         ),
         ("run.h5", ProtocolError, "run.h5: is not a text in UTF-8"),
         (3, TypeError, "protocol= takes a CXIProtocol, .* or an INI file, not a value of type int"),

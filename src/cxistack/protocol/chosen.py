@@ -37,7 +37,7 @@ def protocol_of(given: ProtocolName | None) -> CXIProtocol:
     file = Path(name).expanduser() if name.startswith("~") else Path(name)
     if not name or not file.exists():
         raise ProtocolError(
-            f"{name!r} is no built-in protocol; they are {', '.join(CXIProtocol.names())}. There "
-            "is no such INI file either"
+            f"{name!r} is no built-in protocol, and there is no such file; the built-in protocols "
+            f"are {', '.join(CXIProtocol.names())}"
         )
     return CXIProtocol.import_ini(file)
