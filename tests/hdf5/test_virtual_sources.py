@@ -4,7 +4,7 @@ import h5py
 import numpy as np
 import pytest
 
-from cxistack import Crop, CXIStore
+from cxistack import Crop, CXIStore, LinkError
 from factory import DATA, frames
 
 WAYS = {
@@ -42,3 +42,31 @@ def test_rows_are_those_that_are_mapped(run, idxs):
     np.testing.assert_array_equal(store.load_attribute("data", idxs), chosen)
     part = store.load_attribute("data", idxs, transform=Crop([1, 3, 2, 6]), dtype="float32")
     np.testing.assert_array_equal(part, chosen[:, 1:3, 2:6])
+
+
+def nest(folder, values, depth):
+    """Write virtual datasets over one another in one file; return its name."""
+    name = folder / "nested.h5"
+    with h5py.File(name, "w", libver="latest") as h5:
+        h5["v0"] = values
+        for k in range(depth):
+            layout = h5py.VirtualLayout(values.shape, values.dtype)
+            layout[...] = h5py.VirtualSource(".", f"v{k}", values.shape)
+            h5.create_virtual_dataset(f"v{k + 1}", layout, fillvalue=9)
+        h5[DATA] = h5py.SoftLink(f"/v{depth}")
+    return name
+
+
+@pytest.mark.parametrize("depth", [1, 17, 21, 60, 299])
+def test_virtual_datasets_are_followed_as_deep_as_hdf5_does(tmp_path, depth):
+    values = np.arange(24, dtype="u2").reshape(2, 3, 4)
+    name = nest(tmp_path, values, depth)
+    with h5py.File(name) as h5:
+        np.testing.assert_array_equal(h5[DATA][...], values)
+    np.testing.assert_array_equal(CXIStore(name).load_attribute("data"), values)
+
+
+def test_a_nest_too_deep_is_not_called_a_circle(tmp_path):
+    name = nest(tmp_path, np.ones((1, 2, 3), "u2"), 310)
+    with pytest.raises(LinkError, match=r"nested\.h5:/v\d+: more than 300 virtual datasets are"):
+        CXIStore(name).load_attribute("data")

@@ -45,6 +45,10 @@ PIPELINES: dict[str, Filters] = {
     "bitshuffle+lz4, blocks of 10000": ((32008, (10000, 2)),),
     "bitshuffle+zstd": (BITSHUFFLE_ZSTD,),
     "bitshuffle+lz4, zstd": (BITSHUFFLE_LZ4, ZSTD),
+    "bitshuffle+lz4 in blocks of 8, deflate": ((32008, (8, 2)), DEFLATE),
+    "bitshuffle+zstd in blocks of 8, deflate": ((32008, (8, 3)), DEFLATE),
+    "bitshuffle+zstd in blocks of 8, shuffle, zstd": ((32008, (8, 3)), SHUFFLE, ZSTD),
+    "lz4 in blocks of 1, deflate": ((32004, (1,)), DEFLATE),
 }
 # In elements: none of eight, just around blocks of 8192 bytes, many blocks with a rest.
 COUNTS = (1, 7, 8, 9, 63, 511, 512, 1023, 1024, 1025, 4095, 4096, 4097, 4104, 40013)
@@ -69,6 +73,31 @@ def test_every_pipeline(pipeline: str, dtype: str) -> None:
     for n in COUNTS:
         check(store_through(counts(n, dtype), PIPELINES[pipeline]))
     check(store_through(noise(5000, dtype), PIPELINES[pipeline]))
+
+
+def stored_in_blocks(data: bytes, size: int) -> bytes:
+    """Return a zlib stream of uncompressed blocks, as a writer makes that flushes often."""
+    parts = [data[k : k + size] for k in range(0, len(data), size)]
+    heads = [len(part).to_bytes(2, "little") for part in parts]
+    blocks = [
+        bytes([number == len(parts)]) + head + bytes(byte ^ 0xFF for byte in head) + part
+        for number, (head, part) in enumerate(zip(heads, parts, strict=True), 1)
+    ]
+    return b"\x78\x01" + b"".join(blocks) + zlib.adler32(data).to_bytes(4, "big")
+
+
+@pytest.mark.parametrize("size", [1, 2, 16, 1000])
+@pytest.mark.parametrize("after", [0, 1, 2])
+def test_deflate_that_makes_chunks_longer(size: int, after: int) -> None:
+    raw = noise(5000, "<u2").tobytes()
+    chunk = stored_in_blocks(raw, size)
+    assert zlib.decompress(chunk) == raw
+    for _ in range(after):
+        chunk = zlib.compress(chunk)
+    options = {"compression": "gzip"}
+    if after == 0:
+        assert read_through_hdf5(len(raw), options, chunk) == raw
+    check(Stored((DEFLATE,) * (after + 1), 0, chunk, raw))
 
 
 @pytest.mark.parametrize("dtype", ["c16", "S3", "S5", "S7", "S24", "S100", "S9000"])

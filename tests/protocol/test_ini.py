@@ -200,6 +200,25 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path, ini):
         CXIProtocol.import_ini(ini("\x89HDF\r\n\x1a\n"))
 
 
+@pytest.mark.parametrize("newline", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_text_as_editors_save_it(ini, encoding, newline):
+    """With or without a byte-order mark, with Windows' ends of lines; "utf-16" writes a mark."""
+    text = GOOD.replace("/a", "/é/µm")
+    file = ini(text.replace("\n", newline), encoding)
+    assert CXIProtocol.import_ini(file) == CXIProtocol.import_ini(ini(text))
+
+
+def test_big_endian_utf_16_is_known_by_its_mark(ini):
+    assert CXIProtocol.import_ini(ini("\ufeff" + GOOD, "utf-16-be")).load_paths
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32", "cp1252"])
+def test_another_encoding_is_refused_by_what_is_wanted(ini, encoding):
+    with pytest.raises(ProtocolError, match=r"\.ini: is not a text in UTF-8 .*; save it as UTF-8"):
+        CXIProtocol.import_ini(ini(GOOD.replace("/a", "/é"), encoding))
+
+
 def test_writing_replaces_a_file_at_once_and_keeps_its_mode(tmp_path, monkeypatch):
     file = tmp_path / "layout.ini"
     file.write_text("mine")

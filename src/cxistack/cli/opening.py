@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ..errors import ProtocolError, StorageError
-from ..protocol.protocol import CXIProtocol
+from ..errors import StorageError
 from ..store.store import CXIStore
 
 __all__ = [
@@ -22,7 +20,6 @@ __all__ = [
     "listed",
     "open_run",
     "open_store",
-    "protocol_of",
 ]
 
 AsJSON = Annotated[bool, typer.Option("--json", help="Write JSON, for programs.")]
@@ -51,28 +48,9 @@ Frames = Annotated[
 ]
 
 
-def protocol_of(text: str) -> CXIProtocol:
-    """Return the built-in protocol of a name, or the one that an INI file describes.
-
-    Raises
-    ------
-    ProtocolError
-        It is neither.
-    """
-    if text in CXIProtocol.names():
-        return CXIProtocol.import_named(text)
-    if not Path(text).exists():
-        raise ProtocolError(
-            f"{text}: there is no such file, and the built-in protocols are "
-            f"{', '.join(CXIProtocol.names())}"
-        )
-    return CXIProtocol.import_ini(text)
-
-
 def open_store(names: list[str], protocol: str | None) -> CXIStore:
     """Open files for reading, whatever is in them."""
-    chosen = protocol_of(protocol) if protocol is not None else None
-    return CXIStore(names, protocol=chosen)
+    return CXIStore(names, protocol=protocol)
 
 
 def open_run(names: list[str], protocol: str | None) -> CXIStore:

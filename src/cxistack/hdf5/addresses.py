@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from ..errors import StorageError
 from ..kernels._decode import Pipeline
+from .chunk_index import why_misplaced
 from .files import Files, Stamp
 from .filters import BITSHUFFLE, filters_of
 from .stored import Stored, fill_value
@@ -240,7 +241,7 @@ def _obstacle(h5: Any, dataset: Any, stored: Stored) -> str | None:
         kind = kind.get_super()
     if not kind.equal(h5py.h5t.py_create(stored.dtype)):
         return "its type is stored otherwise in the file than in memory"
-    return None
+    return why_misplaced(dataset.id) if stored.storage == "chunked" else None
 
 
 def _listed(dataset: Any, rank: int) -> NDArray[np.int64]:
@@ -262,6 +263,21 @@ def _edge(
     return edge.ravel()
 
 
+def _numbers(
+    corners: NDArray[np.int64], chunk: tuple[int, ...], grid: tuple[int, ...]
+) -> NDArray[np.intp]:
+    """Return the chunks' numbers in the flat grid; ValueError where these cannot be corners."""
+    if not len(corners):
+        return np.empty(0, np.intp)
+    cells, beyond = np.divmod(corners, np.array(chunk))
+    if beyond.any():
+        raise ValueError("a chunk begins where none can")
+    numbers: NDArray[np.intp] = np.ravel_multi_index(tuple(cells.T), grid)
+    if np.bincount(numbers).max() > 1:
+        raise ValueError("two chunks have the same place")
+    return numbers
+
+
 def _chunk_table(
     dataset: Any, stored: Stored, pipeline: Pipeline | None, stamp: Stamp, fill: NDArray[Any]
 ) -> Chunked | ThroughH5py:
@@ -273,8 +289,7 @@ def _chunk_table(
     mask = np.zeros(number, np.uint32)
     try:
         found = _listed(dataset, len(chunk)) if number else np.empty((0, len(chunk) + 3), np.int64)
-        corners = tuple(found[:, k] // chunk[k] for k in range(len(chunk)))
-        where = np.ravel_multi_index(corners, grid) if len(found) else np.empty(0, np.intp)
+        where = _numbers(found[:, : len(chunk)], chunk, grid)
         address[where], size[where], mask[where] = found[:, -3], found[:, -2], found[:, -1]
     except (OverflowError, TypeError, ValueError) as cause:
         raise StorageError(

@@ -5,8 +5,12 @@ from __future__ import annotations
 import glob
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+
+import h5py
+
+from .patterns import matching
 
 __all__ = ["Names", "expand", "natural_key"]
 
@@ -31,17 +35,17 @@ def expand(names: Names, *, may_be_new: bool = False) -> tuple[str, ...]:
     ------
     FileNotFoundError
         A glob matches nothing.
+    OSError
+        A folder cannot be listed.
+    TypeError
+        It is no name, nor a sequence of names.
     ValueError
         No name is given, or two names mean the same file (each frame would count twice).
     """
-    given = [names] if isinstance(names, (str, os.PathLike)) else list(names)
     found: list[str] = []
-    for name in given:
-        text = os.fspath(name)
-        if not isinstance(text, str) or not text:
-            raise ValueError(f"a file name must be a non-empty string, not {name!r}")
+    for text in _texts(names):
         if glob.has_magic(text) and not Path(text).exists():
-            matches = sorted(glob.iglob(text, recursive=True), key=natural_key)
+            matches = sorted(matching(text), key=natural_key)
             if not matches and may_be_new and Path(text).parent.is_dir():
                 matches = [text]
             if not matches:
@@ -67,3 +71,31 @@ def expand(names: Names, *, may_be_new: bool = False) -> tuple[str, ...]:
             )
         seen[real] = name
     return tuple(found)
+
+
+def _texts(names: Names) -> Iterator[str]:
+    """Return the names one by one, each as text, a user's home folder put in for ``~``."""
+    if isinstance(names, str | bytes | os.PathLike):
+        names = [os.fsdecode(names)]
+    is_file = isinstance(names, h5py.HLObject) or hasattr(names, "read")
+    if is_file or isinstance(names, Mapping) or not isinstance(names, Iterable):
+        raise _no_name(names)
+    for name in names:
+        if not isinstance(name, str | bytes | os.PathLike):
+            raise _no_name(name)
+        text = os.fsdecode(name)
+        if not text:
+            raise ValueError(f"a file name must be a non-empty string, not {name!r}")
+        is_home = text.startswith("~") and not os.path.lexists(text)
+        yield os.path.expanduser(text) if is_home else text  # noqa: PTH111
+
+
+def _no_name(wrong: object) -> TypeError:
+    """Return the exception that says what was given in place of a name."""
+    what, advice = f"a value of type {type(wrong).__name__}", ""
+    if isinstance(wrong, h5py.HLObject):
+        what = f"an open h5py.{type(wrong).__name__}"
+        advice = f"; name its file, {wrong.file.filename!r}" if wrong else ""
+    elif hasattr(wrong, "read"):
+        what, advice = f"an open file ({type(wrong).__name__})", "; name the file itself"
+    return TypeError(f"files are named by a path, a list of paths or a glob, not by {what}{advice}")

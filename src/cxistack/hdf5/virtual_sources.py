@@ -39,14 +39,20 @@ _UNFILLED = "it is virtual, and its sources overlap and have gaps"
 
 
 def with_sources(
-    files: Files, stored: Stored, policy: LinkPolicy = "follow", depth: int = 0
+    files: Files,
+    stored: Stored,
+    policy: LinkPolicy = "follow",
+    outer: tuple[tuple[str, int], ...] = (),
 ) -> Stored:
     """Return a virtual dataset with its pieces, or with the reason why it is read by HDF5.
+
+    `outer` are the addresses of the virtual datasets that it is a source of.
 
     Raises
     ------
     LinkError
-        A source is missing, or virtual datasets are sources of one another, in a circle.
+        A source is missing, or virtual datasets are sources of one another, in a circle or in a
+        chain of more than `MOST_NESTED`.
     LayoutError
         A source does not fit: it is smaller than what is mapped, of another type, or kept in
         external raw files.
@@ -54,8 +60,14 @@ def with_sources(
     if stored.storage != "virtual":
         return stored
     place = stored.place
-    if depth > MOST_NESTED:
+    if stored.address in outer:
         raise LinkError(f"{place}: virtual datasets are sources of one another, in a circle")
+    if len(outer) >= MOST_NESTED:
+        raise LinkError(
+            f"{place}: more than {MOST_NESTED} virtual datasets are sources of one another; name a "
+            "source further down"
+        )
+    outer = (*outer, stored.address)
     with files.reading(place.filename) as h5:
         dataset = h5[place.path]
         mappings = dataset.virtual_sources()
@@ -71,7 +83,7 @@ def with_sources(
         refuse_gap(files, place, mapping, len(names), policy)
         for number, name in enumerate(names):
             if name not in known:
-                known[name] = _source(files, stored, name, policy, depth)
+                known[name] = _source(files, stored, name, policy, outer)
             source = known[name]
             try:
                 _check(stored, mapping, source)
@@ -117,7 +129,11 @@ class _Irregular(Exception):
 
 
 def _source(
-    files: Files, stored: Stored, name: tuple[str, str], policy: LinkPolicy, depth: int
+    files: Files,
+    stored: Stored,
+    name: tuple[str, str],
+    policy: LinkPolicy,
+    outer: tuple[tuple[str, int], ...],
 ) -> Stored:
     """Describe one source, and the sources of a virtual one."""
     found = source_place(files, stored.place, *name, policy)
@@ -127,7 +143,7 @@ def _source(
         source = describe(files, found)
     except LayoutError as cause:
         raise LayoutError(f"{stored.place} has a source that cannot be read: {cause}") from cause
-    return with_sources(files, source, policy, depth + 1)
+    return with_sources(files, source, policy, outer)
 
 
 def _check(stored: Stored, mapping: Any, source: Stored) -> None:

@@ -8,6 +8,7 @@ There is no interpolation: ``%`` is a character like any other.
 from __future__ import annotations
 
 import ast
+import codecs
 import configparser
 import functools
 import importlib.resources
@@ -138,13 +139,21 @@ def read_ini(file: str | os.PathLike[str]) -> dict[str, dict[str, str]]:
     """
     name = os.fspath(file)
     try:
-        text = Path(name).read_text(encoding="utf-8-sig")
+        text = Path(name).read_text(encoding=_encoding(name))
     except FileNotFoundError:
         raise ProtocolError(f"{name}: there is no such file") from None
     except OSError as error:
         raise ProtocolError(f"{name}: cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise ProtocolError(f"{name}: is not a text in UTF-8: {error.reason}") from error
+    except UnicodeError as error:
+        why = error.reason if isinstance(error, UnicodeDecodeError) else str(error)
+        raise ProtocolError(
+            f"{name}: is not a text in UTF-8 ({why}); save it as UTF-8 in your editor"
+        ) from error
+    if "\0" in text:
+        raise ProtocolError(
+            f"{name}: is not a text in UTF-8 (it has null characters, as UTF-16 has them); save it "
+            "as UTF-8 in your editor"
+        )
     sections = _parse(text, name)
     for section in sections:
         if section not in _REQUIRED + OPTIONAL:
@@ -170,6 +179,13 @@ def read_ini(file: str | os.PathLike[str]) -> dict[str, dict[str, str]]:
                     "but section [datatypes] names this attribute"
                 )
     return sections
+
+
+def _encoding(name: str) -> str:
+    """Return in what a text is written: UTF-8 unless it begins as Windows' editors mark UTF-16."""
+    with Path(name).open("rb") as file:
+        mark = file.read(2)
+    return "utf-16" if mark in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
 
 
 def _parse(text: str, name: str) -> dict[str, dict[str, str]]:

@@ -196,9 +196,9 @@ class CXIProtocol(OnOpenFiles):
         Parameters
         ----------
         file : path-like
-            A text in UTF-8 with the sections ``[datatypes]``, ``[load_paths]``, ``[kinds]`` and,
-            optionally, ``[conventions]``, ``[units]``, ``[flags]`` and ``[limits]``; written by
-            :meth:`to_ini`, by hand or by pyrost.
+            A text in UTF-8, or in UTF-16 with its mark, with the sections ``[datatypes]``,
+            ``[load_paths]``, ``[kinds]`` and, optionally, ``[conventions]``, ``[units]``,
+            ``[flags]`` and ``[limits]``; written by :meth:`to_ini`, by hand or by pyrost.
 
         Raises
         ------

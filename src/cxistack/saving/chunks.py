@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from .. import kernels
 from ..errors import StorageError
+from ..hdf5.chunk_index import why_misplaced
 from ..kernels._encode import EncodePipeline
 from ..kernels.threads import count_threads, run
 from ._encode_chunks import EncodeJob
@@ -208,6 +209,8 @@ def _filters_edges(dataset: Any) -> bool:
     HDF5 may have been told to leave such chunks as they are, and would not decode ours then; see
     :mod:`cxistack.hdf5.edge_chunks`.
     """
+    if why_misplaced(dataset.id):
+        return False
     for axis, (n, c) in enumerate(zip(dataset.shape[1:], dataset.chunks[1:], strict=True), 1):
         if n % c and len(dataset):
             corner = [0] * dataset.ndim

@@ -17,7 +17,7 @@ from ..hdf5.links import LinkPolicy
 from ..hdf5.names import Names, expand
 from ..kernels import Casting
 from ..loading.request import LoadWords, PixelWords
-from ..protocol.protocol import CXIProtocol
+from ..protocol.chosen import ProtocolName, protocol_of
 from ..saving import frame_counts
 from ..saving.commit.lock import Locking
 from ..saving.commit.transaction import Transaction
@@ -41,6 +41,7 @@ class CXIStore(Contents):
     ----------
     names : str, path, or sequence of them
         A file, a list of files, or a glob. Frames count in this order; a glob's in natural order.
+        ``~`` is the user's home folder.
         Saves go to the first file.
     mode : {"r", "r+", "w", "w-", "x", "a"}
         How the first file is opened; the others open for reading.
@@ -51,9 +52,9 @@ class CXIStore(Contents):
           to it between the opening and that save is not replaced: the save is refused.
         * "w-" or "x": it must not exist, and appears at the first save.
         * "a": it is created when it does not exist.
-    protocol : CXIProtocol or str, optional
-        What is looked for, and where: a protocol, or the name of a built-in one ("cxi", "nxmx"; see
-        :meth:`CXIProtocol.names`). The default protocol when None.
+    protocol : CXIProtocol, str or path, optional
+        What is looked for, and where: a protocol, the name of a built-in one ("cxi", "nxmx"; see
+        :meth:`CXIProtocol.names`), or an INI file. The default protocol when None.
     links : {"follow", "tree"}
         Links to other HDF5 files are followed wherever they lead, or only to files in or below the
         given files' folders.
@@ -77,7 +78,7 @@ class CXIStore(Contents):
     FileNotFoundError, FileExistsError
         As `mode` says.
     ProtocolError
-        There is no built-in protocol of this name.
+        There is no built-in protocol and no INI file of this name, or the file describes none.
 
     Notes
     -----
@@ -98,7 +99,7 @@ class CXIStore(Contents):
         self,
         names: Names,
         mode: FileMode = "r",
-        protocol: CXIProtocol | str | None = None,
+        protocol: ProtocolName | None = None,
         *,
         links: LinkPolicy = "follow",
         safe: bool = True,
@@ -112,16 +113,13 @@ class CXIStore(Contents):
             raise ValueError(f'links must be "follow" or "tree", not {links!r}')
         if locking not in (True, "best-effort"):
             raise ValueError(f'locking must be True or "best-effort", not {locking!r}')
-        if protocol is None or isinstance(protocol, str):
-            name = "default" if protocol is None else protocol
-            protocol = CXIProtocol.import_named(name)
-        self.protocol = protocol
+        self.protocol = protocol_of(protocol)
         self.mode: FileMode = mode
         self.links: LinkPolicy = links
         self.detector, self.channel = detector, channel
         self._files = Files(expand(names, may_be_new=mode not in ("r", "r+")))
         self._session = SaveSession(
-            self._files, mode, protocol, links, safe, locking, Chosen(detector, channel)
+            self._files, mode, self.protocol, links, safe, locking, Chosen(detector, channel)
         )
 
     @property

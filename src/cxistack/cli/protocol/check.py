@@ -7,8 +7,9 @@ from typing import Annotated
 import typer
 
 from ...discovery.match import Match, match
+from ...protocol.chosen import protocol_of
 from ..failure import failures_told
-from ..opening import FileNames, protocol_of
+from ..opening import FileNames
 
 __all__ = ["check"]
 

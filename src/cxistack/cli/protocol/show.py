@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
+from ...protocol.chosen import protocol_of
 from ...protocol.ini import format_sections
 from ..failure import failures_told
-from ..opening import protocol_of
 
 __all__ = ["show"]
 

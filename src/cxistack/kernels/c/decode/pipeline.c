@@ -42,8 +42,8 @@ static int keeps_size(const struct cxi_filter *filter)
 }
 
 /* How long the chunk was when filter i got it: exactly, or at most, where an earlier filter
- * compressed it. The most is generous: a compressor adds less than this to what it cannot
- * shrink. */
+ * compressed it. That is what the smallest blocks make of bytes that do not shrink: six of each
+ * byte, where deflate stores them one by one; bitshuffle's and LZ4's make less. */
 static size_t size_before(const struct cxi_pipeline *pipeline, uint32_t skip_mask, int i,
                           int *exact)
 {
@@ -56,7 +56,7 @@ static size_t size_before(const struct cxi_pipeline *pipeline, uint32_t skip_mas
         if (filter->kind == CXI_FLETCHER32) {
             size += 4;
         } else if (!keeps_size(filter)) {
-            size += size / 8 + 4096;
+            size = size > SIZE_MAX / 16 ? size : 6 * size + 4096;
             *exact = 0;
         }
     }
