@@ -24,7 +24,7 @@ from ..loading.prepare import prepare
 from ..loading.request import LoadRequest
 from ..protocol.protocol import CXIProtocol
 from ..saving import units
-from ..transforms.base import Transform
+from ..transforms.transforms import TransformLike
 from . import table
 from .lazy import LazyArray
 
@@ -126,7 +126,7 @@ class Contents(Mapping[str, LazyArray]):
         self,
         attr: str,
         *,
-        transform: Transform | None = None,
+        transform: TransformLike = None,
         dtype: DTypeLike | None = None,
         casting: Casting = "checked",
     ) -> tuple[tuple[int, ...], np.dtype[Any]]:
@@ -274,7 +274,7 @@ class Contents(Mapping[str, LazyArray]):
         *,
         ss_idxs: Any = slice(None),
         fs_idxs: Any = slice(None),
-        transform: Transform | None = None,
+        transform: TransformLike = None,
         dtype: DTypeLike | None = None,
         casting: Casting = "checked",
         source: int | str | None = None,

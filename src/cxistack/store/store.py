@@ -22,7 +22,7 @@ from ..saving.commit.lock import Locking
 from ..saving.commit.transaction import Transaction
 from ..saving.request import SaveMode, SaveRequest
 from ..saving.session import SaveSession
-from ..transforms.base import Transform
+from ..transforms.transforms import TransformLike, transform_of
 from .contents import Contents
 from .writer import FrameWriter, writing
 
@@ -186,7 +186,7 @@ class CXIStore(Contents):
         fs_idxs: Any = slice(None),
         verbose: bool = True,
         *,
-        transform: Transform | None = None,
+        transform: TransformLike = None,
         dtype: DTypeLike | None = None,
         casting: Casting = "checked",
         out: NDArray[Any] | None = None,
@@ -210,7 +210,7 @@ class CXIStore(Contents):
             Pixels of frames and stacks: what ``frame[..., ss_idxs, fs_idxs]`` means in NumPy.
         verbose : bool
             Show a progress bar while frames are loaded.
-        transform : Transform, optional
+        transform : Transform or list of them, optional
             What is done to frames, instead of `ss_idxs` and `fs_idxs`.
         dtype : dtype, optional
             Type of the result. When None, a type of the protocol's family is kept, int and uint
@@ -293,7 +293,7 @@ class CXIStore(Contents):
         compression: str | Mapping[str, Any] | None = None,
         chunks: Sequence[int] | None = None,
         num_threads: int | None = None,
-        transform: Transform | None = None,
+        transform: TransformLike = None,
         frame_shape: tuple[int, int] | None = None,
         fill_value: Any = None,
         raw: bool = False,
@@ -336,7 +336,7 @@ class CXIStore(Contents):
             has one a frame; small frames share one.
         num_threads : int, optional
             How many threads compress; None is all cores.
-        transform : Transform, optional
+        transform : Transform or list of them, optional
             What made `data` of whole frames: its pixels go back to their places. Of frames that are
             there all other pixels stay as they are; of new ones they are `fill_value`.
         frame_shape : tuple of int, optional
@@ -378,7 +378,7 @@ class CXIStore(Contents):
                 compression,
                 chunks,
                 num_threads,
-                transform,
+                transform_of(transform),
                 frame_shape,
                 fill_value,
                 raw,
