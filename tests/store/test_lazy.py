@@ -75,7 +75,8 @@ def test_a_new_axis_and_too_many_indices_raise(lazy):
 @pytest.mark.parametrize(
     "key",
     [
-        (0, 99), (0, slice(None), -9), 99, -99, (99, 0), (0, slice(None), [1, 99]), [[0, 1], [2, 99]],
+        (0, 99), (0, slice(None), -9), 99, -99, (99, 0), (0, slice(None), [1, 99]),
+        [[0, 1], [2, 99]],
         np.ones(3, bool), (slice(None), np.ones(3, bool)), (0, slice(None), [True] * 3),
         0.5, (0, 1.5), [0.5], (slice(None), slice(None), [1.0]), np.float64(1), "a", (0, "x"), {1},
     ],

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +22,7 @@ from ..protocol.protocol import CXIProtocol, register_discoverer
 from .builtin import Fit, best_fit, keeps_type, leads_to, path_in
 from .candidates import Candidate, candidates
 from .choices import Choice, choose, choose_frames
+from .detectors import Detector, chosen, detectors_in, left_out
 
 __all__ = ["Discovery", "discover"]
 
@@ -80,7 +80,9 @@ class Discovery:
         return "\n".join(lines)
 
 
-def discover(names: Names, *, links: LinkPolicy = "follow") -> Discovery:
+def discover(
+    names: Names, *, links: LinkPolicy = "follow", detector: str | None = None
+) -> Discovery:
     """Propose a protocol for files of an unknown layout; reads no pixel.
 
     Parameters
@@ -90,6 +92,9 @@ def discover(names: Names, *, links: LinkPolicy = "follow") -> Discovery:
         in which the frames are not where they are in those before.
     links : {"follow", "tree"}
         Links to other files are followed wherever they lead, or only in the given files' folders.
+    detector : str, optional
+        Which detector, where the files are of several with a file for each module. Files of other
+        devices may lie beside those of the modules; they are left out, and the notes say so.
 
     Returns
     -------
@@ -99,7 +104,8 @@ def discover(names: Names, *, links: LinkPolicy = "follow") -> Discovery:
     Raises
     ------
     ProtocolError
-        Nothing in the files can be recognised; says what is in them.
+        Nothing in the files can be recognised, which says what is in them; or they are of several
+        detectors, which are listed.
     OSError
         A file cannot be opened.
 
@@ -115,17 +121,27 @@ def discover(names: Names, *, links: LinkPolicy = "follow") -> Discovery:
     making: _Making | None = None
     tours: list[Tour] = []
     try:
+        modules = chosen(detectors_in(files, links), detector)
+        if modules is None and detector is not None:
+            raise ProtocolError(
+                f"detector={detector!r} is for runs with a file for each module of a detector, and "
+                "these files have none: leave it out"
+            )
         for number, path in enumerate(files.paths):
+            if modules is not None and number not in modules.files:
+                continue
             is_known = making is not None and _has_frames(files, number, making, links)
             if is_known or len(tours) == _MOST_TOURS:
                 continue
             tours.append(tour(files, path, links))
             if making is None:
-                making = _Making.begin(tours[-1])
+                making = _Making.begin(tours[-1], modules, is_told=detector is not None)
             else:
                 making.add(tours[-1])
         if making is None or not making.reasons:
             raise ProtocolError(_nothing_found(tours))
+        if modules is not None:
+            making.notes += left_out(files, modules, links)
         protocol = making.protocol()
         found = Catalogue(files, range(len(files.names)), protocol, links)
         return Discovery(
@@ -143,7 +159,7 @@ def discover(names: Names, *, links: LinkPolicy = "follow") -> Discovery:
         files.release()
 
 
-register_discoverer(lambda files, links: discover(files, links=links).protocol)
+register_discoverer(lambda names, **words: discover(names, **words).protocol)
 
 
 def _has_frames(files: Files, number: int, making: _Making, links: LinkPolicy) -> bool:
@@ -155,8 +171,9 @@ def _has_frames(files: Files, number: int, making: _Making, links: LinkPolicy) -
 class _Making:
     """A proposal while file after file is looked at."""
 
-    def __init__(self, fit: Fit | None) -> None:
+    def __init__(self, fit: Fit | None, modules: Detector | None = None) -> None:
         self.fit = fit
+        self.modules = modules
         self.family: str | None = None  # of the frames' type
         self.added: dict[str, list[Choice]] = {}
         self.reasons: dict[str, list[str]] = {}
@@ -164,16 +181,20 @@ class _Making:
         self.notes: list[str] = []
 
     @classmethod
-    def begin(cls, tour: Tour) -> _Making:
+    def begin(cls, tour: Tour, modules: Detector | None, *, is_told: bool) -> _Making:
         """Look at the first file, and for a built-in protocol that fits it."""
-        frames = candidates(tour)
-        making = cls(best_fit(tour, frames[0] if frames else None))
+        frames = candidates(tour) if modules is None else modules.frames(tour)
+        fit = best_fit(tour, frames[0] if frames else None)
+        if modules is not None and fit is not None and is_told:
+            fit = Fit(fit.name, _narrowed(fit.protocol, tour, modules))
+        making = cls(fit, modules)
         making.add(tour, frames)
         return making
 
     def add(self, tour: Tour, frames: list[Candidate] | None = None) -> None:
         """Look at a file that has its frames elsewhere than those before, or has none."""
-        frames = candidates(tour) if frames is None else frames
+        if frames is None:
+            frames = candidates(tour) if self.modules is None else self.modules.frames(tour)
         data = choose_frames(frames)
         choices = choose(tour, frames[0] if frames else None)
         base = self.fit.protocol if self.fit is not None else None
@@ -216,14 +237,11 @@ class _Making:
 
     def _append(self, choice: Choice) -> None:
         known = self.added.setdefault(choice.attr, [])
+        if self.modules is not None and choice.kind != "scalar":
+            patterns = map(self.modules.within, choice.seen.paths)
+            choice.path = next(filter(None, patterns), choice.path)
         if any(other.path == choice.path for other in known):
             return
-        for other in known:
-            if choice.attr == "data" and _are_modules(other.path, choice.path):
-                raise ProtocolError(
-                    f"{other.path} and {choice.path} are modules of one detector: name the files "
-                    "of one module, or one virtual file over all of them"
-                )
         known.append(choice)
         first, *rest = [*choice.reasons, *choice.meaning]
         self.reasons.setdefault(choice.attr, []).extend([f"{choice.path}: {first}", *rest])
@@ -268,12 +286,23 @@ def _meaning(base: CXIProtocol, attr: str, path: str, choice: Choice) -> Iterato
         yield f"it is in {stated}, as it says itself"
 
 
-_MODULE = re.compile(r"(/INSTRUMENT/.+/)\d+(CH0:.+)")
-
-
-def _are_modules(one: str, other: str) -> bool:
-    pairs = [_MODULE.fullmatch(path) for path in (one, other)]
-    return all(pairs) and len({match.groups() for match in pairs if match is not None}) == 1
+def _narrowed(protocol: CXIProtocol, tour: Tour, modules: Detector) -> CXIProtocol:
+    """Return a built-in protocol for one of several detectors: with its name in place of ``*``."""
+    paths: dict[str, tuple[str, ...]] = {}
+    options: dict[str, dict[str, Any]] = {name: {} for name in BY_PATH}
+    for attr in protocol:
+        kept = {
+            number: path.replace("/*/", f"/{modules.name}/", 1)
+            for number, path in enumerate(protocol.load_paths[attr])
+            if f"/{modules.source}/" in path and leads_to(tour, path) is not None
+        }
+        if kept:
+            paths[attr] = tuple(kept.values())
+            for name, chosen_ones in options.items():
+                if attr in getattr(protocol, name):
+                    chosen_ones[attr] = tuple(getattr(protocol, name)[attr][n] for n in kept)
+    types = {attr: protocol.datatypes[attr] for attr in paths}
+    return CXIProtocol(types, paths, protocol.kinds, **options)
 
 
 def _shortened(why: str) -> str:

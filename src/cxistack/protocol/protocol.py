@@ -211,11 +211,13 @@ class CXIProtocol(Lookup, OnOpenFiles):
             raise ProtocolError(f"{os.fspath(file)}: {error}") from None
 
     @classmethod
-    def discover(cls, files: Names, *, links: LinkPolicy = "follow") -> Self:
+    def discover(
+        cls, files: Names, *, links: LinkPolicy = "follow", detector: str | None = None
+    ) -> Self:
         """Propose a protocol for files of an unknown layout; reads no pixel.
 
-        :func:`cxistack.discover` does the same and tells the reason for each choice; what `files`
-        and `links` may be, and what is raised, is said there.
+        :func:`cxistack.discover` does the same and tells the reason for each choice; what `files`,
+        `links` and `detector` may be, and what is raised, is said there.
 
         Examples
         --------
@@ -223,7 +225,7 @@ class CXIProtocol(Lookup, OnOpenFiles):
         >>> "/entry_1/instrument_1/detector_1/data" in protocol.load_paths["data"]
         True
         """
-        found = _discoverer(files, links)
+        found = _discoverer(files, links=links, detector=detector)
         if cls is CXIProtocol:
             return found  # type: ignore[return-value]
         return cls(*(getattr(found, field.name) for field in dataclasses.fields(found)))
@@ -387,10 +389,10 @@ class CXIProtocol(Lookup, OnOpenFiles):
         )
 
 
-Discoverer = Callable[[Names, LinkPolicy], CXIProtocol]
+Discoverer = Callable[..., CXIProtocol]
 
 
-def _no_discoverer(files: Names, links: LinkPolicy) -> CXIProtocol:
+def _no_discoverer(files: Names, **words: Any) -> CXIProtocol:
     raise ProtocolError("nothing proposes protocols before cxistack.discovery.discover is imported")
 
 
