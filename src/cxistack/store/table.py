@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from ..catalogue.catalogue import Catalogue
+from ..catalogue.others import addition
 from ..checking.problems import misfits
 from ..errors import CastError, CXIError
 from ..loading.prepare import prepare
@@ -50,6 +51,9 @@ def table(catalogue: Catalogue, mode: str) -> str:
         text.append("  ".join([" ", *cells, line[-1]]))
     if len(lines) == 1:
         text.append("    (none of the protocol's attributes)")
+    more = addition(catalogue)
+    if more is not None:
+        text.append(f"    {more}")
     problems = misfits(catalogue)
     if problems:
         text.append("Problems:")
