@@ -203,7 +203,7 @@ def _unit_of_first_file(source: CXIStore, attr: str) -> str | None:
     """Return the unit that the first file's dataset states; values of other files come in it."""
     found = source._catalogue.usable(attr)
     stored = found[min(found)].datasets[0]
-    if stored.storage == "modules":  # put together of the files' datasets: none itself
+    if not stored.is_in_file:  # put together of the files' datasets: none itself
         return None
     return describe(source._catalogue.files, stored.place, has_units=True).units
 

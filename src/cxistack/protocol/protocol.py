@@ -42,7 +42,8 @@ class CXIProtocol(Lookup, OnOpenFiles):
         Where in a file the attribute may be; the first path that is there counts. A path with
         ``{module}`` in it is a pattern for detectors with a file for each module: ``{module}``
         stands for the module's number, ``*`` for any characters but a slash, and the modules of
-        all files are stacked by their number (``builtin/euxfel.ini``).
+        all files are stacked by their number (``builtin/euxfel.ini``). A path ``(/a, /b)`` lists
+        datasets of one axis: the columns of a sequence, such as positions of several motors.
     kinds : mapping of str to str, optional
         What each attribute is, ``scalar`` if not said:
 

@@ -7,6 +7,7 @@ from ..catalogue.modules import is_pattern
 from ..errors import LayoutError
 from ..hdf5.links import Place
 from ..hdf5.stored import Stored
+from ..protocol.fields import columns_of
 
 __all__ = ["dataset_there", "place_of"]
 
@@ -30,6 +31,11 @@ def place_of(catalogue: Catalogue, attr: str, path: str) -> Place:
         raise LayoutError(
             f"{attr!r} lies in a dataset for each module, {path}, and a save needs one dataset: "
             "open the store with a protocol that gives it a single path"
+        )
+    if columns := columns_of(path):
+        raise LayoutError(
+            f"{attr!r} lies in {len(columns)} datasets, a column in each, {path}, and a save needs "
+            "one dataset: open the store with a protocol that gives it a single path"
         )
     found = catalogue.found(attr).get(0)
     if found is None:
