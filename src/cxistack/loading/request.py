@@ -23,6 +23,7 @@ class PixelWords(TypedDict, total=False):
     source: int | str | None
     num_threads: int | None
     raw: bool
+    masked: Any
 
 
 class LoadWords(PixelWords, total=False):

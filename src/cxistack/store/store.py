@@ -23,7 +23,7 @@ from ..saving.commit.transaction import Transaction
 from ..saving.request import SaveMode, SaveRequest
 from ..saving.session import SaveSession
 from ..transforms.transforms import TransformLike, transform_of
-from .contents import Contents
+from .contents import Contents, one_of_two
 from .writer import FrameWriter, writing
 
 __all__ = ["CXIStore"]
@@ -193,6 +193,7 @@ class CXIStore(Contents):
         source: int | str | None = None,
         num_threads: int | None = None,
         raw: bool = False,
+        masked: Literal["nan"] | complex | None = None,
     ) -> Any:
         """Load an attribute from all files as one array.
 
@@ -226,6 +227,8 @@ class CXIStore(Contents):
             when None.
         raw : bool
             Load a mask as it is stored: its bits, not whether pixels are good.
+        masked : "nan" or number, optional
+            What pixels become that the mask says are bad. NaN is for floats only: say `dtype`.
 
         Returns
         -------
@@ -258,23 +261,17 @@ class CXIStore(Contents):
                [[100, 101]]], dtype=uint16)
         """
         self._check_open()
-        if processes is not None and num_threads is not None and processes != num_threads:
-            raise ValueError(
-                f"processes={processes} and num_threads={num_threads} are two names of one thing: "
-                "give one"
-            )
-        if dtype is None and isinstance(out, np.ndarray):
-            dtype = out.dtype
         return self._read(
             attr,
             idxs,
             out,
-            num_threads=processes if num_threads is None else num_threads,
+            masked=masked,
+            num_threads=one_of_two(processes, num_threads),
             verbose=verbose,
             ss_idxs=ss_idxs,
             fs_idxs=fs_idxs,
             transform=transform,
-            dtype=dtype,
+            dtype=out.dtype if dtype is None and isinstance(out, np.ndarray) else dtype,
             casting=casting,
             source=source,
             raw=raw,
