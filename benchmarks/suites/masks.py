@@ -32,7 +32,7 @@ SIZES = {
 }
 LOAD, NUMPY = "load", "NumPy"
 TOP = 6
-_PATHS = {"data": ["/data"], "mask": ["/mask"]}
+_PATHS = {"data": ["/data"], "mask": ["/good"]}  # not called a mask: some cases leave it out
 _KINDS = {"data": "stack", "mask": "stack"}
 _LIMITS = {
     "1 limit": [f"data <= {TOP}"],
@@ -69,7 +69,7 @@ def _cases(folder: Path, stack: NDArray[Any]) -> Iterator[tuple[str, str, Path, 
             with h5py.File(path, "w") as h5:
                 chunk = None if codec == "none" else (1, *stack.shape[1:])
                 h5.create_dataset("data", data=stack.astype(dtype), chunks=chunk, **CODECS[codec])
-                h5["mask"] = np.indices(stack.shape[1:]).sum(axis=0) % 5 > 0
+                h5["good"] = np.indices(stack.shape[1:]).sum(axis=0) % 5 > 0
             for name, sentences in _LIMITS.items():
                 yield codec, f"{dtype}, {name}", path, sentences, False
                 yield codec, f"{dtype}, {name}, a mask", path, sentences, True

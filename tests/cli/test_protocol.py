@@ -46,7 +46,7 @@ def test_the_ini_text_is_that_protocol(name, tmp_path):
 def test_what_is_neither_a_name_nor_a_file_is_status_2(tmp_path):
     (tmp_path / "bad.ini").write_text("no section")
     for word, why in (
-        ("nexus", "built-in protocols are cxi"),
+        ("nexus", "built-in protocols are cheetah, cxi"),
         (tmp_path / "bad.ini", "not an INI"),
     ):
         shown = run("protocol", "show", word)

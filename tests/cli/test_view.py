@@ -88,7 +88,7 @@ def test_a_mask_that_does_not_fit_is_said_and_hides_nothing(run, png):
         (["--attribute", "distance"], "scalar"),
         (["--attribute", "phase"], "phase"),
         (["--attribute", "no_such_thing"], "no_such_thing"),
-        (["--crop", "50", "90", "0", "10"], "0 × 10"),
+        (["--crop", "50", "90", "0", "10"], "rows 50 to 90 of 40"),
         (["--crop", "-9", "-1", "0", "10"], "-9"),
         (["--dtype", "nonsense"], "nonsense"),
         (["--vmin", "5", "--vmax", "1"], "--vmin"),

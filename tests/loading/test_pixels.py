@@ -70,7 +70,7 @@ TRANSFORMS = {
         ComposeTransforms([Mirror(0, SHAPE), Downscale(2)]), np.s_[..., ::-2, ::2]
     ),
     "mirror twice": (ComposeTransforms([Mirror(0, SHAPE), Mirror(0, SHAPE)]), np.s_[...]),
-    "nothing left": (Crop([3, 3, 0, 11]), np.s_[..., 3:3, :]),
+    "cut to the frame": (Crop([3, 99, 7, 99], clip=True), np.s_[..., 3:, 7:]),
     "a user's own": (Diagonal(), np.s_[..., [list(range(9))], [list(range(9))]]),
 }  # fmt: skip
 
@@ -90,6 +90,27 @@ def test_frames_and_stacks_are_transformed(store, values, name, dtype):
         np.testing.assert_array_equal(loaded, expected.astype(dtype or expected.dtype))
     loaded = store.load_attribute("mask", [3, 0], transform=transform)
     np.testing.assert_array_equal(loaded, values[MASK][[3, 0]][index], strict=True)
+
+
+def test_a_list_of_transforms_is_one_after_another(store, values):
+    loaded = store.load_attribute("data", transform=[Crop([1, 8, 2, 10]), Downscale(2)])
+    np.testing.assert_array_equal(loaded, values[DATA][..., 1:8:2, 2:10:2])
+    with pytest.raises(TypeError, match="transform= takes a Transform or a list of them, not int"):
+        store.load_attribute("data", transform=3)
+
+
+def test_pixels_of_an_empty_slice_are_none(store, values):
+    for attr, path in [("data", DATA), ("whitefield", WHITEFIELD)]:
+        loaded = store.load_attribute(attr, ss_idxs=slice(3, 3))
+        np.testing.assert_array_equal(loaded, values[path][..., 3:3, :])
+
+
+@pytest.mark.parametrize("roi", [[0, 600, 0, 11], [3, 3, 0, 11], [40, 50, 0, 11]])
+def test_a_crop_with_pixels_that_are_not_there_loads_nothing(store, roi):
+    with pytest.raises(LayoutError, match=r"Crop\(.*leaves (the frame|no pixel)"):
+        store.load_attribute("data", transform=Crop(roi))
+    with pytest.raises(LayoutError, match="leaves"):
+        store.describe("whitefield", transform=[Crop(roi), Downscale(2)])
 
 
 @pytest.mark.parametrize("attr", ["translations", "basis_vectors", "distance", "reference_image"])

@@ -43,7 +43,7 @@ def test_a_built_in_protocol_comes_before_a_file_of_its_name(folder, name):
         (
             "nxm",
             ProtocolError,
-            "'nxm' is no built-in protocol, .*no such file; the .* are cxi, ",
+            "'nxm' is no built-in protocol, .*no such file; the .* are cheetah, cxi, ",
         ),
         (
             "gone.ini",

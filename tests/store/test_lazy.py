@@ -1,6 +1,7 @@
 """store[attr] is indexed as the NumPy array it stands for, and reads what the index needs."""
 
 import itertools
+import re
 
 import h5py
 import numpy as np
@@ -69,6 +70,51 @@ def test_a_new_axis_and_too_many_indices_raise(lazy):
         lazy[None]
     with pytest.raises(FrameIndexError, match="too many"):
         lazy[0, 0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        (0, 99), (0, slice(None), -9), 99, -99, (99, 0), (0, slice(None), [1, 99]),
+        [[0, 1], [2, 99]],
+        np.ones(3, bool), (slice(None), np.ones(3, bool)), (0, slice(None), [True] * 3),
+        0.5, (0, 1.5), [0.5], (slice(None), slice(None), [1.0]), np.float64(1), "a", (0, "x"), {1},
+    ],
+    ids=repr,
+)  # fmt: skip
+def test_a_wrong_index_is_told_as_numpy_tells_it_before_anything_is_read(key, array, lazy):
+    """The oracle is NumPy's own message: the axis, its size and the index are in both."""
+    with pytest.raises(IndexError) as theirs:
+        array[key]
+    load = lazy._reader
+    lazy._reader = lambda *_, **__: pytest.fail("it reads")
+    try:
+        with pytest.raises(FrameIndexError) as ours:
+            lazy[key]
+    finally:
+        lazy._reader = load
+    told = str(ours.value)
+    axis = re.search(r"axis \d", str(theirs.value))
+    assert axis is None or axis[0] in told
+    assert set(re.findall(r"-?\d+", str(theirs.value))) <= set(re.findall(r"-?\d+", told))
+    if "only integers" in str(theirs.value):
+        keys = key if isinstance(key, tuple) else (key,)
+        assert repr(keys[-1]) in told
+        assert f"axis {len(keys) - 1} of 'data'" in told
+
+
+def test_frames_rows_and_columns_that_are_not_there_are_named(tmp_path, array):
+    store = CXIStore(put(tmp_path / "a.cxi", {DATA: array}))
+    for words, message in [
+        ({"idxs": 99}, "index 99 is out of bounds for axis 0 of 'data', which has 6 frames"),
+        ({"idxs": [True] * 3}, r"axis 0: it has 6 frames, and the index has shape \(3,\)"),
+        ({"idxs": 0.5}, "not by 0.5"),
+        ({"ss_idxs": 99}, "index 99 is out of bounds for the slow axis of 5 pixels"),
+        ({"fs_idxs": [True] * 3}, "the fast axis of 7 pixels: its size is 3"),
+        ({"fs_idxs": 1.5}, "the fast axis .* not by 1.5"),
+    ]:
+        with pytest.raises(FrameIndexError, match=message):
+            store.load_attribute("data", **words)
 
 
 def test_as_an_array_of_another_type_it_is_cast_and_checked(tmp_path):

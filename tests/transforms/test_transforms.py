@@ -14,7 +14,13 @@ from cxistack.errors import CastError, FrameIndexError, LayoutError
 from cxistack.transforms.base import Transform
 from cxistack.transforms.fold import fold
 from cxistack.transforms.steps import Axis, Bin, FrameView, Pick
-from cxistack.transforms.transforms import ComposeTransforms, Crop, Downscale, Mirror
+from cxistack.transforms.transforms import (
+    ComposeTransforms,
+    Crop,
+    Downscale,
+    Mirror,
+    transform_of,
+)
 
 
 class Transpose(Transform):
@@ -42,15 +48,19 @@ def stack(shape, dtype=np.int32):
 
 @st.composite
 def crops(draw, shape):
-    lowest = draw(st.sampled_from([0, -99]))
+    lowest, clip = draw(st.sampled_from([0, -99])), draw(st.booleans())
+    beyond = 2 * clip
     sizes = (shape[0], shape[0], shape[1], shape[1])
-    return Crop([draw(st.integers(max(lowest, -n - 2), n + 2)) for n in sizes])
+    roi = [draw(st.integers(max(lowest, -n - beyond), n + beyond)) for n in sizes]
+    assume(np.zeros(shape)[roi[0] : roi[1], roi[2] : roi[3]].size)
+    return Crop(roi, clip)
 
 
 @st.composite
 def chains(draw, shape, *, bins=False, users=False, depth=2):
     """Return a transform for frames of `shape` and the shape of its result."""
-    kinds = ["crop", "stride", "mirror"] + ["bin"] * bins + ["user", "diagonal"] * users
+    kinds = ["stride", "mirror"] + ["bin"] * bins + ["user", "diagonal"] * users
+    kinds += ["crop"] * (min(shape) > 0)
     kind = draw(st.sampled_from(kinds + ["compose"] * (2 * (depth > 0))))
     if kind == "compose":
         parts, result = [], shape
@@ -244,23 +254,96 @@ def test_a_crop_behind_a_bin_is_a_crop_before_it():
     )
 
 
+@pytest.mark.parametrize("clip", [False, True])
 @pytest.mark.parametrize("roi", [[5, 2, 0, 3], [8, 20, 0, 3], [0, 0, 0, 0], [-1, 0, 2, 2]])
-def test_an_empty_region_stays_empty_through_a_chain(roi):
-    empty = Crop(roi)
-    frames = stack((6, 5))
-    shape = empty.forward(frames).shape[1:]
-    assert 0 in shape
-    chain = ComposeTransforms([empty, Mirror(0, shape), Mirror(1, shape), Downscale(2)])
-    assert chain.forward(frames).size == 0
-    out = frames.copy()
-    np.testing.assert_array_equal(chain.backward(chain.forward(frames), out), frames)
-    rows, columns = chain.index_array(*np.ogrid[:6, :5])
+def test_a_crop_that_leaves_nothing_is_refused_in_every_way(roi, clip):
+    empty, frames = Crop(roi, clip), stack((6, 5))
+    assert not frames[..., roi[0] : roi[1], roi[2] : roi[3]].size
+    for chain in (empty, ComposeTransforms([empty, Downscale(2)])):
+        for use in (
+            lambda chain=chain: chain.forward(frames),
+            lambda chain=chain: chain.backward(np.zeros((2, 0, 3)), frames.copy()),
+            lambda chain=chain: chain.index_array(*np.ogrid[:6, :5]),
+            lambda chain=chain: fold(chain, (6, 5)),
+        ):
+            with pytest.raises(LayoutError, match=r"leaves no pixel|none is left"):
+                use()
+
+
+def test_nothing_stays_nothing_through_a_chain():
+    frames = stack((0, 5))
+    chain = ComposeTransforms([Downscale(2), Mirror(0, (0, 3)), Mirror(1, (0, 3))])
+    assert chain.forward(frames).shape == (2, 0, 3)
+    rows, columns = chain.index_array(*np.ogrid[:0, :5])
     assert frames[..., rows, columns].size == 0
 
 
-def test_crop_clamps_as_slices_do():
-    frames = stack((4, 4))
-    np.testing.assert_array_equal(Crop([2, 99, -2, 99]).forward(frames), frames[..., 2:, -2:])
+@pytest.mark.parametrize(
+    ("roi", "what"),
+    [
+        ([0, 600, 0, 8], "rows 0 to 600 of 6"),
+        ([0, 6, 0, 9], "columns 0 to 9 of 8"),
+        ([-7, 6, 0, 8], "rows -7 to 6 of 6"),
+        ([0, 6, 2, -9], "columns 2 to -9 of 8"),
+    ],
+)
+def test_a_crop_that_leaves_the_frame_is_told_of_and_cut_only_as_asked_for(roi, what):
+    frames = stack((6, 8))
+    with pytest.raises(LayoutError, match=f"leaves the frame: {what}"):
+        Crop(roi).forward(frames)
+    with pytest.raises(LayoutError, match="leaves the frame"):
+        Crop(roi).index_array(*np.indices((6, 8)))
+    expected = frames[..., roi[0] : roi[1], roi[2] : roi[3]]
+    if expected.size:
+        np.testing.assert_array_equal(Crop(roi, clip=True).forward(frames), expected)
+    assert Crop(roi, clip=True) != Crop(roi)
+
+
+def test_clip_is_true_or_false():
+    with pytest.raises(TypeError, match="clip must be True or False, not 8"):
+        Crop([0, 6, 0, 8], 8)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (Crop, "not the class Crop"),
+        ("data", "not str 'data'"),
+        (3, "not int 3"),
+        ({"roi": [0, 1, 0, 1]}, "not dict"),
+        (np.zeros(4), "not ndarray"),
+        ([Downscale(2), None], "not NoneType None"),
+        ([Crop], "not the class Crop"),
+    ],
+)
+def test_what_is_no_transform_is_named(given, message):
+    with pytest.raises(TypeError, match=f"takes a Transform or a list of them, {message}"):
+        transform_of(given)
+
+
+def test_a_list_of_transforms_is_one_after_another():
+    crop, stride, own = Crop([0, 4, 1, 5]), Downscale(2), Transpose()
+    assert transform_of(None) is None
+    assert transform_of([]) is None
+    assert transform_of(own) is own
+    assert transform_of([crop]) is crop
+    assert transform_of((crop, stride)) == ComposeTransforms([crop, stride])
+    both = ComposeTransforms([crop, stride])
+    assert transform_of(both) is both
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "message"),
+    [
+        (Crop([0, 1, 0, 1]), TypeError, r"write ComposeTransforms\(\[Crop\(roi"),
+        ([Crop([0, 1, 0, 1])], ValueError, r"two or more .*: write Crop\(roi=.* by itself"),
+        ([Crop([0, 1, 0, 1]), 3], TypeError, "list of transforms, not int 3"),
+        ([Crop, Downscale(2)], TypeError, "not the class Crop"),
+    ],
+)
+def test_a_composition_says_what_to_write(given, error, message):
+    with pytest.raises(error, match=message):
+        ComposeTransforms(given)
 
 
 def test_crop_with_negative_bounds_cannot_map_points():
@@ -343,6 +426,7 @@ def test_wrong_index_arrays_of_ones_own_raise():
 
 EXAMPLES = [
     Crop([1, 2, 3, 4]),
+    Crop([1, 2, 3, 4], clip=True),
     Downscale(2),
     Downscale(2, mode="sum"),
     Mirror(0, (4, 5)),

@@ -50,7 +50,8 @@ def frame_numbers(idxs: FrameSelection, total: int, what: str) -> NDArray[np.int
     if array.dtype == np.bool_ and array.ndim:
         if array.shape != (total,):
             raise FrameIndexError(
-                f"{what} has {total} frames and the boolean mask has shape {array.shape}"
+                f"boolean index did not match {what} along axis 0: it has {total} frames, and the "
+                f"index has shape {array.shape}"
             )
         return np.flatnonzero(array).astype(np.int64)
     if array.dtype.kind not in "iu" or array.ndim > 1:
@@ -65,7 +66,8 @@ def frame_numbers(idxs: FrameSelection, total: int, what: str) -> NDArray[np.int
     outside = (array >= total) | ((array < -total) if array.dtype.kind != "u" else False)
     if outside.any():
         raise FrameIndexError(
-            f"frame {array[outside][0]} is out of bounds: {what} has {total} frames"
+            f"index {array[outside][0]} is out of bounds for axis 0 of {what}, which has {total} "
+            "frames"
         )
     numbers = array.astype(np.int64)
     numbers[numbers < 0] += total

@@ -13,6 +13,8 @@ from ..hdf5.messages import DAMAGE, named
 from ..hdf5.stored import Stored, describe
 from ..hdf5.tour import children, text_attribute
 from ..hdf5.virtual_sources import is_over, with_sources
+from ..protocol.fields import columns_of
+from .columns import columns_in
 from .detectors import Detectors
 from .modules import Trains, is_pattern, modules_in, stacked
 
@@ -73,6 +75,11 @@ def locate(
                 modules = modules_in(files, filename, path, policy)
                 if modules:
                     return Found(number, path, modules=modules)
+                continue
+            if columns := columns_of(path):
+                stacked_ones = columns_in(files, filename, columns, policy, has_units)
+                if stacked_ones is not None:
+                    return Found(number, path, (stacked_ones,))
                 continue
             place = resolve(files, filename, path, policy)
             if place is None or (detectors is not None and detectors.is_of_another(number, place)):

@@ -222,6 +222,7 @@ def stacked(
     for places in found.values():
         for module, place in places.items():
             modules[module].append(with_sources(files, describe(files, place), policy))
+    _refuse_several(pattern, found)
     datasets = [stored for module in modules.values() for stored in module]
     first = datasets[0]
     rows = 0 if kind == "frame" else 1
@@ -250,6 +251,29 @@ def stacked(
         if kind == "frame"
         else f"{pattern} means a dataset for each module, and a {kind} is but one: name its path"
     )
+
+
+def _refuse_several(pattern: str, found: Mapping[int, Mapping[int, Place]]) -> None:
+    """Raise where what ``*`` stands for differs: two detectors' modules are not one's."""
+    pieces = re.split(r"(\*|\{module[^}]*\})", pattern)
+    wanted = re.compile(
+        "".join(
+            r"([^/]*)" if piece == "*" else "[0-9]+" if is_pattern(piece) else re.escape(piece)
+            for piece in pieces
+        )
+    )
+    meant: dict[tuple[str, ...], Place] = {}
+    for places in found.values():
+        for place in places.values():
+            match = wanted.fullmatch(place.path)
+            if match is not None:
+                meant.setdefault(match.groups(), place)
+    if len(meant) > 1:
+        one, other = list(meant.values())[:2]
+        raise LayoutError(
+            f"{pattern} means {len(meant)} detectors: {one} and {other}; name the files of one, or "
+            "put its name in place of * in a protocol (protocol discover --detector writes one)"
+        )
 
 
 def _expected(pattern: str, found: Mapping[int, Mapping[int, Place]]) -> range:

@@ -14,6 +14,7 @@ import typer
 from ..catalogue.modules import is_pattern
 from ..converting.convert import Conversion
 from ..converting.convert import convert as convert_run
+from ..protocol.fields import columns_of
 from ..protocol.protocol import CXIProtocol
 from ..store.store import CXIStore
 from .failure import failures_told
@@ -124,7 +125,11 @@ def _target(run: CXIProtocol, names: Iterable[str]) -> CXIProtocol:
         one = run.attribute(attr)
         if attr in cxi and cxi.attribute(attr).is_like(one):
             continue
-        paths = [path for path in one.paths if path not in taken and not is_pattern(path)]
+        paths = [
+            path
+            for path in one.paths
+            if path not in taken and not (is_pattern(path) or columns_of(path))
+        ]
         target = target.add_attribute(
             attr,
             one.datatype,

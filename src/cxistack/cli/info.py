@@ -7,6 +7,7 @@ from typing import Any
 
 import typer
 
+from ..catalogue.others import addition
 from ..checking.findings import Finding
 from ..errors import CXIError
 from ..store.store import CXIStore
@@ -65,6 +66,7 @@ def _facts(store: CXIStore, problems: list[Finding]) -> dict[str, Any]:
         else:
             facts |= {"shape": shape, "dtype": "str" if dtype.kind == "O" else str(dtype)}
         attributes[attr] = facts
+    more = addition(store._catalogue)
     return {
         "files": store.filenames(),
         "attributes": attributes,
@@ -72,4 +74,5 @@ def _facts(store: CXIStore, problems: list[Finding]) -> dict[str, Any]:
             {"attribute": one.attribute, "filename": one.filename, "message": one.message}
             for one in problems
         ],
+        "other_protocol": more._asdict() if more is not None else None,
     }

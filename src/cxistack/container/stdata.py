@@ -15,6 +15,7 @@ from ..saving.request import SaveMode
 from ..store.store import CXIStore
 from ..transforms.base import Transform
 from ..transforms.fold import fold
+from ..transforms.transforms import TransformLike, transform_of
 from .outgoing import Outgoing, opened
 
 __all__ = ["STData"]
@@ -59,12 +60,13 @@ class STData:
     def __init__(
         self,
         input_file: CXIStore,
-        transform: Transform | None = None,
+        transform: TransformLike = None,
         output_file: CXIStore | None = None,
         **attributes: Any,
     ) -> None:
-        values = {"input_file": input_file, "transform": transform, "output_file": output_file}
+        values = {"input_file": input_file, "transform": None, "output_file": output_file}
         object.__setattr__(self, "_values", values)
+        self["transform"] = transform
         object.__setattr__(self, "_as_loaded", {})
         for attr, value in attributes.items():
             self[attr] = value
@@ -107,7 +109,7 @@ class STData:
 
     def __setitem__(self, attr: str, value: Any) -> None:
         self._check_name(attr)
-        self._values[attr] = value
+        self._values[attr] = transform_of(value) if attr == "transform" else value
 
     def __getattr__(self, attr: str) -> Any:
         # Called only for names that Python finds nowhere else, "_values" too while unpickling.
@@ -187,12 +189,13 @@ class STData:
         """Return a new container that saves to `output_file`."""
         return self.replace(output_file=output_file)
 
-    def update_transform(self, transform: Transform | None) -> Self:
+    def update_transform(self, transform: TransformLike) -> Self:
         """Return a new container with another transform.
 
         Frames and stacks are transformed if the container had no transform. Otherwise they are
         dropped, as a transform cannot be undone: load them again.
         """
+        transform = transform_of(transform)
         is_whole = self.transform is None
         pixels = {
             one.name: _transformed(one, self[one.name], transform) if is_whole else None

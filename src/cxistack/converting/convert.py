@@ -21,7 +21,7 @@ from ..protocol.attribute import Attribute, Trait
 from ..saving import photons
 from ..saving.units import cxi_unit, stated_unit
 from ..store.store import CXIStore
-from ..transforms.base import Transform
+from ..transforms.transforms import TransformLike, transform_of
 from .carrier import Carrier
 from .request import LEAVE_OUT, ConvertRequest, listed, names_of
 
@@ -60,7 +60,7 @@ def convert(
     attributes: Iterable[str] | None = None,
     idxs: FrameSelection = None,
     *,
-    transform: Transform | None = None,
+    transform: TransformLike = None,
     dtype: DTypeLike | None = None,
     casting: Casting = "checked",
     sources: Mapping[str, int | str] | None = None,
@@ -84,7 +84,7 @@ def convert(
         What is written; all that the run has and the target's protocol knows when None.
     idxs : None, int, slice, sequence or array of int, or boolean mask
         Which frames, as in :meth:`CXIStore.load_attribute`.
-    transform : Transform, optional
+    transform : Transform or list of them, optional
         What is done to frames and stacks. Pixel sizes become those of the new pixels.
     dtype : dtype, optional
         Type of `data`; other attributes keep theirs.
@@ -126,7 +126,8 @@ def convert(
     names = names_of(source, target, attributes)
     given, rows = dict(sources or {}), listed(by_frame)
     storage = compression, chunks, num_threads
-    request = ConvertRequest(names, idxs, transform, dtype, casting, given, rows, *storage)
+    chosen = transform_of(transform)
+    request = ConvertRequest(names, idxs, chosen, dtype, casting, given, rows, *storage)
     run = _as_written(source, target, request)
     new_units = run.protocol.units.keys() - source.protocol.units.keys()
     carrier = Carrier(request, run, target, _frames(run, idxs), new_units)

@@ -6,6 +6,7 @@ import functools
 from typing import NamedTuple
 
 from ..catalogue.modules import is_pattern, matcher
+from ..catalogue.others import speaks_for
 from ..errors import CastError
 from ..hdf5.tour import Seen, Tour
 from ..protocol.protocol import CXIProtocol
@@ -23,7 +24,11 @@ class Fit(NamedTuple):
 
 def best_fit(tour: Tour, frames: Candidate | None) -> Fit | None:
     """Return the built-in protocol that finds `frames`, and of these the most attributes."""
-    fits = [fit for fit in _builtin() if _finds(fit.protocol, tour, frames)]
+    fits = [
+        fit
+        for fit in _builtin()
+        if _finds(fit.protocol, tour, frames) and speaks_for(fit.name, tour.at)
+    ]
     return max(fits, key=lambda fit: _worth(fit.protocol, tour, frames), default=None)
 
 

@@ -20,7 +20,7 @@ __all__ = ["Candidate", "candidates"]
 _DEFAULT, _SIGNAL, _DETECTOR, _STRUCTURE, _MARKED, _NAMED = 6, 5, 4, 3, 2, 1
 
 _CXI = re.compile(r"/entry(_\d+)?/(instrument(_\d+)?/detector|data|image)(_\d+)?/data")
-_EUXFEL = re.compile(r"/INSTRUMENT/.+/image/data")
+_EUXFEL = re.compile(r"/INSTRUMENT/.+/(image/data|DET/JNGFR\d+:.+/data/adc)")
 _SERIES = re.compile(r"(data|images?|frames?|block|part|)_?(\d+)", re.IGNORECASE)
 _LEAST_GRID = {2: 16, 3: 8}  # pixels along each axis of what nothing but its shape speaks for
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import re
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,8 +20,9 @@ from ..hdf5.tour import Tour, tour
 from ..protocol.fields import BY_PATH
 from ..protocol.protocol import CXIProtocol, register_discoverer
 from .builtin import Fit, best_fit, keeps_type, leads_to, path_in
-from .candidates import candidates
+from .candidates import Candidate, candidates
 from .choices import Choice, choose, choose_frames
+from .detectors import Detector, chosen, detectors_in, left_out
 
 __all__ = ["Discovery", "discover"]
 
@@ -81,7 +80,9 @@ class Discovery:
         return "\n".join(lines)
 
 
-def discover(names: Names, *, links: LinkPolicy = "follow") -> Discovery:
+def discover(
+    names: Names, *, links: LinkPolicy = "follow", detector: str | None = None
+) -> Discovery:
     """Propose a protocol for files of an unknown layout; reads no pixel.
 
     Parameters
@@ -91,6 +92,9 @@ def discover(names: Names, *, links: LinkPolicy = "follow") -> Discovery:
         in which the frames are not where they are in those before.
     links : {"follow", "tree"}
         Links to other files are followed wherever they lead, or only in the given files' folders.
+    detector : str, optional
+        Which detector, where the files are of several with a file for each module. Files of other
+        devices may lie beside those of the modules; they are left out, and the notes say so.
 
     Returns
     -------
@@ -100,7 +104,8 @@ def discover(names: Names, *, links: LinkPolicy = "follow") -> Discovery:
     Raises
     ------
     ProtocolError
-        Nothing in the files can be recognised; says what is in them.
+        Nothing in the files can be recognised, which says what is in them; or they are of several
+        detectors, which are listed.
     OSError
         A file cannot be opened.
 
@@ -113,24 +118,38 @@ def discover(names: Names, *, links: LinkPolicy = "follow") -> Discovery:
     '/entry_1/instrument_1/detector_1/data is where CXI has frames'
     """
     files = Files(expand(names))
-    making = _Making()
+    making: _Making | None = None
     tours: list[Tour] = []
     try:
+        modules = chosen(detectors_in(files, links), detector)
+        if modules is None and detector is not None:
+            raise ProtocolError(
+                f"detector={detector!r} is for runs with a file for each module of a detector, and "
+                "these files have none: leave it out"
+            )
         for number, path in enumerate(files.paths):
-            if len(tours) == _MOST_TOURS or _has_frames(files, number, making, links):
+            if modules is not None and number not in modules.files:
+                continue
+            is_known = making is not None and _has_frames(files, number, making, links)
+            if is_known or len(tours) == _MOST_TOURS:
                 continue
             tours.append(tour(files, path, links))
-            making.add(tours[-1])
-        if not making.reasons:
+            if making is None:
+                making = _Making.begin(tours[-1], modules, is_told=detector is not None)
+            else:
+                making.add(tours[-1])
+        if making is None or not making.reasons:
             raise ProtocolError(_nothing_found(tours))
+        if modules is not None:
+            making.notes += left_out(files, modules, links)
         protocol = making.protocol()
         found = Catalogue(files, range(len(files.names)), protocol, links)
         return Discovery(
             protocol=protocol,
             filenames=files.names,
-            base=making.fit.name or None,
+            base=making.fit.name if making.fit is not None else None,
             reasons={
-                attr: tuple(making.reasons[attr]) for attr in protocol if making.reasons[attr]
+                attr: tuple(making.reasons[attr]) for attr in protocol if attr in making.reasons
             },
             others={attr: tuple(texts) for attr, texts in making.others.items() if texts},
             notes=tuple(making.notes),
@@ -140,57 +159,69 @@ def discover(names: Names, *, links: LinkPolicy = "follow") -> Discovery:
         files.release()
 
 
-register_discoverer(lambda files, links: discover(files, links=links).protocol)
+register_discoverer(lambda names, **words: discover(names, **words).protocol)
 
 
 def _has_frames(files: Files, number: int, making: _Making, links: LinkPolicy) -> bool:
-    paths = making.protocol().load_paths.get("data", ())
-    return locate(files, number, tuple(paths), links) is not None
+    protocol = making.protocol()
+    paths = protocol.attribute("data").paths if "data" in protocol else ()
+    return locate(files, number, paths, links) is not None
 
 
 class _Making:
     """A proposal while file after file is looked at."""
 
-    def __init__(self) -> None:
-        self.fit = Fit("", CXIProtocol({}, {}))
+    def __init__(self, fit: Fit | None, modules: Detector | None = None) -> None:
+        self.fit = fit
+        self.modules = modules
         self.family: str | None = None  # of the frames' type
-        self.added: defaultdict[str, list[Choice]] = defaultdict(list)
-        self.reasons: defaultdict[str, list[str]] = defaultdict(list)
-        self.others: defaultdict[str, list[str]] = defaultdict(list)
+        self.added: dict[str, list[Choice]] = {}
+        self.reasons: dict[str, list[str]] = {}
+        self.others: dict[str, list[str]] = {}
         self.notes: list[str] = []
-        self._is_begun = False
 
-    def add(self, tour: Tour) -> None:
+    @classmethod
+    def begin(cls, tour: Tour, modules: Detector | None, *, is_told: bool) -> _Making:
+        """Look at the first file, and for a built-in protocol that fits it."""
+        frames = candidates(tour) if modules is None else modules.frames(tour)
+        fit = best_fit(tour, frames[0] if frames else None)
+        if modules is not None and fit is not None and is_told:
+            fit = Fit(fit.name, _narrowed(fit.protocol, tour, modules))
+        making = cls(fit, modules)
+        making.add(tour, frames)
+        return making
+
+    def add(self, tour: Tour, frames: list[Candidate] | None = None) -> None:
         """Look at a file that has its frames elsewhere than those before, or has none."""
-        frames = candidates(tour)
-        best = frames[0] if frames else None
-        if not self._is_begun:
-            self.fit = best_fit(tour, best) or self.fit
-            self._is_begun = True
-        data, choices, base = choose_frames(frames), choose(tour, best), self.fit.protocol
+        if frames is None:
+            frames = candidates(tour) if self.modules is None else self.modules.frames(tour)
+        data = choose_frames(frames)
+        choices = choose(tour, frames[0] if frames else None)
+        base = self.fit.protocol if self.fit is not None else None
         if data is not None:
             choices = {"data": data, **choices}
             self.family = self.family or data.datatype
-            if "data" in base and not keeps_type(base, self.family):
+            if base is not None and "data" in base and not keeps_type(base, self.family):
                 data.reasons.append(
                     f"it is {self.family} here, which is kept, and the built-in protocol has "
                     f"{base.attribute('data').datatype}"
                 )
-        for attr in dict.fromkeys([*base, *choices]):
-            path, choice = path_in(tour, base, attr), choices.get(attr)
+        for attr in [*(base or ()), *(attr for attr in choices if attr not in (base or ()))]:
+            path = path_in(tour, base, attr) if base is not None else None
+            choice = choices.get(attr)
             if path is not None:
                 self._keep(tour, attr, path, choice)
             elif choice is not None:
                 self._append(choice)
         for path, why in tour.troubles.items():
-            shown = why if len(why) < 200 else f"{why[:200]} ..."
-            self.notes.append(f"{tour.filename}:{path} {shown}")
+            self.notes.append(f"{tour.filename}:{path} {_shortened(why)}")
         if data is None:
             self.notes.append(f"{tour.filename} has no dataset that could be frames")
 
     def _keep(self, tour: Tour, attr: str, path: str, choice: Choice | None) -> None:
         """Take what the built-in protocol finds, and say what would have been chosen without."""
-        reasons = self.reasons[attr]
+        assert self.fit is not None
+        reasons = self.reasons.setdefault(attr, [])
         text = f"{path}: the built-in protocol {self.fit.name!r} looks for it there"
         if text in reasons:
             return
@@ -199,29 +230,26 @@ class _Making:
             return
         if leads_to(tour, path) is choice.seen:
             reasons += [*choice.reasons, *_meaning(self.fit.protocol, attr, path, choice)]
-            self.others[attr] += choice.others
+            self.others.setdefault(attr, []).extend(choice.others)
         else:
             why = f"{choice.path}: {choice.reasons[0]}, but the built-in protocol has {path}"
-            self.others[attr].append(why)
+            self.others.setdefault(attr, []).append(why)
 
     def _append(self, choice: Choice) -> None:
-        known = self.added[choice.attr]
+        known = self.added.setdefault(choice.attr, [])
+        if self.modules is not None and choice.kind != "scalar":
+            patterns = map(self.modules.within, choice.seen.paths)
+            choice.path = next(filter(None, patterns), choice.path)
         if any(other.path == choice.path for other in known):
             return
-        for other in known:
-            if choice.attr == "data" and _are_modules(other.path, choice.path):
-                raise ProtocolError(
-                    f"{other.path} and {choice.path} are modules of one detector: name the files "
-                    "of one module, or one virtual file over all of them"
-                )
         known.append(choice)
         first, *rest = [*choice.reasons, *choice.meaning]
-        self.reasons[choice.attr] += [f"{choice.path}: {first}", *rest]
-        self.others[choice.attr] += choice.others
+        self.reasons.setdefault(choice.attr, []).extend([f"{choice.path}: {first}", *rest])
+        self.others.setdefault(choice.attr, []).extend(choice.others)
 
     def protocol(self) -> CXIProtocol:
         """Return the protocol as far as the files were looked at."""
-        base = self.fit.protocol
+        base = self.fit.protocol if self.fit is not None else CXIProtocol({}, {})
         fields: dict[str, dict[str, Any]] = {
             one.name: dict(getattr(base, one.name)) for one in dataclasses.fields(base)
         }
@@ -258,12 +286,27 @@ def _meaning(base: CXIProtocol, attr: str, path: str, choice: Choice) -> Iterato
         yield f"it is in {stated}, as it says itself"
 
 
-_MODULE = re.compile(r"(/INSTRUMENT/.+/)\d+(CH0:.+)")
+def _narrowed(protocol: CXIProtocol, tour: Tour, modules: Detector) -> CXIProtocol:
+    """Return a built-in protocol for one of several detectors: with its name in place of ``*``."""
+    paths: dict[str, tuple[str, ...]] = {}
+    options: dict[str, dict[str, Any]] = {name: {} for name in BY_PATH}
+    for attr in protocol:
+        kept = {
+            number: path.replace("/*/", f"/{modules.name}/", 1)
+            for number, path in enumerate(protocol.load_paths[attr])
+            if f"/{modules.source}/" in path and leads_to(tour, path) is not None
+        }
+        if kept:
+            paths[attr] = tuple(kept.values())
+            for name, chosen_ones in options.items():
+                if attr in getattr(protocol, name):
+                    chosen_ones[attr] = tuple(getattr(protocol, name)[attr][n] for n in kept)
+    types = {attr: protocol.datatypes[attr] for attr in paths}
+    return CXIProtocol(types, paths, protocol.kinds, **options)
 
 
-def _are_modules(one: str, other: str) -> bool:
-    mine, theirs = _MODULE.fullmatch(one), _MODULE.fullmatch(other)
-    return mine is not None and theirs is not None and mine.groups() == theirs.groups()
+def _shortened(why: str) -> str:
+    return why if len(why) < 200 else f"{why[:200]} ..."
 
 
 def _nothing_found(tours: Sequence[Tour]) -> str:

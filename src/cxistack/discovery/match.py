@@ -18,6 +18,7 @@ from ..hdf5.links import LinkPolicy, Place, resolve
 from ..hdf5.names import Names, expand
 from ..hdf5.tour import Tour, children, tour
 from ..protocol.attribute import Attribute
+from ..protocol.fields import columns_of
 from ..protocol.protocol import CXIProtocol
 from .words import plain
 
@@ -121,7 +122,7 @@ def _place(found: Found) -> str:
 
 def _miss(files: Files, filename: str, path: str, links: LinkPolicy) -> Miss:
     """Follow a path as far as it leads."""
-    if is_pattern(path):
+    if is_pattern(path) or columns_of(path):
         return Miss(path, "no dataset of the file matches it", ())
     here = Place(filename, "/", (), False)
     pieces = [piece for piece in path.split("/") if piece]

@@ -45,8 +45,8 @@ class Stored:
         Its shape.
     dtype : numpy.dtype
         Its type, as h5py gives it; ``object`` for text.
-    storage : {"contiguous", "chunked", "compact", "virtual", "modules"}
-        How HDF5 lays it out; "modules" is in no file, but put together of datasets in several.
+    storage : {"contiguous", "chunked", "compact", "virtual", "modules", "columns"}
+        How HDF5 lays it out; the last two are in no file, but put together of several datasets.
     chunks : tuple of int or None
         Shape of a chunk.
     filters : tuple of str
@@ -84,6 +84,11 @@ class Stored:
     def nbytes(self) -> int:
         """Bytes of its values, decoded."""
         return math.prod(self.shape) * self.dtype.itemsize
+
+    @property
+    def is_in_file(self) -> bool:
+        """Whether it is a dataset of a file, and not put together of several by a protocol."""
+        return self.storage not in ("modules", "columns")
 
     @property
     def is_text(self) -> bool:

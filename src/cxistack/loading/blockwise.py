@@ -287,7 +287,9 @@ class _Reader:
             into = self._array((stop - start, *frame), dtype or stored.dtype)
         if not into.size:
             return into
-        if is_assembled(part):
+        if stored.storage == "columns":
+            self._read_columns(part, start, stop, into)
+        elif is_assembled(part):
             self._read_pieces(part, route, block, _view_of(box, part.frame_shape), into)
         elif isinstance(route, ThroughH5py):
             self._read_by_h5py(part, start, stop, box, into)
@@ -334,6 +336,16 @@ class _Reader:
             taken = raw[one.rows - first][(slice(None), *(axis.slice for axis in axes[:-2]))]
             target = into[(slice(None), *(axis.slice for axis in one.window.places))]
             target[one.places] = inner.of(taken).reshape(len(one.rows), *target.shape[1:])
+
+    def _read_columns(self, part: Part, start: int, stop: int, into: NDArray[Any]) -> None:
+        """Read rows of datasets that are a column each."""
+        assembly = part.stored.assembly
+        assert assembly is not None
+        for number, piece in enumerate(assembly.pieces):
+            column = np.empty(stop - start, piece.stored.dtype)
+            source = Part(part.file, piece.stored, len(column), True)
+            self._read_by_h5py(source, start, stop, None, column)
+            into[:, number] = column
 
     def _read_directly(self, wanted: Sequence[direct.Wanted], into: NDArray[Any]) -> None:
         direct.read(self._files, wanted, Output(into, self._num_threads))

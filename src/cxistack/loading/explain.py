@@ -121,7 +121,9 @@ def _described(stored: Stored) -> str:
 
 def _way(seen: PartSurvey, stored: Stored) -> list[str]:
     if seen.obstacle is not None:
-        return [f"read by h5py: {seen.obstacle}"]
+        columns = stored.assembly if stored.storage == "columns" else None
+        made = _made_of([(one.stored, None) for one in columns.pieces]) if columns else []
+        return [*made, f"read by h5py: {seen.obstacle}"]
     if seen.sources:
         return [*_made_of(seen.sources), *_beside(seen, seen.sources[0][0])]
     return _beside(seen, stored)

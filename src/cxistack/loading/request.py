@@ -10,6 +10,7 @@ from numpy.typing import DTypeLike
 from ..kernels import Casting
 from ..protocol.attribute import Attribute
 from ..transforms.base import Transform
+from ..transforms.transforms import TransformLike, transform_of
 
 __all__ = ["LoadRequest", "LoadWords", "PixelWords"]
 
@@ -17,11 +18,12 @@ __all__ = ["LoadRequest", "LoadWords", "PixelWords"]
 class PixelWords(TypedDict, total=False):
     """Keywords of a load that do not tell what comes back, for type checkers."""
 
-    transform: Transform | None
+    transform: TransformLike
     casting: Casting
     source: int | str | None
     num_threads: int | None
     raw: bool
+    masked: Any
 
 
 class LoadWords(PixelWords, total=False):
@@ -56,6 +58,8 @@ class LoadRequest:
 
     Raises
     ------
+    TypeError
+        `transform` is no transform, nor a list of them.
     ValueError
         Words that exclude one another, or that an attribute of this kind has no use for.
     """
@@ -71,6 +75,7 @@ class LoadRequest:
 
     def __post_init__(self) -> None:
         attribute = self.attribute
+        object.__setattr__(self, "transform", transform_of(self.transform))
         if self.casting not in ("checked", "unsafe"):
             raise ValueError(f"casting must be 'checked' or 'unsafe', not {self.casting!r}")
         if self.raw and not attribute.is_mask:

@@ -17,6 +17,7 @@ __all__ = [
     "OPTIONAL",
     "RANKS",
     "check",
+    "columns_of",
     "fault",
     "strings",
 ]
@@ -72,6 +73,8 @@ def check(
         for path in paths:
             if not path or "\0" in path:
                 raise fault("load_paths", attr, f"{path!r} cannot be a path in an HDF5 file")
+            if path.startswith("(/"):
+                _check_columns(attr, path, datatype, kinds[attr])
         for name, lists in options.items():
             if attr not in lists:
                 continue
@@ -94,6 +97,14 @@ def check(
             _check_flag(attr, name, options["conventions"].get(attr, ()))
         for sentence in options["limits"].get(attr, ()):
             _check_limit(attr, sentence, datatypes, kinds)
+
+
+def _check_columns(attr: str, path: str, datatype: str, kind: str) -> None:
+    if len(set(columns_of(path))) < 2:
+        raise fault("load_paths", attr, f"{path} must list two paths or more, as (/x, /y)")
+    if kind != "sequence" or datatype in ("bool", "str"):
+        why = f"lists columns, of which only a sequence of numbers is made, not a {datatype} {kind}"
+        raise fault("load_paths", attr, f"{path} {why}")
 
 
 def _check_flag(attr: str, name: str, conventions: tuple[str, ...]) -> None:
@@ -126,10 +137,30 @@ def fault(section: str, key: object, why: str) -> ProtocolError:
     return ProtocolError(f"section [{section}], key {key}: {why}")
 
 
+def columns_of(path: str) -> tuple[str, ...]:
+    """Return the paths of a load path that lists the columns of an attribute; none of any other.
+
+    Examples
+    --------
+    >>> columns_of("(/entry/x, /entry/y)"), columns_of("/entry/(x, y)")
+    (('/entry/x', '/entry/y'), ())
+    """
+    if not (path.startswith("(") and path.endswith(")")):
+        return ()
+    columns = tuple(column.strip() for column in path[1:-1].split(","))
+    return columns if all(column.startswith("/") for column in columns) else ()
+
+
 def strings(section: str, attr: str, values: str | Iterable[str]) -> tuple[str, ...]:
-    """Return a string or strings as a tuple of them."""
-    items = (values,) if isinstance(values, str) else tuple(values)
+    """Return a string or strings as a tuple of them; columns may be a tuple of paths."""
+    given = (values,) if isinstance(values, str) else tuple(values)
+    items = [
+        f"({', '.join(map(str, item))})"
+        if section == "load_paths" and isinstance(item, tuple)
+        else item
+        for item in given
+    ]
     for item in items:
         if not isinstance(item, str):
             raise fault(section, attr, f"{item!r} is not a string")
-    return items
+    return tuple(items)

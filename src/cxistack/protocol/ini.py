@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from ..errors import ProtocolError, StorageError
-from .fields import OPTIONAL
+from .fields import OPTIONAL, columns_of
 
 __all__ = [
     "builtin_file",
@@ -41,6 +41,7 @@ Sections: TypeAlias = Mapping[str, Mapping[str, str]]
 _REQUIRED = ("datatypes", "load_paths", "kinds")
 _ESCAPE = r"\\(?:[\\'\"abfnrtv]|x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8})"
 _QUOTED = re.compile(rf"'(?:[^'\\\n]|{_ESCAPE})*'|\"(?:[^\"\\\n]|{_ESCAPE})*\"")
+_COLUMNS = re.compile(r"\([^()\n]*\)")  # (/x, /y): see columns_of
 _BARE = re.compile(r"[^\[,'\"\n][^,\n]*")
 _SEPARATOR = re.compile(r"\s*(,|\Z)\s*")
 
@@ -53,6 +54,8 @@ def format_value(text: str) -> str:
     >>> format_value("/entry/data"), format_value("/a, b")
     ('/entry/data', "'/a, b'")
     """
+    if columns_of(text) and _COLUMNS.fullmatch(text) and not set(text) & set("'\"[]"):
+        return text
     bare = text and text.isprintable() and text == text.strip() and not set(text) & set(",'\"[]")
     return text if bare else repr(text)
 
@@ -82,6 +85,8 @@ def parse_list(text: str) -> tuple[str, ...]:
     ('/entry/data', '/a, b')
     >>> parse_list("/entry/data")
     ('/entry/data',)
+    >>> parse_list("[/entry/xy, (/entry/x, /entry/y)]")
+    ('/entry/xy', '(/entry/x, /entry/y)')
     """
     rest = text.strip()
     if rest.startswith("["):
@@ -91,7 +96,7 @@ def parse_list(text: str) -> tuple[str, ...]:
     items = []
     while rest:
         quoted = _QUOTED.match(rest)
-        item = quoted or _BARE.match(rest)
+        item = quoted or _COLUMNS.match(rest) or _BARE.match(rest)
         if item is None:
             raise ValueError(f"no path can be read at: {rest}")
         separator = _SEPARATOR.match(rest, item.end())

@@ -43,7 +43,8 @@ class CXIProtocol(OnOpenFiles):
         stands for the module's number, ``*`` for any characters but a slash, and the modules of
         all files are stacked by their number (``builtin/euxfel.ini``). A group in braces, as
         ``{detector_1}``, stands for the detector whose frames `data` are, whatever its name
-        (``builtin/cxi.ini``); new files get the name in the braces.
+        (``builtin/cxi.ini``); new files get the name in the braces. A path ``(/a, /b)`` lists
+        datasets of one axis: the columns of a sequence, such as positions of several motors.
     kinds : mapping of str to str, optional
         What each attribute is, ``scalar`` if not said:
 
@@ -217,11 +218,13 @@ class CXIProtocol(OnOpenFiles):
             raise ProtocolError(f"{os.fspath(file)}: {error}") from None
 
     @classmethod
-    def discover(cls, files: Names, *, links: LinkPolicy = "follow") -> Self:
+    def discover(
+        cls, files: Names, *, links: LinkPolicy = "follow", detector: str | None = None
+    ) -> Self:
         """Propose a protocol for files of an unknown layout; reads no pixel.
 
-        :func:`cxistack.discover` does the same and tells the reason for each choice; what `files`
-        and `links` may be, and what is raised, is said there.
+        :func:`cxistack.discover` does the same and tells the reason for each choice; what `files`,
+        `links` and `detector` may be, and what is raised, is said there.
 
         Examples
         --------
@@ -229,7 +232,7 @@ class CXIProtocol(OnOpenFiles):
         >>> "/entry_1/instrument_1/detector_1/data" in protocol.load_paths["data"]
         True
         """
-        return cls._of(_discoverer(files, links))
+        return cls._of(_discoverer(files, links=links, detector=detector))
 
     def to_ini(self, file: str | os.PathLike[str]) -> None:
         """Write the protocol to an INI file that :meth:`import_ini` reads back exactly.
@@ -386,10 +389,10 @@ class CXIProtocol(OnOpenFiles):
         )
 
 
-Discoverer = Callable[[Names, LinkPolicy], CXIProtocol]
+Discoverer = Callable[..., CXIProtocol]
 
 
-def _no_discoverer(files: Names, links: LinkPolicy) -> CXIProtocol:
+def _no_discoverer(files: Names, **words: Any) -> CXIProtocol:
     raise ProtocolError("nothing proposes protocols before cxistack.discovery.discover is imported")
 
 

@@ -7,6 +7,7 @@ from ..catalogue.modules import is_pattern
 from ..errors import LayoutError
 from ..hdf5.links import Place
 from ..hdf5.stored import Stored
+from ..protocol.fields import columns_of
 
 __all__ = ["dataset_there", "place_of"]
 
@@ -31,6 +32,11 @@ def place_of(catalogue: Catalogue, attr: str, path: str) -> Place:
             f"{attr!r} lies in a dataset for each module, {path}, and a save needs one dataset: "
             "open the store with a protocol that gives it a single path"
         )
+    if columns := columns_of(path):
+        raise LayoutError(
+            f"{attr!r} lies in {len(columns)} datasets, a column in each, {path}, and a save needs "
+            "one dataset: open the store with a protocol that gives it a single path"
+        )
     found = catalogue.found(attr).get(0)
     if found is None:
         return Place(catalogue.files.paths[0], path, (), True)
@@ -41,7 +47,7 @@ def place_of(catalogue: Catalogue, attr: str, path: str) -> Place:
             f"{name}:{path} is a group of {len(found.datasets)} datasets, and a save needs one "
             "dataset"
         )
-    if found.also or found.datasets[0].storage == "modules":
+    if found.also or not found.datasets[0].is_in_file:
         parts = ", ".join(str(one.place.path) for one in (*found.datasets, *found.also))
         raise LayoutError(
             f"{attr!r} of {name} is what several datasets say together ({parts}), and a save needs "

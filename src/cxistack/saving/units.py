@@ -73,7 +73,7 @@ def stated_unit(catalogue: Catalogue, attr: str, *, of_first: bool = False) -> s
     ]
     units: dict[str | None, str] = {}
     for stored in datasets[:1] if of_first else datasets:
-        is_whole = stored.storage != "modules"
+        is_whole = stored.is_in_file
         unit = describe(catalogue.files, stored.place, True).units if is_whole else None
         units.setdefault(unit, str(stored.place))
     if len(units) > 1:

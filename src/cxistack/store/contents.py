@@ -20,15 +20,16 @@ from ..hdf5.files import Files, read_again
 from ..kernels import Casting
 from ..loading.explain import explanation
 from ..loading.load import Load
+from ..loading.masked import check_masked, read_masked
 from ..loading.prepare import prepare
 from ..loading.request import LoadRequest
 from ..protocol.protocol import CXIProtocol
 from ..saving import units
-from ..transforms.base import Transform
+from ..transforms.transforms import TransformLike
 from . import table
 from .lazy import LazyArray
 
-__all__ = ["Contents"]
+__all__ = ["Contents", "one_of_two"]
 
 
 class Contents(Mapping[str, LazyArray]):
@@ -126,7 +127,7 @@ class Contents(Mapping[str, LazyArray]):
         self,
         attr: str,
         *,
-        transform: Transform | None = None,
+        transform: TransformLike = None,
         dtype: DTypeLike | None = None,
         casting: Casting = "checked",
     ) -> tuple[tuple[int, ...], np.dtype[Any]]:
@@ -161,6 +162,7 @@ class Contents(Mapping[str, LazyArray]):
         idxs: FrameSelection = None,
         out: NDArray[Any] | None = None,
         *,
+        masked: Any = None,
         num_threads: int | None = None,
         verbose: bool = False,
         **words: Any,
@@ -169,7 +171,12 @@ class Contents(Mapping[str, LazyArray]):
 
         def read() -> Any:
             load = self._prepare(attr, **words)
-            return load.read(load.numbers(idxs), out, num_threads=num_threads, verbose=verbose)
+            how: dict[str, Any] = {"num_threads": num_threads, "verbose": verbose}
+            if masked is None:
+                return load.read(load.numbers(idxs), out, **how)
+            check_masked(load, masked)
+            same = {name: words[name] for name in ("ss_idxs", "fs_idxs", "transform")}
+            return read_masked(load, self._prepare("mask", **same), idxs, out, masked, **how)
 
         return read_again(read, self.update_indices)
 
@@ -274,7 +281,7 @@ class Contents(Mapping[str, LazyArray]):
         *,
         ss_idxs: Any = slice(None),
         fs_idxs: Any = slice(None),
-        transform: Transform | None = None,
+        transform: TransformLike = None,
         dtype: DTypeLike | None = None,
         casting: Casting = "checked",
         source: int | str | None = None,
@@ -296,3 +303,13 @@ class Contents(Mapping[str, LazyArray]):
             raw=raw,
         )
         return explanation(load, load.numbers(idxs))
+
+
+def one_of_two(processes: int | None, num_threads: int | None) -> int | None:
+    """Return how many threads work, which has two names."""
+    if processes is not None and num_threads is not None and processes != num_threads:
+        raise ValueError(
+            f"processes={processes} and num_threads={num_threads} are two names of one thing: give "
+            "one"
+        )
+    return processes if num_threads is None else num_threads

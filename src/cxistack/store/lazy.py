@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 from typing import Any, TypeVar, overload
 
@@ -87,6 +88,8 @@ class LazyArray:
         if any(_is_wide_mask(k) for k in keys):
             return self._read(None, {})[keys]
         full = self._filled(keys)
+        for axis, one in enumerate(full):
+            self._check(axis, one)
         pixels = {}
         if self._has_pixels and self.ndim - self._has_frames >= 2:
             # The last two axes say what to read; NumPy does all else on what was read.
@@ -115,6 +118,35 @@ class LazyArray:
         at = dots[0] if dots else len(keys)
         return (*keys[:at], *[slice(None)] * missing, *keys[at + len(dots) :])
 
+    def _check(self, axis: int, key: Any) -> None:
+        """Raise for what NumPy would not index an axis with, before anything is read."""
+        size = self.shape[axis]
+        if isinstance(key, slice) or (type(key) is int and -size <= key < size):
+            return
+        array, where = np.asarray(key), f"axis {axis} of {self._attr!r}"
+        if not array.size and not isinstance(key, np.ndarray):
+            return
+        if array.dtype == np.bool_:
+            if array.shape != (size,):
+                raise FrameIndexError(
+                    f"boolean index did not match {where}: size of axis is {size} but size of "
+                    f"index is {len(array)}"
+                )
+            return
+        if array.dtype.kind not in "iu":
+            if not array.ndim and hasattr(key, "__index__"):
+                array = np.asarray(operator.index(key))
+            else:
+                of = f" of {array.dtype}" if array.ndim else ""
+                raise FrameIndexError(
+                    f"{where} is indexed by integers, slices and booleans, not by {key!r:.80}{of}"
+                )
+        outside = array[(array >= size) | ((array < -size) if array.dtype.kind != "u" else False)]
+        if outside.size:
+            raise FrameIndexError(
+                f"index {outside.flat[0]} is out of bounds for {where} with size {size}"
+            )
+
 
 def _frames_to_read(key: Any) -> tuple[Any, Any]:
     """Return which frames to read for an index of the first axis, and its index among them.
@@ -130,8 +162,6 @@ def _frames_to_read(key: Any) -> tuple[Any, Any]:
         return key, np.arange(np.count_nonzero(array))
     if not array.size:
         return [], array.astype(np.intp)
-    if array.dtype.kind not in "iu":
-        raise FrameIndexError(f"frames are indexed by integers or booleans, not by {array.dtype}")
     frames, places = np.unique(array, return_inverse=True)
     return frames, places.reshape(array.shape)
 

@@ -23,8 +23,8 @@ from ..saving.commit.lock import Locking
 from ..saving.commit.transaction import Transaction
 from ..saving.request import SaveMode, SaveRequest
 from ..saving.session import SaveSession
-from ..transforms.base import Transform
-from .contents import Contents
+from ..transforms.transforms import TransformLike, transform_of
+from .contents import Contents, one_of_two
 from .writer import FrameWriter, writing
 
 __all__ = ["CXIStore"]
@@ -193,13 +193,14 @@ class CXIStore(Contents):
         fs_idxs: Any = slice(None),
         verbose: bool = True,
         *,
-        transform: Transform | None = None,
+        transform: TransformLike = None,
         dtype: DTypeLike | None = None,
         casting: Casting = "checked",
         out: NDArray[Any] | None = None,
         source: int | str | None = None,
         num_threads: int | None = None,
         raw: bool = False,
+        masked: Literal["nan"] | complex | None = None,
     ) -> Any:
         """Load an attribute from all files as one array.
 
@@ -217,7 +218,7 @@ class CXIStore(Contents):
             Pixels of frames and stacks: what ``frame[..., ss_idxs, fs_idxs]`` means in NumPy.
         verbose : bool
             Show a progress bar while frames are loaded.
-        transform : Transform, optional
+        transform : Transform or list of them, optional
             What is done to frames, instead of `ss_idxs` and `fs_idxs`.
         dtype : dtype, optional
             Type of the result. When None, a type of the protocol's family is kept, int and uint
@@ -233,6 +234,8 @@ class CXIStore(Contents):
             when None.
         raw : bool
             Load a mask as it is stored: its bits, not whether pixels are good.
+        masked : "nan" or number, optional
+            What pixels become that the mask says are bad. NaN is for floats only: say `dtype`.
 
         Returns
         -------
@@ -265,23 +268,17 @@ class CXIStore(Contents):
                [[100, 101]]], dtype=uint16)
         """
         self._check_open()
-        if processes is not None and num_threads is not None and processes != num_threads:
-            raise ValueError(
-                f"processes={processes} and num_threads={num_threads} are two names of one thing: "
-                "give one"
-            )
-        if dtype is None and isinstance(out, np.ndarray):
-            dtype = out.dtype
         return self._read(
             attr,
             idxs,
             out,
-            num_threads=processes if num_threads is None else num_threads,
+            masked=masked,
+            num_threads=one_of_two(processes, num_threads),
             verbose=verbose,
             ss_idxs=ss_idxs,
             fs_idxs=fs_idxs,
             transform=transform,
-            dtype=dtype,
+            dtype=out.dtype if dtype is None and isinstance(out, np.ndarray) else dtype,
             casting=casting,
             source=source,
             raw=raw,
@@ -300,7 +297,7 @@ class CXIStore(Contents):
         compression: str | Mapping[str, Any] | None = None,
         chunks: Sequence[int] | None = None,
         num_threads: int | None = None,
-        transform: Transform | None = None,
+        transform: TransformLike = None,
         frame_shape: tuple[int, int] | None = None,
         fill_value: Any = None,
         raw: bool = False,
@@ -343,7 +340,7 @@ class CXIStore(Contents):
             has one a frame; small frames share one.
         num_threads : int, optional
             How many threads compress; None is all cores.
-        transform : Transform, optional
+        transform : Transform or list of them, optional
             What made `data` of whole frames: its pixels go back to their places. Of frames that are
             there all other pixels stay as they are; of new ones they are `fill_value`.
         frame_shape : tuple of int, optional
@@ -385,7 +382,7 @@ class CXIStore(Contents):
                 compression,
                 chunks,
                 num_threads,
-                transform,
+                transform_of(transform),
                 frame_shape,
                 fill_value,
                 raw,

@@ -6,6 +6,7 @@ import re
 from collections import Counter
 
 from ..catalogue.catalogue import Catalogue
+from ..catalogue.others import addition
 from ..checking.problems import misfits
 from ..errors import CastError, CXIError
 from ..hdf5.links import Place
@@ -76,6 +77,9 @@ def table(catalogue: Catalogue, mode: str) -> str:
         text.append(f"    {entries}")
     if len(lines) == 1:
         text.append("    (none of the protocol's attributes)")
+    more = addition(catalogue)
+    if more is not None:
+        text.append(f"    {more}")
     problems = misfits(catalogue)
     if problems:
         text.append("Problems:")

@@ -178,8 +178,8 @@ def _read_index(index: Any, size: int, axis: str) -> Axis | Index:
     if indices.dtype == np.bool_ and indices.ndim == 1:
         if len(indices) != size:
             raise FrameIndexError(
-                f"a boolean index of length {len(indices)} does not fit the {axis} axis of "
-                f"{size} pixels"
+                f"boolean index did not match the {axis} axis of {size} pixels: its size is "
+                f"{len(indices)}"
             )
         return indices.nonzero()[0]
     return _bounded(indices, size, axis)
@@ -190,8 +190,8 @@ def _bounded(indices: Any, size: int, axis: str) -> Index:
     indices = np.asarray(indices)
     if indices.dtype.kind not in "iu":
         raise FrameIndexError(
-            f"the {axis} axis is indexed by integers, slices and 1-D boolean arrays, "
-            f"not by an array of type {indices.dtype} with {indices.ndim} dimensions"
+            f"the {axis} axis is indexed by integers, slices and 1-D boolean arrays, not by "
+            f"{_described(indices)}"
         )
     outside = (indices >= size) | (indices < -size)
     if outside.any():
@@ -201,6 +201,12 @@ def _bounded(indices: Any, size: int, axis: str) -> Index:
         )
     signed: Index = indices.astype(np.intp)
     return np.where(signed < 0, signed + size, signed)
+
+
+def _described(indices: npt.NDArray[Any]) -> str:
+    if not indices.ndim:
+        return repr(indices.item())
+    return f"an array of {indices.dtype} with shape {indices.shape}"
 
 
 def _grid(pair: tuple[Any, Any], frame_shape: Shape) -> tuple[FrameView | Pick, tuple[int, ...]]:

@@ -11,9 +11,9 @@ centres of pixels. ``forward_points`` moves a point as ``forward`` moves the pix
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +23,7 @@ from .base import Transform
 from .fold import Chain
 from .steps import Axis, Bin, FrameView, Shape
 
-__all__ = ["ComposeTransforms", "Crop", "Downscale", "Mirror"]
+__all__ = ["ComposeTransforms", "Crop", "Downscale", "Mirror", "TransformLike", "transform_of"]
 
 
 Array: TypeAlias = npt.NDArray[Any]
@@ -71,9 +71,11 @@ class Crop(_View):
     Parameters
     ----------
     roi : sequence of 4 int
-        ``[y_min, y_max, x_min, x_max]``: the region is ``frame[y_min:y_max, x_min:x_max]``, as
-        NumPy slices: a bound beyond the frame is clamped to it, a negative one counts from the
-        end, and a region that ends at or before its start is empty.
+        ``[y_min, y_max, x_min, x_max]``: the region is ``frame[y_min:y_max, x_min:x_max]``. A
+        negative bound counts from the end, as in NumPy.
+    clip : bool
+        Cut a region that leaves the frame to what is within it, as NumPy's slices do. Otherwise it
+        raises LayoutError, as does, in any case, a region in which there is no pixel.
 
     Examples
     --------
@@ -81,23 +83,46 @@ class Crop(_View):
     >>> Crop([1, 3, 0, 2]).forward(np.arange(12).reshape(3, 4))
     array([[4, 5],
            [8, 9]])
+    >>> Crop([2, 99, 0, 2], clip=True).forward(np.arange(12).reshape(3, 4))
+    array([[8, 9]])
     """
 
     roi: Sequence[int]
+    clip: bool = False
 
     def __post_init__(self) -> None:
         roi = tuple(map(operator.index, self.roi))
         if len(roi) != 4:
             raise ValueError(f"roi must be [y_min, y_max, x_min, x_max], not {list(roi)}")
+        if not isinstance(self.clip, (bool, np.bool_)):
+            raise TypeError(f"clip must be True or False, not {self.clip!r}")
         object.__setattr__(self, "roi", roi)
+        object.__setattr__(self, "clip", bool(self.clip))
+
+    def __repr__(self) -> str:
+        return f"Crop(roi={self.roi}{', clip=True' if self.clip else ''})"
 
     def view(self, frame_shape: Shape) -> FrameView:
         """Return the view that the crop is on frames of `frame_shape`."""
         y_min, y_max, x_min, x_max = self.roi
-        return FrameView(
-            Axis.of_slice(slice(y_min, y_max), frame_shape[0]),
-            Axis.of_slice(slice(x_min, x_max), frame_shape[1]),
-        )
+        ss = self._axis("rows", y_min, y_max, frame_shape[0])
+        return FrameView(ss, self._axis("columns", x_min, x_max, frame_shape[1]))
+
+    def _axis(self, what: str, start: int, stop: int, size: int) -> Axis:
+        axis = Axis.of_slice(slice(start, stop), size)
+        is_beyond = any(not -size <= bound <= size for bound in (start, stop))
+        if is_beyond and not (self.clip and axis.count):
+            advice = "" if self.clip else "; Crop(roi, clip=True) cuts it to the frame"
+            raise LayoutError(
+                f"{self!r} leaves the frame: {what} {start} to {stop} of {size}"
+                + (advice if axis.count else ", of which none is left")
+            )
+        if not axis.count:
+            raise LayoutError(
+                f"{self!r} leaves no pixel: {what} {start} to {stop} of {size}, where the second "
+                "number is one past the last"
+            )
+        return axis
 
     def forward_points(self, x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[Any, Any]:
         """Return points relative to the region; see :meth:`Transform.forward_points`.
@@ -277,9 +302,17 @@ class ComposeTransforms(Transform):
     transforms: Sequence[Transform]
 
     def __post_init__(self) -> None:
+        if isinstance(self.transforms, Transform) and not isinstance(self.transforms, Iterable):
+            raise TypeError(
+                f"ComposeTransforms takes a list: write ComposeTransforms([{self.transforms!r}, "
+                f"...]), or {self.transforms!r} by itself"
+            )
         object.__setattr__(self, "transforms", tuple(self.transforms))
+        for one in self.transforms:
+            _refuse_other_than_transform(one, "ComposeTransforms takes a list of transforms")
         if len(self.transforms) < 2:
-            raise ValueError("two or more transforms are needed to compose")
+            alone = "".join(f": write {one!r} by itself" for one in self.transforms)
+            raise ValueError(f"two or more transforms are needed to compose{alone}")
 
     def __len__(self) -> int:
         return len(self.transforms)
@@ -314,3 +347,41 @@ class ComposeTransforms(Transform):
         for transform in reversed(self.transforms):
             x, y = transform.backward_points(x, y)
         return x, y
+
+
+#: What ``transform=`` takes.
+TransformLike: TypeAlias = Transform | Sequence[Transform] | None
+
+
+def transform_of(given: TransformLike) -> Transform | None:
+    """Return what ``transform=`` means: a transform, or several one after another.
+
+    Raises
+    ------
+    TypeError
+        It is neither; names what is.
+
+    Examples
+    --------
+    >>> transform_of([Crop([0, 2, 0, 4]), Downscale(2)])[1]
+    Downscale(scale=2, mode='stride')
+    """
+    takes = "transform= takes a Transform or a list of them"
+    if given is None or callable(getattr(given, "index_array", None)) or isinstance(given, str):
+        if given is not None:
+            _refuse_other_than_transform(given, takes)
+        return cast("Transform | None", given)
+    several = tuple(given) if isinstance(given, Sequence) else (given,)
+    for one in several:
+        _refuse_other_than_transform(one, takes)
+    if len(several) < 2:
+        return several[0] if several else None
+    return ComposeTransforms(several)
+
+
+def _refuse_other_than_transform(one: object, takes: str) -> None:
+    """Raise TypeError for what is no transform; an `index_array` is the least that one has."""
+    if isinstance(one, type):
+        raise TypeError(f"{takes}, not the class {one.__name__}: give its arguments in brackets")
+    if not callable(getattr(one, "index_array", None)):
+        raise TypeError(f"{takes}, not {type(one).__name__} {one!r:.80}")

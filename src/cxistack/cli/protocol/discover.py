@@ -20,6 +20,10 @@ def discover(
         Path | None,
         typer.Option("--output", "-o", metavar="INI", help="Write the protocol there."),
     ] = None,
+    detector: Annotated[
+        str | None,
+        typer.Option(help="Which of several detectors that have a file for each module."),
+    ] = None,
 ) -> None:
     """Propose a protocol for FILES from what they say of themselves, from names and from shapes.
 
@@ -29,7 +33,7 @@ def discover(
     there is something to look after (it is told), and 2 when nothing can be proposed.
     """
     with failures_told():
-        found = propose(files)
+        found = propose(files, detector=detector)
         if output is not None:
             found.protocol.to_ini(output)
     typer.echo(str(found))
