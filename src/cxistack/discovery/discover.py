@@ -13,7 +13,7 @@ from ..catalogue.catalogue import Catalogue
 from ..catalogue.locate import locate
 from ..checking.findings import Problem
 from ..checking.problems import misfits
-from ..errors import ProtocolError
+from ..errors import LinkError, ProtocolError
 from ..hdf5.files import Files
 from ..hdf5.links import LinkPolicy
 from ..hdf5.names import Names, expand
@@ -21,7 +21,7 @@ from ..hdf5.tour import Tour, tour
 from ..protocol.fields import BY_PATH
 from ..protocol.protocol import CXIProtocol, register_discoverer
 from .builtin import Fit, best_fit, keeps_type, leads_to, path_in
-from .candidates import Candidate, candidates
+from .candidates import Candidate, candidates, lost_frames
 from .choices import Choice, choose, choose_frames
 
 __all__ = ["Discovery", "discover"]
@@ -101,7 +101,7 @@ def discover(names: Names, *, links: LinkPolicy = "follow") -> Discovery:
     ProtocolError
         Nothing in the files can be recognised; says what is in them.
     OSError
-        A file cannot be opened.
+        A file cannot be opened, or the files with the frames are not there.
 
     Examples
     --------
@@ -174,6 +174,9 @@ class _Making:
     def add(self, tour: Tour, frames: list[Candidate] | None = None) -> None:
         """Look at a file that has its frames elsewhere than those before, or has none."""
         frames = candidates(tour) if frames is None else frames
+        lost = lost_frames(tour, frames[0] if frames else None)
+        if lost is not None:
+            raise LinkError(lost)
         data = choose_frames(frames)
         choices = choose(tour, frames[0] if frames else None)
         base = self.fit.protocol if self.fit is not None else None
