@@ -7,6 +7,7 @@ from collections import Counter
 from ..catalogue.catalogue import Catalogue
 from ..checking.problems import misfits
 from ..errors import CastError, CXIError
+from ..hdf5.messages import shown
 from ..loading.prepare import prepare
 from ..loading.request import LoadRequest
 
@@ -44,7 +45,7 @@ def table(catalogue: Catalogue, mode: str) -> str:
     title = names[0] if len(names) == 1 else f"{len(names)} files, {names[0]} ... {names[-1]}"
     lines = [HEADER, *rows(catalogue)]
     widths = [max(len(line[k]) for line in lines) for k in range(len(HEADER) - 1)]
-    text = [f"CXIStore ({mode}): {title}"]
+    text = [f"CXIStore ({mode}): {shown(title)}"]
     for line in lines:
         cells = [cell.ljust(width) for cell, width in zip(line, widths, strict=False)]
         text.append("  ".join([" ", *cells, line[-1]]))
