@@ -1,3 +1,4 @@
+import os
 import sys
 
 import h5py
@@ -164,3 +165,11 @@ def test_the_scale_is_not_moved_by_a_few_hot_pixels():
 def test_the_scale_is_never_empty(values):
     scale = picture.norm(np.array(values))
     assert scale.vmin < scale.vmax
+
+
+def test_a_file_whose_name_is_not_utf_8_is_drawn(run, png):
+    name = run.with_name(os.fsdecode(b"r\xffn.cxi"))
+    run.rename(name)
+    done = view(name, "-o", png)
+    assert done.exit_code == 0
+    assert is_a_picture(png)

@@ -55,8 +55,9 @@ def test_all_of_an_absurd_dataset_is_too_much_and_says_how_much(tmp_path):
         loads.append((tmp_path / f"a{n}.h5", 'store.load_attribute("data")'))
         with h5py.File(loads[-1][0], "w") as h5:
             h5.create_dataset("/frames", shape, "uint16", chunks=chunks)
-    for (shape, _), line in zip(SHAPES, lines_of(*loads), strict=False):
+    for (shape, _), (name, _), line in zip(SHAPES, loads, lines_of(*loads), strict=False):
         assert line.startswith("MemoryError")
+        assert f"{name}:/frames" in line
         assert str(2 * shape[0] * shape[1] * shape[2]) in line.replace(",", "")
 
 

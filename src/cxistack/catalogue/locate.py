@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from ..errors import CXIError, LayoutError, LinkError
 from ..hdf5.files import Files
-from ..hdf5.links import LinkPolicy, Place, resolve
+from ..hdf5.links import LinkPolicy, Place, missing_files, resolve
 from ..hdf5.messages import DAMAGE, named
 from ..hdf5.stored import Stored, describe
 from ..hdf5.tour import children, text_attribute
@@ -128,20 +128,27 @@ def _members(files: Files, group: Place, policy: LinkPolicy, has_units: bool) ->
     names = children(files, group)
     members: dict[tuple[str, int], Stored] = {}
     names_of: dict[tuple[str, int], str] = {}
+    lost: list[LinkError] = []
     for name in names:
         path = f"{group.path.rstrip('/')}/{name}"
         try:
             place = resolve(files, group.filename, path, policy)
         except LinkError as error:
-            raise LinkError(
-                f"{error} (one of {len(names)} in the group {group.path}; in place of this file, "
-                "the files that are there can be named)"
-            ) from error
+            lost.append(error)
+            continue
         if place is not None and place.is_dataset:
             via = Place(place.filename, place.path, group.hops + place.hops, True)
             stored = with_sources(files, describe(files, via, has_units), policy)
             members.setdefault(stored.address, stored)
             names_of.setdefault(stored.address, name)
+    if lost:
+        missing = missing_files(lost[1:])
+        more = f", and {len(lost) - 1} more lead nowhere" if lost[1:] else ""
+        more += f": the files {missing}" if missing else ""
+        raise LinkError(
+            f"{lost[0]} (one of {len(names)} in the group {group.path}{more}; in place of this "
+            "file, the files that are there can be named)"
+        ) from lost[0]
     if not members:
         inside = f"it holds {', '.join(names[:4])}" if names else "it is empty"
         raise LayoutError(f"{group} is a group without a dataset in it: {inside}")

@@ -11,6 +11,7 @@ import typer
 from numpy.typing import NDArray
 
 from ..errors import AttributeMissingError, CastError, CXIError, LayoutError
+from ..hdf5.messages import shown
 from ..store.store import CXIStore
 from ..transforms.base import Transform
 from ..transforms.transforms import ComposeTransforms, Crop, Downscale
@@ -154,7 +155,7 @@ def _draw(
 
 def _title(store: CXIStore, attr: str, frame: int, values: NDArray[Any]) -> str:
     names = store.filenames()
-    name = Path(names[0]).name + (f" and {len(names) - 1} more" if len(names) > 1 else "")
+    name = shown(Path(names[0]).name) + (f" and {len(names) - 1} more" if len(names) > 1 else "")
     which = attr
     if store.is_indexed(attr):
         total = len(store.indices())

@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ..hdf5.links import missing_files
 from ..hdf5.names import natural_key
 from ..hdf5.tour import Seen, Tour
 from .words import FRAME_NAMES, attribute_of, plain
 
-__all__ = ["Candidate", "candidates"]
+__all__ = ["Candidate", "candidates", "lost_frames"]
 
 
 # How far each kind of evidence is trusted.
@@ -213,3 +214,25 @@ def _series(tour: Tour, found: dict[int, Candidate]) -> Iterator[tuple[Candidate
         kind = _STRUCTURE if group.attributes.get("NX_class") == "NXdata" else _MARKED
         series = Candidate(group, shape, first.dtype, [(kind, text)])
         yield series, [one.seen for one in members]
+
+
+def lost_frames(tour: Tour, best: Candidate | None) -> str | None:
+    """Tell of links called like frames that lead nowhere; None where others are as likely.
+
+    A detector's master file without its data files has maps of pixels, which are no frames.
+    """
+    lost = {
+        path: why
+        for path, why in tour.troubles.items()
+        if _SERIES.fullmatch(name := path.rpartition("/")[2]) or plain(name) in FRAME_NAMES
+    }
+    groups = {path.rpartition("/")[0] for path in lost}
+    if best is not None and (best.level >= _SIGNAL or groups & {best.path, best.seen.parent}):
+        return None
+    files = missing_files(lost.values())
+    if not files:
+        return None
+    return (
+        f"{tour.filename} has its frames in files that are not there: {files} (linked from "
+        f"{next(iter(lost))} on); copy them beside it"
+    )

@@ -12,7 +12,7 @@ from ..catalogue.catalogue import Catalogue
 from ..catalogue.locate import locate
 from ..checking.findings import Problem
 from ..checking.problems import misfits
-from ..errors import ProtocolError
+from ..errors import LinkError, ProtocolError
 from ..hdf5.files import Files
 from ..hdf5.links import LinkPolicy
 from ..hdf5.names import Names, expand
@@ -20,7 +20,7 @@ from ..hdf5.tour import Tour, tour
 from ..protocol.fields import BY_PATH
 from ..protocol.protocol import CXIProtocol, register_discoverer
 from .builtin import Fit, best_fit, keeps_type, leads_to, path_in
-from .candidates import Candidate, candidates
+from .candidates import Candidate, candidates, lost_frames
 from .choices import Choice, choose, choose_frames
 from .detectors import Detector, chosen, detectors_in, left_out
 
@@ -107,7 +107,7 @@ def discover(
         Nothing in the files can be recognised, which says what is in them; or they are of several
         detectors, which are listed.
     OSError
-        A file cannot be opened.
+        A file cannot be opened, or the files with the frames are not there.
 
     Examples
     --------
@@ -195,6 +195,9 @@ class _Making:
         """Look at a file that has its frames elsewhere than those before, or has none."""
         if frames is None:
             frames = candidates(tour) if self.modules is None else self.modules.frames(tour)
+        lost = lost_frames(tour, frames[0] if frames else None)
+        if lost is not None:
+            raise LinkError(lost)
         data = choose_frames(frames)
         choices = choose(tour, frames[0] if frames else None)
         base = self.fit.protocol if self.fit is not None else None

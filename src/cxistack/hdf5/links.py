@@ -7,7 +7,8 @@ shown, it can be kept to a folder, and it is named when it leads nowhere or in a
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -18,11 +19,11 @@ from ..errors import LayoutError, LinkError
 from .files import Files
 from .messages import shown
 
-__all__ = ["LinkPolicy", "Place", "candidates", "resolve", "resolve_file"]
+__all__ = ["LinkPolicy", "Place", "candidates", "missing_files", "resolve", "resolve_file"]
 
 LinkPolicy = Literal["follow", "tree"]
 Prefix = Literal["HDF5_EXT_PREFIX", "HDF5_VDS_PREFIX"]  # folders for links, and for virtual data
-_MOST_HOPS = 64  # a chain longer than this is taken for a circle
+_MOST_HOPS = 64  # HDF5 itself follows 16
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Place:
     is_dataset: bool
 
     def __str__(self) -> str:
-        return f"{self.filename}:{self.path}"
+        return f"{shown(self.filename)}:{self.path}"
 
 
 def resolve(files: Files, filename: str, path: str, policy: LinkPolicy = "follow") -> Place | None:
@@ -122,11 +123,7 @@ def _walk_file(files: Files, filename: str, trail: _Trail, start: str) -> Place 
                 trail.step()
                 continue
             if len(trail.hops) >= _MOST_HOPS:
-                hops = "; ".join(list(dict.fromkeys(trail.hops))[:4])
-                raise LinkError(
-                    f"{start}: links turn in a circle ({hops}; and so on); name the dataset's own "
-                    "path in a protocol"
-                )
+                raise LinkError(f"{start}: {_endless(trail.hops)}")
             if kind == h5py.h5l.TYPE_SOFT:
                 target = os.fsdecode(links.get_val(name))
                 pieces = _pieces(target) if target.startswith("/") else here + _pieces(target)
@@ -154,6 +151,13 @@ def _walk_file(files: Files, filename: str, trail: _Trail, start: str) -> Place 
             is_dataset = isinstance(node, h5py.h5d.DatasetID)
             return Place(filename, path, tuple(trail.hops), is_dataset)
         return None  # a named type: neither data nor a group of them
+
+
+def _endless(hops: list[str]) -> str:
+    """Say why links are not followed any further: in a circle some come again."""
+    some = list(dict.fromkeys(hops))
+    what = "links turn in a circle" if len(some) < len(hops) else f"more than {len(hops)} links"
+    return f"{what} ({'; '.join(some[:4])}; and so on); name the dataset's own path in a protocol"
 
 
 def _kind(h5: Any, links: Any, here: list[str], name: bytes) -> Any:
@@ -217,3 +221,10 @@ def candidates(target: str, linking: str, prefix: Prefix) -> Iterator[str]:
     if behind != folder:
         yield str(behind / target)  # beside the file that a symbolic link stands for
     yield str(Path.cwd() / target)
+
+
+def missing_files(errors: Iterable[object]) -> str:
+    """Return the names of the files that :func:`resolve_file` did not find, by its sentences."""
+    found = [re.search(r"needs the file ('.*?'), which is not there", str(one)) for one in errors]
+    names = list(dict.fromkeys(one[1] for one in found if one is not None))
+    return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")

@@ -35,6 +35,8 @@ DAMAGE = (KeyError, OSError, OverflowError, RuntimeError, TypeError, ValueError)
 _DUMP = re.compile(r"(?:time|filename|name) = .*?error message = '([^']*)'.*?(?=\)|$)", re.DOTALL)
 _NUMBER = re.compile(r"\[Errno \d+\] ")
 _SYSTEM = re.compile(r"memory|alloc|Too many open")  # where the system is at fault, not the file
+_FAMILY, _MULTI = b"NCSAfami", b"NCSAmult"  # as the superblock names a file's driver
+_HEAD = 4096  # bytes, in which the superblock and what it leads to lie
 _SIZES = re.compile(r"truncated file: eof = (\d+), .*stored_eof = (\d+)")
 
 _KINDS = (
@@ -102,7 +104,10 @@ def not_opened(path: str, size: int, cause: OSError) -> OSError:
         return PermissionError(errno.EACCES, "this user may not read it", path)
     said = words(cause)
     sizes = _SIZES.search(said)
-    if size == 0:
+    member = _of_a_set(path)
+    if member:
+        why = f"it is {member}"
+    elif size == 0:
         why = "it is empty (0 bytes); its writer has not begun, or was stopped"
     elif "signature not found" in said:
         why = "it is not one (it has no HDF5 signature); name the HDF5 files of the run only"
@@ -119,6 +124,36 @@ def not_opened(path: str, size: int, cause: OSError) -> OSError:
     else:
         why = said + advice(cause)
     return StorageError(f"{path} cannot be opened as an HDF5 file: {why}")
+
+
+def _of_a_set(path: str) -> str:
+    """Say of what set of files the one at `path` is a part; nothing where it is of none."""
+    folder, name = os.path.split(path)
+    # Of a set, the first file says so; the others are bytes without a mark.
+    first = [re.sub(r"\d", "0", run) for run in re.findall(r"\d+", name)]
+    places = [found.span() for found in re.finditer(r"\d+", name)]
+    names = [name]
+    for (start, stop), zeros in zip(places, first, strict=True):
+        names += [name[:start] + one + name[stop:] for one in (zeros, "0")]
+    if re.search(r"-[a-z](\.\w+)?$", name):
+        names.append(re.sub(r"-[a-z](\.\w+)?$", r"-m\1", name))
+    for one in dict.fromkeys(names):
+        head = _head(os.path.join(folder, one))  # noqa: PTH118
+        if _FAMILY in head:
+            return "one of a set of files (HDF5's family driver); h5repart joins them"
+        if _MULTI in head:
+            return "one of a set of files (HDF5's split or multi driver); copy it into one"
+    return ""
+
+
+def _head(path: str) -> bytes:
+    """Return how a file begins, where it is one of HDF5; nothing where it cannot be read."""
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123
+            head = file.read(_HEAD)
+    except OSError:
+        return b""
+    return head if head.startswith(b"\x89HDF") else b""
 
 
 def named(error: Exception, filename: str, path: str) -> Exception:

@@ -95,14 +95,19 @@ def read_text(files: Files, stored: Stored) -> Any:
     """Read a whole dataset of strings: a ``str``, or an object array of them."""
     with files.reading(stored.place.filename) as h5:
         try:
-            return h5[stored.place.path].asstr()[()]
+            # ASCII, too: many programs say so of what is UTF-8.
+            return h5[stored.place.path].asstr("utf-8")[()]
         except UnicodeDecodeError as cause:
             raise StorageError(
-                f"{stored.place} holds text that is not UTF-8, although it says so: "
-                f"{cause.object[:40].decode('utf-8', 'backslashreplace')}"
+                f"{stored.place} holds text that is not {_character_set(h5, stored)}, although its "
+                f"type says so: {cause.object[:40].decode('utf-8', 'backslashreplace')}"
             ) from cause
         except (OSError, RuntimeError, ValueError) as cause:
             raise StorageError(f"{stored.place}, text, cannot be read: {blamed(cause)}") from cause
+
+
+def _character_set(h5: Any, stored: Stored) -> str:
+    return ("ASCII", "UTF-8")[h5[stored.place.path].id.get_type().get_cset()]
 
 
 def _place(raw: NDArray[Any], block: Block, recipe: Recipe, output: Output) -> None:

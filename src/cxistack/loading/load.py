@@ -6,7 +6,8 @@ It does not know which frames will be asked for: it is made once, and read many 
 from __future__ import annotations
 
 import math
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -169,12 +170,13 @@ class Load:
             once = self.read(np.zeros(1, np.int64), self._new((1, *shape[1:])))
             return np.broadcast_to(once, shape)
         result = self._new(shape) if out is None else out
-        if numbers is None:
-            numbers = np.arange(self.count)
+        count = self.count if numbers is None else len(numbers)
         output = Output(result, count_threads(num_threads))
         is_shown = verbose and not self.is_single and len(self.grid) >= 2
-        shown = progress_bar(len(numbers), f"Loading {self.attr}") if is_shown else nullcontext()
-        with shown as bar:
+        shown = progress_bar(count, f"Loading {self.attr}") if is_shown else nullcontext()
+        with shown as bar, self._memory_told(shape):
+            if numbers is None:
+                numbers = np.arange(count)
             if bar is not None:
                 output = replace(output, tick=bar.update)
             if self.conversions:
@@ -263,14 +265,24 @@ class Load:
         return out
 
     def _new(self, shape: tuple[int, ...]) -> NDArray[Any]:
+        with self._memory_told(shape):
+            try:
+                return np.empty(shape, self.dtype)
+            except ValueError as cause:  # more than there are addresses for
+                raise MemoryError from cause
+
+    @contextmanager
+    def _memory_told(self, shape: tuple[int, ...]) -> Iterator[None]:
+        """Say of what there was too much, where the block gets no memory."""
         try:
-            return np.empty(shape, self.dtype)
-        except (MemoryError, ValueError) as cause:
+            yield
+        except MemoryError as cause:
             size = self.dtype.itemsize * math.prod(shape)
+            more = f", beside {cause}" if cause.args else ""
             raise MemoryError(
-                f"{self.attr!r} of shape {shape} as {self.dtype} takes {size} bytes, which this "
-                "machine does not give; load fewer frames, a region (transform=), or a smaller "
-                "dtype="
+                f"{self.index.parts[0].stored.place}: {self.attr!r} of shape {shape} as "
+                f"{self.dtype} takes {size} bytes{more}, which this machine does not give; load "
+                "fewer frames, a region (transform=), or a smaller dtype="
             ) from cause
 
     def _check_out(self, out: NDArray[Any], shape: tuple[int, ...]) -> None:

@@ -10,6 +10,7 @@ from ..catalogue.others import addition
 from ..checking.problems import misfits
 from ..errors import CastError, CXIError
 from ..hdf5.links import Place
+from ..hdf5.messages import shown
 from ..hdf5.tour import groups_of_class
 from ..loading.prepare import prepare
 from ..loading.request import LoadRequest
@@ -69,7 +70,7 @@ def table(catalogue: Catalogue, mode: str) -> str:
     title = names[0] if len(names) == 1 else f"{len(names)} files, {names[0]} ... {names[-1]}"
     lines = [HEADER, *rows(catalogue)]
     widths = [max(len(line[k]) for line in lines) for k in range(len(HEADER) - 1)]
-    text = [f"CXIStore ({mode}): {title}"]
+    text = [f"CXIStore ({mode}): {shown(title)}"]
     for line in lines:
         cells = [cell.ljust(width) for cell, width in zip(line, widths, strict=False)]
         text.append("  ".join([" ", *cells, line[-1]]))

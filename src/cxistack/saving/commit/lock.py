@@ -142,11 +142,16 @@ def _locked(
             if flags & os.O_CREAT:
                 raise
             return None, True
+        is_ours = False  # a lock file that nobody else has locked
         try:
-            is_locked = _flock(file, how, target, locking)
+            is_locked = is_ours = _flock(file, how, target, locking)
             if _is_named(file, path):
                 return file, is_locked
-        except BaseException:
+        except BaseException as error:
+            is_ours |= isinstance(error, StorageError) and not isinstance(error, FileInUseError)
+            if is_ours and flags & os.O_CREAT and os.fstat(file.fileno()).st_nlink:
+                with suppress(OSError):
+                    path.unlink()
             file.close()
             raise
         file.close()
