@@ -205,7 +205,7 @@ class _Walk:
     def _enter(self, path: str, place: Place) -> None:
         try:
             with self._files.reading(place.filename) as h5:
-                group = h5py.h5g.open(h5.id, place.path.encode())
+                group = h5py.h5g.open(h5.id, os.fsencode(place.path))
                 names = sorted(group, key=lambda name: natural_key(os.fsdecode(name)))
                 for name in names:
                     self._look(group, name, path, place)
@@ -241,7 +241,7 @@ class _Walk:
     def _meet(self, path: str, place: Place) -> None:
         try:
             with self._files.reading(place.filename) as h5:
-                self._note(path, place, h5py.h5o.open(h5.id, place.path.encode()))
+                self._note(path, place, h5py.h5o.open(h5.id, os.fsencode(place.path)))
         except DAMAGE as cause:
             if path == "/":
                 raise
