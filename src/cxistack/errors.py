@@ -29,6 +29,11 @@ __all__ = [
 class CXIError(Exception):
     """Base of every exception that cxistack raises on its own account."""
 
+    def __str__(self) -> str:
+        # A name that is not UTF-8 comes with marks that no terminal takes: as \\xb5.
+        text = super().__str__()
+        return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
 
 class ProtocolError(CXIError, ValueError):
     """A protocol or its INI file cannot be used; names file, section and key."""
@@ -39,7 +44,7 @@ class AttributeMissingError(CXIError, KeyError, ValueError):
 
     def __str__(self) -> str:
         # KeyError shows the repr of its argument; ours is a sentence.
-        return str(self.args[0]) if self.args else ""
+        return str(CXIError(*self.args))
 
 
 class LayoutError(CXIError, ValueError):

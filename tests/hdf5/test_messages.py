@@ -6,7 +6,7 @@ import h5py
 import numpy as np
 import pytest
 
-from cxistack import CXIStore, StorageError
+from cxistack import CXIStore, LinkError, StorageError, discover
 from factory import DATA, put
 
 FAMILY = "one of a set of files .HDF5's family driver.; h5repart joins them"
@@ -54,3 +54,21 @@ def test_a_file_name_that_is_not_utf_8(tmp_path):
     assert store.filenames() == [other]
     for text in (str(store), str(store.explain("data"))):
         assert b"na\\xffme.h5" in text.encode("utf-8")
+
+
+def test_an_error_that_names_what_is_not_utf_8_can_be_printed(tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as h5:
+        group = h5.create_group(DATA.rpartition("/")[0])
+        group.id.links.create_external(b"data", b"\xb5.h5", b"/x")
+    with pytest.raises(LinkError) as caught:
+        CXIStore(tmp_path / "a.h5").load_attribute("data")
+    assert rb"needs the file '\xb5.h5', which is not there" in str(caught.value).encode()
+
+
+def test_a_discovery_of_names_that_are_not_utf_8_can_be_printed(tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as h5:
+        group = h5.create_group("g")
+        group["data"] = np.ones((2, 20, 30), "u2")
+        h5.id.links.move(b"g", h5.id, b"\xb5")
+    told = str(discover(tmp_path / "a.h5")).encode()
+    assert rb"/\xb5/data has a name that is not UTF-8" in told

@@ -40,6 +40,6 @@ def test_utf_8_is_read_also_where_the_type_says_ascii(stored, character_set):
 @pytest.mark.parametrize("character_set", SETS)
 def test_text_in_another_encoding_is_told_by_what_its_type_says(stored, character_set):
     store = stored("5 µm".encode("latin-1"), character_set)
-    why = rf"a\.h5:/t holds text that is not {character_set}, although its type says so: 5 \\xb5m"
+    why = rf"a\.h5:/t holds text that is not {character_set}, although it says so: 5 \\xb5m"
     with pytest.raises(StorageError, match=why):
         store.load_attribute("title")

@@ -15,6 +15,7 @@ from ..checking.problems import misfits
 from ..errors import LinkError, ProtocolError
 from ..hdf5.files import Files
 from ..hdf5.links import LinkPolicy
+from ..hdf5.messages import shown
 from ..hdf5.names import Names, expand
 from ..hdf5.tour import Tour, tour
 from ..protocol.fields import BY_PATH
@@ -77,7 +78,7 @@ class Discovery:
         for title, texts in (("Notes", self.notes), ("Problems", self.problems)):
             if texts:
                 lines += ["", f"{title}:", *(f"  {text}" for text in texts)]
-        return "\n".join(lines)
+        return shown("\n".join(lines))
 
 
 def discover(

@@ -203,8 +203,8 @@ def resolve_file(
         return found
     places = ", ".join(dict.fromkeys(candidates(target, linking, prefix)))
     raise LinkError(
-        f"{start}: needs the file {target!r}, which is not there (looked for {places}); copy it "
-        "there"
+        f"{start}: needs the file '{shown(target)}', which is not there (looked for {places}); "
+        "copy it there"
     )
 
 

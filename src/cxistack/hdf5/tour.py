@@ -215,7 +215,7 @@ class _Walk:
             self._noting(path, "cannot be read as a group"),
             self._files.reading(place.filename) as h5,
         ):
-            group = h5py.h5g.open(h5.id, place.path.encode())
+            group = h5py.h5g.open(h5.id, os.fsencode(place.path))
             for name in sorted(group, key=lambda name: natural_key(os.fsdecode(name))):
                 self._look(group, name, path, place)
 
@@ -252,7 +252,7 @@ class _Walk:
     def _meet(self, path: str, place: Place) -> None:
         try:
             with self._files.reading(place.filename) as h5:
-                self._note(path, place, h5py.h5o.open(h5.id, place.path.encode()))
+                self._note(path, place, h5py.h5o.open(h5.id, os.fsencode(place.path)))
         except DAMAGE as cause:
             if path == "/":
                 raise

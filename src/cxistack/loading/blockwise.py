@@ -99,8 +99,8 @@ def read_text(files: Files, stored: Stored) -> Any:
             return h5[stored.place.path].asstr("utf-8")[()]
         except UnicodeDecodeError as cause:
             raise StorageError(
-                f"{stored.place} holds text that is not {_character_set(h5, stored)}, although its "
-                f"type says so: {cause.object[:40].decode('utf-8', 'backslashreplace')}"
+                f"{stored.place} holds text that is not {_character_set(h5, stored)}, although it "
+                f"says so: {cause.object[:40].decode('utf-8', 'backslashreplace')}"
             ) from cause
         except (OSError, RuntimeError, ValueError) as cause:
             raise StorageError(f"{stored.place}, text, cannot be read: {blamed(cause)}") from cause
