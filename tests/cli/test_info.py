@@ -50,11 +50,21 @@ def test_problems_are_listed_once_each_and_the_status_is_1(make):
 
 def test_all_problems_are_listed_not_the_first_few(make):
     files = [make("0.cxi", distance=1.5)]
-    files += [make(f"{n}.cxi", distance=np.zeros((1, 1, 1))) for n in range(1, 14)]
+    files += [make(f"{n}.cxi", distance=np.zeros((1, 1, n))) for n in range(1, 14)]
     shown = info(*files)
     assert shown.exit_code == 1
     for file in files[1:]:
         assert f"{file}:" in shown.stdout
+
+
+def test_a_problem_that_files_have_alike_is_one_line_with_the_count(make):
+    files = [make("0.cxi", distance=1.5)]
+    files += [make(f"{n}.cxi", distance=np.zeros((1, 1, 1))) for n in range(1, 14)]
+    shown = info(*files)
+    told = [line for line in shown.stdout.splitlines() if "distance: " in line]
+    assert len(told) == 1
+    assert f"{files[1]}:" in told[0]
+    assert f"13 of 14 files, to {files[13]}" in told[0]
 
 
 def test_an_attribute_that_loads_only_with_a_dtype_says_so(make):

@@ -8,7 +8,9 @@ import pytest
 from matplotlib.image import imread
 from typer.testing import CliRunner
 
+from cxistack import CXIStore
 from cxistack.cli import app, picture
+from cxistack.cli.sheet import Look, sheet
 
 DATA = "/entry_1/instrument_1/detector_1/data"
 GREY = np.array([0.72, 0.72, 0.72])
@@ -173,3 +175,81 @@ def test_a_file_whose_name_is_not_utf_8_is_drawn(run, png):
     done = view(name, "-o", png)
     assert done.exit_code == 0
     assert is_a_picture(png)
+
+
+class TestASheet:
+    """Several frames in one picture; where each mask lies is known to NumPy."""
+
+    @pytest.fixture
+    def scan(self, tmp_path):
+        frames = np.random.default_rng(3).poisson(30, (24, 40, 60)).astype(np.uint16)
+        mask = np.ones((24, 40, 60), bool)
+        for number in range(24):
+            mask[number, :, number : number + 20] = False
+        with h5py.File(tmp_path / "scan.cxi", "w") as h5:
+            h5[DATA] = frames
+            h5["/entry_1/instrument_1/detector_1/mask"] = mask
+            h5["/speckle_tracking/whitefield"] = frames[0].astype(float)
+        return tmp_path / "scan.cxi"
+
+    @pytest.mark.parametrize(
+        ("frames", "told"),
+        [
+            ("0:24:5", "5 frames from 0 to 20"),
+            (":", "24 frames from 0 to 23"),
+            ("-3:", "3 frames from 21 to 23"),
+            ("20:2:-6", "3 frames from 20 to 8"),
+            ("7", "1 frames from 7 to 7"),
+            ("-1", "1 frames from 23 to 23"),
+        ],
+    )
+    def test_shows_the_frames_that_are_asked_for(self, scan, png, frames, told):
+        shown = view(scan, "-o", png, "--frames", frames)
+        assert shown.exit_code == 0, shown.output
+        assert told in shown.stdout
+        assert is_a_picture(png)
+        assert has_grey(png)
+
+    def test_each_frame_has_its_own_mask_and_all_one_scale(self, scan):
+        with CXIStore(str(scan), protocol="cxi") as store:
+            figure = sheet(store, "data", "2:20:9", None).figure
+            values = store.load_attribute("data", [2, 11], verbose=False)
+            good = store.load_attribute("mask", [2, 11], verbose=False)
+        images = [axes.images[0] for axes in figure.axes if axes.images]
+        assert [axes.get_title() for axes in figure.axes[:2]] == ["frame 2", "frame 11"]
+        low = np.percentile(values[good], 0.5)
+        for image, pixels, mask in zip(images, values, good, strict=True):
+            shown = image.get_array()
+            np.testing.assert_array_equal(np.ma.getmaskarray(shown), ~mask)
+            np.testing.assert_array_equal(shown[mask], np.maximum(pixels[mask], low))
+        assert len({(image.norm.vmin, image.norm.vmax) for image in images}) == 1
+
+    def test_without_the_mask_nothing_is_grey(self, scan, png):
+        shown = view(scan, "-o", png, "--frames", "0:9", "--no-mask")
+        assert shown.exit_code == 0
+        with CXIStore(str(scan), protocol="cxi") as store:
+            figure = sheet(store, "data", "0:9", None, Look(has_mask=False)).figure
+        masks = [np.ma.getmaskarray(axes.images[0].get_array()) for axes in figure.axes[:9]]
+        assert not np.any(masks)
+
+    @pytest.mark.parametrize(
+        ("words", "why"),
+        [
+            (["--frames", "50:60"], "none of the 24 frames"),
+            (["--frames", "a"], "--frames"),
+            (["--frames", "0:2", "--attribute", "whitefield"], "leave --frames out"),
+            (["--frames", "0:2", "--attribute", "nothing"], "nothing"),
+        ],
+    )
+    def test_what_cannot_be_shown_is_one_sentence(self, scan, png, words, why):
+        shown = view(scan, "-o", png, *words)
+        assert shown.exit_code == 2
+        assert why in shown.stderr
+        assert not png.exists()
+
+    def test_too_many_are_refused_with_a_step_that_fits(self, tmp_path, png):
+        with h5py.File(tmp_path / "many.h5", "w") as h5:
+            h5[DATA] = np.zeros((250, 16, 16), np.uint16)
+        shown = view(tmp_path / "many.h5", "-o", png, "--frames", ":")
+        assert shown.exit_code == 2
+        assert "A:B:3" in shown.stderr

@@ -14,7 +14,7 @@ from ..hdf5.addresses import locate_bytes
 from ..hdf5.files import Files
 from ..hdf5.stored import Stored, leaves
 from ..loading.prepare import prepare_stored
-from ..progress import Bar
+from ..progress import progress_bar
 from ..transforms.steps import Axis, FrameView
 from .findings import Finding
 from .request import CheckRequest
@@ -43,11 +43,7 @@ def decodes(catalogue: Catalogue, request: CheckRequest) -> Iterator[Finding]:
         for piece in _pieces(catalogue, attr) if catalogue.found(attr) else ():
             chosen.setdefault((piece.part.stored.address, piece.part.row), piece)
     total = sum(_nbytes(_whole(piece.part), piece.part) for piece in chosen.values())
-    with (
-        Bar(total=total, desc="Checking", unit="B", unit_scale=True)
-        if request.verbose
-        else nullcontext() as bar
-    ):
+    with progress_bar(total, "Checking", "byte") if request.verbose else nullcontext() as bar:
         tick: Callable[[int], object] = bar.update if bar is not None else lambda nbytes: None
         for piece in chosen.values():
             yield from _merged(list(_failures(catalogue, piece, request.num_threads, tick)), piece)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import PurePath
 from typing import Any, Literal
 
-__all__ = ["Finding", "Problem"]
+__all__ = ["Finding", "Problem", "folded"]
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,23 @@ class Finding:
 
 #: What a store tells of its files unasked.
 Problem = Finding
+
+
+def folded(findings: Sequence[Finding]) -> list[list[Finding]]:
+    """Return findings with those together that are alike but for the file that they name."""
+    alike: dict[tuple[object, ...], list[Finding]] = {}
+    for one in findings:
+        key = (one.check, one.attribute, one.dataset, one.rows, one.chunk, one.is_warning, one.rule)
+        alike.setdefault((*key, _without_file(one)), []).append(one)
+    return list(alike.values())
+
+
+def _without_file(one: Finding) -> str:
+    """Return a cause without the name of its file, which may be given in it with its folder."""
+    if not one.filename:
+        return one.cause
+    name = re.escape(PurePath(one.filename).name)
+    return re.sub(rf"\S*{name}(?=[:,; ]|$)", "\0", one.cause)
 
 
 def _span(what: str, numbers: tuple[int, int]) -> str:

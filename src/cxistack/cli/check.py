@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
 from typing import Annotated
 
 import typer
 
 from .failure import failures_told
+from .lines import problem_lines, say
 from .opening import AsJSON, FileNames, ProtocolFile, listed, open_store
 
 __all__ = ["check"]
@@ -46,9 +46,7 @@ def check(
     """
     wanted = listed(attributes) if attributes is not None else None
     with failures_told(), open_store(files, protocol) as store:
-        found = store.check(
-            wanted, conformance=conformance, num_threads=threads, verbose=sys.stderr.isatty()
-        )
+        found = store.check(wanted, conformance=conformance, num_threads=threads, verbose=True)
         wrong = [one for one in found if not one.is_warning]
         checked = wanted if wanted is not None else store.found
         if as_json:
@@ -60,12 +58,13 @@ def check(
             }
             typer.echo(json.dumps(facts, indent=2))
         else:
-            for one in found:
-                typer.echo(str(one))
+            names = [*store.filenames(), *store.paths()]
+            for line in problem_lines(found, store.filenames()):
+                say(line, names=names)
             count = len(store.filenames())
             told = f"{count} file{'s' * (count != 1)} checked: {', '.join(checked) or 'nothing'}; "
             told += f"{len(wrong) or 'no'} problem{'s' * (len(wrong) != 1)}"
             warnings = len(found) - len(wrong)
             told += f", {warnings} warning{'s' * (warnings != 1)}" if warnings else ""
-            typer.echo(told, err=True)
+            say(told, err=True)
     raise typer.Exit(1 if wrong else 0)

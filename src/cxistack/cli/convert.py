@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import re
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
@@ -92,7 +91,7 @@ def convert(
             by_frame=listed(by_frame or ""),
             compression=compression,
             num_threads=threads,
-            verbose=sys.stderr.isatty(),
+            verbose=True,
         )
     _report(output, done, target)
 

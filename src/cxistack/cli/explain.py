@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from .failure import failures_told
+from .lines import say
 from .opening import CropTo, EveryNth, FileNames, Frames, ProtocolFile, frame_choice, open_run
 from .view import region
 
@@ -27,4 +28,4 @@ def explain(
         text = store.explain(
             attribute, frame_choice(frames), transform=region(crop, downscale), dtype=dtype
         )
-    typer.echo(text)
+        say(text, names=store.paths())

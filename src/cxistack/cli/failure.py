@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import typer
 
 from ..errors import CXIError
+from .lines import say
 
 __all__ = ["FAILED", "failures_told", "sentence"]
 
@@ -29,5 +30,5 @@ def failures_told() -> Iterator[None]:
     except BrokenPipeError:  # the reader of our output has left (``| head``)
         raise
     except (CXIError, OSError, ValueError, TypeError, MemoryError) as error:
-        typer.echo(f"Error: {sentence(error)}", err=True)
+        say(f"Error: {sentence(error)}", err=True)
         raise typer.Exit(FAILED) from error

@@ -12,6 +12,7 @@ from ..checking.findings import Finding
 from ..errors import CXIError
 from ..store.store import CXIStore
 from .failure import failures_told
+from .lines import problem_lines, say
 from .opening import AsJSON, FileNames, ProtocolFile, open_run
 
 __all__ = ["info"]
@@ -33,11 +34,11 @@ def info(
             typer.echo(json.dumps(_facts(store, problems), indent=2))
         else:
             # The store's own text ends with its first few problems; here all are listed.
-            typer.echo(repr(store).partition("\nProblems:\n")[0])
+            names = [*store.filenames(), *store.paths()]
+            text = [repr(store).partition("\nProblems:\n")[0]]
             if problems:
-                typer.echo("Problems:")
-                for problem in problems:
-                    typer.echo(f"    {problem}")
+                text += ["Problems:", *problem_lines(problems, store.filenames())]
+            say("\n    ".join(["\n".join(text[:2]), *text[2:]]), names=names)
         status = 1 if problems or not store.found else 0
     raise typer.Exit(status)
 

@@ -155,8 +155,8 @@ class Panel:
     cmap: str = "viridis"
     masked: str = "0.72"  # the colour of masked pixels
 
-    def draw(self, axes: Any) -> None:
-        """Draw it at Matplotlib's `axes`."""
+    def draw(self, axes: Any, *, is_small: bool = False) -> Any:
+        """Draw it at Matplotlib's `axes`, with a colour bar and axes unless it `is_small`."""
         from matplotlib import colormaps
 
         colours = colormaps[self.cmap].with_extremes(bad=self.masked)
@@ -165,8 +165,12 @@ class Panel:
         shown = np.ma.masked_array(np.maximum(self.pixels.filled(low), low), self.pixels.mask)
         look = {"norm": self.scale, "cmap": colours, "interpolation": "nearest"}
         image = axes.imshow(shown, extent=self.place, **look)
-        axes.set(title=self.title, xlabel="fast axis (pixel)", ylabel="slow axis (pixel)")
-        axes.title.set_fontsize("medium")
+        axes.set_title(self.title, fontsize="small" if is_small else "medium")
+        if is_small:
+            axes.set(xticks=[], yticks=[])
+            return image
+        axes.set(xlabel="fast axis (pixel)", ylabel="slow axis (pixel)")
         beside = axes.inset_axes((1.025, 0.0, 0.03, 1.0))  # as high as the picture
         bar = axes.figure.colorbar(image, cax=beside, label=self.label)
         bar.outline.set_visible(False)
+        return image

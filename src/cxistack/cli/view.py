@@ -10,7 +10,6 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from ..errors import AttributeMissingError, CastError, CXIError, LayoutError
 from ..hdf5.messages import shown
 from ..store.store import CXIStore
 from ..transforms.base import Transform
@@ -18,6 +17,7 @@ from ..transforms.transforms import ComposeTransforms, Crop, Downscale
 from . import picture
 from .failure import failures_told
 from .opening import CropTo, EveryNth, FileNames, ProtocolFile, open_run
+from .sheet import Look, frame_mask, frame_values, sheet, size_of
 
 __all__ = ["region", "view"]
 
@@ -29,6 +29,9 @@ def view(
     ),
     attribute: Annotated[str, typer.Option(help="A stack or a frame of the protocol.")] = "data",
     frame: Annotated[int, typer.Option(help="Which frame of a stack; -1 is the last.")] = 0,
+    frames: Annotated[
+        str | None, typer.Option(metavar="A:B:C", help="Several frames on one sheet, as a slice.")
+    ] = None,
     crop: CropTo = None,
     downscale: EveryNth = 1,
     dtype: Annotated[
@@ -42,14 +45,20 @@ def view(
     ] = True,
     protocol: ProtocolFile = None,
 ) -> None:
-    """Draw one frame of FILES as a PNG picture; masked pixels and gaps are grey."""
+    """Draw one frame of FILES as a PNG picture, or several; masked pixels and gaps are grey."""
     with failures_told(), open_run(files, protocol) as store:
+        if frames is not None:
+            look = Look(dtype, use_mask, picture.Contrast(vmin, vmax, log))
+            shown = sheet(store, attribute, frames, region(crop, downscale), look)
+            picture.save(shown.figure, output)
+            typer.echo(f"{output}: {shown.title}")
+            return
         figure = picture.new_figure(8, 6.4)
         transform = region(crop, downscale)
-        values = _values(store, attribute, frame, transform, dtype)
+        values = frame_values(store, attribute, frame, transform, dtype)
         good = picture.has_value(values)
         if use_mask and attribute != "mask" and "mask" in store:
-            good &= _mask(store, frame, transform, values.shape)
+            good &= frame_mask(store, frame, transform, values.shape)
         origin = (crop[0], crop[2]) if crop is not None else (0, 0)
         grey = good.size - np.count_nonzero(good)
         title = _title(store, attribute, frame, values)
@@ -58,10 +67,10 @@ def view(
         where = picture.extent(values.shape[-2:], origin, downscale)
         is_counted = store.protocol.attribute(attribute).is_data and values.dtype.kind in "iu"
         contrast = picture.Contrast(vmin, vmax, log)
-        frames = np.ma.masked_array(values, ~good)
-        _draw(figure, frames, contrast, where, title, "counts" if is_counted else attribute)
+        masked = np.ma.masked_array(values, ~good)
+        _draw(figure, masked, contrast, where, title, "counts" if is_counted else attribute)
         picture.save(figure, output)
-    typer.echo(f"{output}: {attribute} {_size(values.shape)} {values.dtype}")
+    typer.echo(f"{output}: {attribute} {size_of(values.shape)} {values.dtype}")
 
 
 def region(
@@ -80,53 +89,6 @@ def region(
     if len(steps) > 1:
         return ComposeTransforms(steps)
     return steps[0] if steps else None
-
-
-def _values(
-    store: CXIStore, attr: str, frame: int, transform: Transform | None, dtype: str | None
-) -> NDArray[Any]:
-    """Load one frame as the first type that keeps its values: float counts must show too."""
-    kind = store.protocol.get_kind(attr, "")
-    if kind in ("scalar", "sequence"):
-        raise LayoutError(
-            f"{attr!r} is a {kind}; a picture needs a stack or a frame: see cxistack info"
-        )
-    if attr not in store:
-        raise AttributeMissingError(
-            f"{attr!r} is not there; the files have {', '.join(store.found) or 'nothing known'}"
-        )
-    indexed = store.is_indexed(attr)
-    choices = (dtype,) if dtype is not None else (None, "int64", "float64")
-    for choice in choices:
-        try:
-            values = store.load_attribute(
-                attr,
-                [frame] if indexed else None,
-                verbose=False,
-                transform=transform,
-                dtype=choice,
-            )
-        except CastError:
-            if choice == choices[-1]:
-                raise
-        else:
-            break
-    values = np.asarray(values[0] if indexed else values)
-    if 0 in values.shape:
-        raise LayoutError(f"the picture would be empty: it has {_size(values.shape)} pixels")
-    return values
-
-
-def _mask(
-    store: CXIStore, frame: int, transform: Transform | None, shape: tuple[int, ...]
-) -> NDArray[np.bool_]:
-    """Load the frame's mask; a mask that does not fit hides nothing, and that is said."""
-    try:
-        mask = store.load_attribute("mask", [frame], verbose=False, transform=transform)[0]
-        return np.broadcast_to(mask, shape)
-    except (CXIError, ValueError) as error:
-        typer.echo(f"Note: the mask is not used: {error}", err=True)
-        return np.broadcast_to(np.True_, shape)
 
 
 def _draw(
@@ -160,8 +122,4 @@ def _title(store: CXIStore, attr: str, frame: int, values: NDArray[Any]) -> str:
     if store.is_indexed(attr):
         total = len(store.indices())
         which += f", frame {frame % total} of {total}" if total else f", frame {frame}"
-    return f"{name}: {which}, {_size(values.shape)} {values.dtype}"
-
-
-def _size(shape: tuple[int, ...]) -> str:
-    return " × ".join(map(str, shape))
+    return f"{name}: {which}, {size_of(values.shape)} {values.dtype}"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..catalogue.index import FrameIndex
+from ..catalogue.index import FrameIndex, Part
 from ..hdf5.stored import Stored
 from ..transforms.steps import Axis, Bin, FrameView
 from . import limit_masks
@@ -19,6 +21,7 @@ from .survey import PartSurvey, survey
 __all__ = ["explanation"]
 
 _MOST_SHOWN = 20  # sources of one dataset
+_FEWEST_FOLDED = 4  # datasets alike that are told in one line
 
 
 def explanation(load: Load, numbers: NDArray[np.int64] | None = None) -> str:
@@ -89,26 +92,62 @@ def _parts(
     *,
     is_single: bool = False,
 ) -> list[str]:
-    lines = []
-    for number, part in enumerate(index.parts):
-        if not surveys[number].frames:
-            continue
-        stored = part.stored
-        first, last = index.offsets[number], index.offsets[number + 1] - 1
-        frames = "" if is_single else f"frames {first} to {last}: "
-        lines.append(f"  {frames}{_described(stored)}")
-        lines += [f"    by {hop}" for hop in stored.place.hops]
-        if part.is_static and not is_single:
-            lines.append(f"    one frame, which stands for all {part.count}")
-        lines += [f"    {text}" for text in _way(surveys[number], stored)]
-        told = _passes(recipes[number], stored.dtype) if recipes else []
-        also = more[number] if more else []
+    lines: list[str] = []
+    wanted = [number for number in range(len(index.parts)) if surveys[number].frames]
+    told = {}
+    for number in wanted:
+        then = _passes(recipes[number], index.parts[number].stored.dtype) if recipes else []
+        also = list(more[number]) if more else []
         is_compared = bool(recipes) and recipes[number].ranges is not None
-        told = [*also, *told] if is_compared else [*told, *also]
-        lines += [f"    then {text}" for text in told]
+        told[number] = [*also, *then] if is_compared else [*then, *also]
+    for _, alike in groupby(wanted, lambda n: _likeness(index.parts[n], surveys[n], told[n])):
+        numbers = list(alike)
+        shown = numbers if len(numbers) < _FEWEST_FOLDED else numbers[:1]
+        for number in shown:
+            lines += _part(index, number, surveys[number], told[number], is_single)
+        if folded := numbers[len(shown) :]:
+            lines += _more_alike(index, folded, surveys)
     idle = sum(not seen.frames for seen in surveys)
     if idle:
         lines.append(f"  {idle} datasets of which no frame is wanted: not read")
+    return lines
+
+
+def _part(
+    index: FrameIndex, number: int, seen: PartSurvey, told: Sequence[str], is_single: bool
+) -> list[str]:
+    part = index.parts[number]
+    first, last = index.offsets[number], index.offsets[number + 1] - 1
+    frames = "" if is_single else f"frames {first} to {last}: "
+    lines = [f"  {frames}{_described(part.stored)}"]
+    lines += [f"    by {hop}" for hop in part.stored.place.hops]
+    if part.is_static and not is_single:
+        lines.append(f"    one frame, which stands for all {part.count}")
+    lines += [f"    {text}" for text in _way(seen, part.stored)]
+    return [*lines, *(f"    then {text}" for text in told)]
+
+
+def _likeness(part: Part, seen: PartSurvey, told: Sequence[str]) -> tuple[object, ...]:
+    """Return what is equal of parts that differ in their file, their frames and their bytes."""
+    stored = part.stored
+    kind = (stored.dtype, stored.shape[part.has_frame_axis :], stored.storage, stored.filters)
+    ways = tuple(re.sub(r"[\d,]+ ", "", text) for text in _way(seen, stored)[:1])
+    sources = tuple((one.dtype, why) for one, why in seen.sources[:_MOST_SHOWN])
+    hops = len(stored.place.hops)
+    return (*kind, part.has_frame_axis, ways, sources, seen.detour, hops, tuple(told))
+
+
+def _more_alike(
+    index: FrameIndex, numbers: Sequence[int], surveys: Sequence[PartSurvey]
+) -> list[str]:
+    """Tell of parts that are like the one before in one line, and what they take together."""
+    first, last = index.offsets[numbers[0]], index.offsets[numbers[-1] + 1] - 1
+    seen = [surveys[number] for number in numbers]
+    place = index.parts[numbers[-1]].stored.place
+    lines = [f"  frames {first} to {last}: {len(numbers)} datasets more like it, to {place}"]
+    if all(one.obstacle is None for one in seen):
+        read, stored = sum(one.bytes_read for one in seen), sum(one.bytes_stored for one in seen)
+        lines.append(f"    together {read:,} of {stored:,} stored bytes")
     return lines
 
 

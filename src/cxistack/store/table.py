@@ -7,6 +7,7 @@ from collections import Counter
 
 from ..catalogue.catalogue import Catalogue
 from ..catalogue.others import addition
+from ..checking.findings import folded
 from ..checking.problems import misfits
 from ..errors import CastError, CXIError
 from ..hdf5.links import Place
@@ -84,7 +85,11 @@ def table(catalogue: Catalogue, mode: str) -> str:
     problems = misfits(catalogue)
     if problems:
         text.append("Problems:")
-        text += [f"    {problem}" for problem in problems[:10]]
-        if len(problems) > 10:
-            text.append(f"    ... and {len(problems) - 10} more: see store.problems")
+        alike = folded(problems)
+        for one in alike[:10]:
+            others = f" (and {len(one) - 1} more files alike)" if len(one) > 1 else ""
+            text.append(f"    {one[0]}{others}")
+        if len(alike) > 10:
+            left = sum(map(len, alike[10:]))
+            text.append(f"    ... and {left} more: see store.problems")
     return "\n".join(text)
