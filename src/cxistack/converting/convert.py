@@ -252,7 +252,7 @@ def _refuse_contradictions(carrier: Carrier) -> None:
     """Raise where the run's energy and wavelength contradict each other."""
     target = carrier.target
     said = {
-        attr: photons.Said.of(
+        attr: photons.Said(
             photons.saved_path(target._catalogue, attr),
             np.asarray(carrier.value(carrier.run.protocol.attribute(attr))),
         )

@@ -20,11 +20,10 @@ from ..catalogue.index import own_frames
 from ..errors import FrameIndexError, LayoutError
 from ..protocol.attribute import Attribute
 from ..protocol.fields import RANKS
-from ..protocol.protocol import CXIProtocol
 from .request import SaveMode
 from .target import dataset_there
 
-__all__ = ["counts_frames", "is_by_frame", "refuse_unequal", "rows_of_first_file"]
+__all__ = ["counts_frames", "refuse_unequal", "rows_of_first_file"]
 
 
 def refuse_unequal(
@@ -112,11 +111,6 @@ def counts_frames(wanted: Attribute, array: NDArray[Any]) -> bool:
             "that are too many"
         )
     return wanted.has_a_frame_each(array.ndim)
-
-
-def is_by_frame(protocol: CXIProtocol, attr: str, array: NDArray[Any]) -> bool:
-    """Do what :func:`counts_frames` does, of a name."""
-    return counts_frames(protocol.attribute(attr), array)
 
 
 def rows_of_first_file(

@@ -53,11 +53,10 @@ def in_saved_unit(
     return values if found is None else found.apply(values), target
 
 
-def stated_unit(catalogue: Catalogue, attr: str, *, of_first: bool = False) -> str | None:
+def stated_unit(catalogue: Catalogue, attr: str) -> str | None:
     """Return the unit that the datasets of an attribute state, or None: none.
 
-    Datasets that are put together of modules lie in no file of their own, and state none. With
-    `of_first`, only the first file that has the attribute is looked at.
+    Datasets that are put together of modules lie in no file of their own, and state none.
 
     Raises
     ------
@@ -65,14 +64,14 @@ def stated_unit(catalogue: Catalogue, attr: str, *, of_first: bool = False) -> s
         The datasets state different units.
     """
     found = catalogue.found(attr)
-    by_frame = catalogue.is_indexed(attr) and not of_first
+    by_frame = catalogue.is_indexed(attr)
     datasets = [
         stored
         for number in (sorted(found) if by_frame else sorted(found)[:1])
         for stored in found[number].datasets
     ]
     units: dict[str | None, str] = {}
-    for stored in datasets[:1] if of_first else datasets:
+    for stored in datasets:
         is_whole = stored.storage != "modules"
         unit = describe(catalogue.files, stored.place, True).units if is_whole else None
         units.setdefault(unit, str(stored.place))
