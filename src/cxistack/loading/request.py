@@ -56,7 +56,7 @@ class LoadRequest:
 
     Raises
     ------
-    ValueError
+    TypeError, ValueError
         Words that exclude one another, or that an attribute of this kind has no use for.
     """
 
@@ -73,6 +73,7 @@ class LoadRequest:
         attribute = self.attribute
         if self.casting not in ("checked", "unsafe"):
             raise ValueError(f"casting must be 'checked' or 'unsafe', not {self.casting!r}")
+        attribute.check_dtype(self.dtype)
         if self.raw and not attribute.is_mask:
             raise ValueError(
                 f"raw=True loads the bits of a mask as they are stored, and {attribute.name!r} is "
