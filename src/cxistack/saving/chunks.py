@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,7 +28,7 @@ __all__ = ["is_encoded_here", "most_stored", "write_rows"]
 
 
 _CAST = 32 << 20  # bytes that are cast before HDF5 gets them
-_RESERVED = 32 << 20  # bytes: disk space is made sure of in such steps
+_RESERVED = 32 << 20  # bytes: disk space is made sure of in steps that grow to this
 
 
 @dataclass(frozen=True)
@@ -152,22 +153,31 @@ def _write_chunks(
         for cell in np.ndindex(*grid)
     ]
     starts = rows.tolist()
-    room = 0
+    room = written = 0
 
     def write(number: int, chunk: memoryview) -> None:
-        nonlocal room
+        nonlocal room, written
         row, cell = divmod(number, len(cells))
+        if room < len(chunk):
+            room = _reserved(reserve, len(chunk), min(_RESERVED, written))
         room -= len(chunk)
-        if room < 0:
-            room = max(_RESERVED, len(chunk))
-            reserve(room)
-            room -= len(chunk)
+        written += len(chunk)
         dataset.id.write_direct_chunk((starts[row], *cells[cell]), chunk)
 
     run(job, threads, lambda: job.drain(write))
     if job.failure is None and job.drain(write):
         return
     raise StorageError(f"a chunk of {dataset.file.filename}:{dataset.name} {job.failure}")
+
+
+def _reserved(reserve: Callable[[int], None], needed: int, more: int) -> int:
+    """Make sure of disk space: of more than is needed now, to ask seldom, where there is more."""
+    if more > needed:
+        with suppress(OSError):
+            reserve(more)
+            return more
+    reserve(needed)
+    return needed
 
 
 def _pipeline(dataset: Any) -> EncodePipeline | None:

@@ -61,12 +61,12 @@ class CXIStore(Contents):
         the file is what it was or what it is to be. False changes the file in place, without the
         time and the room that a copy takes, and keeps hard links and owners. A kill, a power cut, a
         full or failing disk during a save may then lose the whole file, also what the save does not
-        touch; readers must have closed it; a :meth:`transaction` groups nothing. New files are made
-        safely in any case.
+        touch; readers must have closed it; a transaction groups nothing. New files are always safe.
     locking : {True, "best-effort"}
-        Other programs are kept from saving to the file meanwhile by locks (flock). Where the file
-        system keeps none, True refuses to save, and "best-effort" saves: then see to it that
-        nobody else does. What locks tell between machines is up to a network file system.
+        Locks (flock; between machines, up to the file system) keep other programs from saving
+        meanwhile. Where there are none, True refuses to save, "best-effort" relies on nobody else.
+    timeout : float or None
+        Seconds that a save waits while somebody else saves to the file; None waits without end.
 
     Raises
     ------
@@ -99,6 +99,7 @@ class CXIStore(Contents):
         links: LinkPolicy = "follow",
         safe: bool = True,
         locking: Locking = True,
+        timeout: float | None = 0,
     ) -> None:
         if mode not in _MODES:
             raise ValueError(f"mode must be one of {', '.join(_MODES)}, not {mode!r}")
@@ -107,13 +108,12 @@ class CXIStore(Contents):
         if locking not in (True, "best-effort"):
             raise ValueError(f'locking must be True or "best-effort", not {locking!r}')
         if protocol is None or isinstance(protocol, str):
-            name = "default" if protocol is None else protocol
-            protocol = CXIProtocol.import_named(name)
+            protocol = CXIProtocol.import_named("default" if protocol is None else protocol)
         self.protocol = protocol
         self.mode: FileMode = mode
         self.links: LinkPolicy = links
         self._files = Files(expand(names, may_be_new=mode not in ("r", "r+")))
-        self._session = SaveSession(self._files, mode, protocol, links, safe, locking)
+        self._session = SaveSession(self._files, mode, protocol, links, safe, locking, timeout)
 
     @property
     def _catalogue(self) -> Catalogue:
