@@ -8,7 +8,6 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -159,7 +158,9 @@ def _write_chunks(
         nonlocal room, written
         row, cell = divmod(number, len(cells))
         if room < len(chunk):
-            room = _reserved(reserve, len(chunk), min(_RESERVED, written))
+            # Little more than is needed, to ask seldom and not to refuse what fits.
+            room = max(len(chunk), min(_RESERVED, written // 8))
+            reserve(room)
         room -= len(chunk)
         written += len(chunk)
         dataset.id.write_direct_chunk((starts[row], *cells[cell]), chunk)
@@ -168,16 +169,6 @@ def _write_chunks(
     if job.failure is None and job.drain(write):
         return
     raise StorageError(f"a chunk of {dataset.file.filename}:{dataset.name} {job.failure}")
-
-
-def _reserved(reserve: Callable[[int], None], needed: int, more: int) -> int:
-    """Make sure of disk space: of more than is needed now, to ask seldom, where there is more."""
-    if more > needed:
-        with suppress(OSError):
-            reserve(more)
-            return more
-    reserve(needed)
-    return needed
 
 
 def _pipeline(dataset: Any) -> EncodePipeline | None:
