@@ -109,6 +109,9 @@ def test_a_stack_of_its_own_is_written_whole_and_said_so(names, tmp_path):
     protocol.to_ini(tmp_path / "mine.ini")
     words = [*names, tmp_path / "run.cxi", "--protocol", tmp_path / "mine.ini"]
     result = convert(*words)
+    assert result.exit_code == 2
+    assert "frames of 'data' and 2 of 'dark'" in result.output
+    result = convert(*words, "--attributes", "dark")
     assert result.exit_code == 0, result.output
     assert "dark is written whole: its frames do not go with those of 'data'" in result.output
     assert "which does not know dark at /dark" in result.output

@@ -43,6 +43,9 @@ def said(run, protocol, tmp_path_factory):
     words = ["convert", *map(str, run.files), str(output), "--protocol", protocol]
     if run.name == "cheetah_hits":
         words += ["--by-frame", "energy,wavelength"]
+    if run.name == "pynx_ptychography":  # its translations have a row an axis, not one a frame
+        known = CXIStore([str(file) for file in run.files], protocol=protocol)
+        words += ["--attributes", ",".join(attr for attr in known if attr != "translations")]
     result = CliRunner().invoke(app, words)
     assert result.exit_code == 0, result.output
     return output, result.output
@@ -103,11 +106,13 @@ def test_images_and_flags_are_those_of_the_files(run, new, place):
     )
 
 
-def test_what_is_loaded_is_what_was_loaded_or_it_is_said(store, said):
+def test_what_is_loaded_is_what_was_loaded_or_it_is_said(run, store, said):
     output, words = said
     new = CXIStore(output, protocol="cxi")
     for attr in store.found:
-        if attr not in new:
+        if (run.name, attr) == ("pynx_ptychography", "translations"):
+            assert attr not in new  # as was asked for
+        elif attr not in new:
             assert f"{attr} at /" in words
         elif not (
             f"{attr}: from " in words or store.filenames()[0].endswith("r0009-c00.cxi")

@@ -263,7 +263,9 @@ class TestFramesOfTheirOwn:
     def test_a_stack_of_another_number_is_carried_over_whole(self, run, into, new, protocol):
         darks = self.dark(3), self.dark(11) * 2
         store = run({"/dark": darks[0]}, {"/dark": darks[1]}, protocol=protocol)
-        done = convert(store, into(protocol), transform=Downscale(2), verbose=False)
+        with pytest.raises(LayoutError, match=r"4 frames of 'data' and 3 of 'dark'.*--attr"):
+            convert(store, into(protocol), verbose=False)
+        done = convert(store, into(protocol), ["dark"], transform=Downscale(2), verbose=False)
         np.testing.assert_array_equal(new("/dark"), np.concatenate(darks)[:, ::2, ::2])
         assert new("/dark").dtype == np.float32
         assert list(done.whole) == ["dark"]
@@ -281,7 +283,9 @@ class TestFramesOfTheirOwn:
     def test_a_sequence_of_another_number_too(self, run, into, new):
         rows = np.arange(9.0).reshape(3, 3)
         store = run({"/speckle_tracking/translations": rows}, {})
-        done = convert(store, into(), verbose=False)
+        with pytest.raises(LayoutError, match="4 frames of 'data' and 3 of 'translations'"):
+            convert(store, into(), verbose=False)
+        done = convert(store, into(), ["translations"], verbose=False)
         np.testing.assert_array_equal(new("/speckle_tracking/translations"), rows)
         assert list(done.whole) == ["translations"]
 

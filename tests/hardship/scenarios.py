@@ -32,7 +32,7 @@ def make(path, libver, size):
             shuffle=True,
         )
         h5[DATA].attrs.update(units="counts", axes="experiment_identifier:y:x")
-        h5[WHITEFIELD] = np.linspace(0, 1, 35).reshape(5, 7)
+        h5[WHITEFIELD] = np.linspace(0, 1, 54).reshape(6, 9)  # of other pixels than the frames
         h5[WHITEFIELD].attrs["window"] = np.arange(3, dtype=">i2")
         h5["/second/name"] = h5[WHITEFIELD]
         h5[TRANSLATIONS] = np.arange(12.0).reshape(4, 3)
@@ -58,7 +58,7 @@ def _insert(store):
 
 
 def _change_shape(store):
-    store.save_attribute("whitefield", np.eye(6, 9))
+    store.save_attribute("whitefield", np.eye(5, 7))
 
 
 def _new_attribute(store):
@@ -91,7 +91,7 @@ SAVES = {
     "changed shape": (
         "r+",
         _change_shape,
-        {WHITEFIELD: np.eye(6, 9), "/second/name": np.eye(6, 9)},
+        {WHITEFIELD: np.eye(5, 7), "/second/name": np.eye(5, 7)},
     ),
     "new attribute": (
         "r+",

@@ -72,6 +72,7 @@ def fail_each_call(folder, kind, safe):
                     "same errno": error is not None and error.errno == number,
                     "old": (path.read_bytes() if path.exists() else None) == before,
                     "new": False,
+                    "says saved": "is saved, but" in str(error),
                     "left": sorted(set(names_in(folder)) - {"run.cxi"}),
                 }
                 if safe and not told["old"]:
@@ -117,6 +118,7 @@ def test_a_failure_is_an_error_that_names_the_file_and_leaves_it_whole(kind):
         if one["call"] != "read":  # HDF5's words, when it cannot read the file as it was
             assert not one["raised"] or one["same errno"], one
         assert one["old"] or one["new"], one
+        assert not one["raised"] or one["says saved"] == one["new"], one
         if one["call"] not in ("unlink",):
             assert not one["left"], one
     reached = Counter((one["call"], one["errno"]) for one in told)

@@ -7,11 +7,12 @@ from unittest import mock
 
 import h5py
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from cxistack import CXIError, CXIStore
+from cxistack import CXIError, CXIStore, LayoutError
 from factory import DATA, DISTANCE, TRANSLATIONS, WHITEFIELD, put
 from factory.folders import fast_folder, names_in
 
@@ -85,7 +86,19 @@ class Saves(RuleBasedStateMachine):
             return False
         target = self.model if self.waiting is None else self.waiting
         target[attr] = new
+        if self.waiting is not None:
+            self.saved.add(attr)
         return True
+
+    def fits(self, attr, new, model):
+        """Tell whether what is saved goes with the frames of data, of which none must go ahead."""
+        if attr in ("data", "distance") or "data" not in model:
+            return True
+        return new.shape == (3, 4) if attr == "whitefield" else len(new) == len(model["data"])
+
+    def is_taken(self, attr, new):
+        """Tell whether a save is done at once: of a transaction it is seen at the end."""
+        return self.waiting is not None or self.fits(attr, new, self.model)
 
     def now(self, attr):
         return (self.model if self.waiting is None else self.waiting).get(attr)
@@ -94,14 +107,14 @@ class Saves(RuleBasedStateMachine):
     def overwrite_frames(self, attr, count):
         shape, dtype = FRAMES[attr]
         array = self.draw((count, *shape), dtype)
-        assert self.save(attr, array, "overwrite", None, array)
+        assert self.save(attr, array, "overwrite", None, array) == self.is_taken(attr, array)
 
     @rule(attr=st.sampled_from(list(FRAMES)), count=st.integers(0, 3))
     def append(self, attr, count):
         shape, dtype = FRAMES[attr]
         array, old = self.draw((count, *shape), dtype), self.now(attr)
         new = array if old is None else np.concatenate([old, array])
-        assert self.save(attr, array, "append", None, new)
+        assert self.save(attr, array, "append", None, new) == self.is_taken(attr, new)
 
     @rule(attr=st.sampled_from(list(FRAMES)), order=st.permutations(range(5)), n=st.integers(1, 4))
     def insert(self, attr, order, n):
@@ -116,12 +129,13 @@ class Saves(RuleBasedStateMachine):
         leaves_gap = not set(range(len(old), length)) <= set(idxs)
         if self.waiting is not None and leaves_gap:
             return  # a refusal ends the transaction, which another rule does
-        assert self.save(attr, array, "insert", idxs, new) != leaves_gap
+        is_taken = not leaves_gap and self.is_taken(attr, new)
+        assert self.save(attr, array, "insert", idxs, new) == is_taken
 
     @rule(attr=st.sampled_from(SINGLES), data=st.data())
     def overwrite_single(self, attr, data):
         array = self.draw(data.draw(SHAPES[attr]), "float64")
-        assert self.save(attr, array, "overwrite", None, array)
+        assert self.save(attr, array, "overwrite", None, array) == self.is_taken(attr, array)
 
     @rule(attr=st.sampled_from(SINGLES))
     def refused(self, attr):
@@ -142,7 +156,7 @@ class Saves(RuleBasedStateMachine):
     def begin_transaction(self):
         self.block = self.store.transaction()
         self.block.__enter__()
-        self.waiting = dict(self.model)
+        self.waiting, self.saved = dict(self.model), set()
 
     @precondition(lambda self: self.waiting is not None)
     @rule(end=st.sampled_from(["well", "by an error", "by a failing save"]))
@@ -150,8 +164,12 @@ class Saves(RuleBasedStateMachine):
         block, self.block = self.block, None
         waiting, self.waiting = self.waiting, None
         if end == "well":
-            block.__exit__(None, None, None)
-            self.model = waiting
+            if all(self.fits(attr, waiting[attr], waiting) for attr in self.saved):
+                block.__exit__(None, None, None)
+                self.model = waiting
+                return
+            with pytest.raises(LayoutError, match="'data'"):
+                block.__exit__(None, None, None)
             return
         error = ZeroDivisionError("in the block")
         try:

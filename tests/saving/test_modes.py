@@ -332,6 +332,6 @@ def test_nan_is_no_good_pixel(tmp_path, attr):
     values = np.ones((5, 7))
     store.save_attribute(attr, values)
     values[1, 2] = np.nan
-    with pytest.raises(CastError, match="NaN, which is neither True nor False"):
+    with pytest.raises(CastError, match=rf"'{attr}' is nan at \(1, 2\)"):
         store.save_attribute(attr, values)
     assert store.load_attribute(attr, slice(None) if attr == "mask" else None).all()

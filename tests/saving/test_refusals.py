@@ -228,7 +228,7 @@ class TestTransaction:
         with CXIStore(run, mode="r+") as store, CXIStore(run) as other:
             with store.transaction():
                 store.save_attribute("data", frames(2), mode="append")
-                store.save_attribute("mask", np.zeros((6, 5, 7), bool))
+                store.save_attribute("mask", np.zeros((7, 5, 7), bool))
                 store.save_attribute("data", frames(1), mode="append")
                 other.update_indices()
                 assert len(other.load_attribute("data")) == 4

@@ -12,7 +12,8 @@ NEW = np.eye(3)  # another shape than what is there
 
 @pytest.fixture
 def run(tmp_path):
-    return put(tmp_path / "run.cxi", {DATA: frames(2), WHITEFIELD: np.ones((5, 7))})
+    """A whitefield that is not of the pixels of `data`, as the one that will replace it is."""
+    return put(tmp_path / "run.cxi", {DATA: frames(2, (3, 3)), WHITEFIELD: np.ones((5, 7))})
 
 
 def save(run, values=NEW, attr="whitefield"):
@@ -103,7 +104,8 @@ class TestReferences:
             save(run)
 
     @pytest.mark.parametrize("refer", REFERENCES)
-    def test_stay_valid_when_the_shape_is_kept(self, run, refer):
+    def test_stay_valid_when_the_shape_is_kept(self, tmp_path, refer):
+        run = put(tmp_path / "same.cxi", {DATA: frames(2), WHITEFIELD: np.ones((5, 7))})
         with h5py.File(run, "r+") as h5:
             refer(h5, h5[WHITEFIELD])
         save(run, np.full((5, 7), 3.0))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ..errors import LayoutError
 from ..protocol.attribute import Attribute, Trait
 from ..protocol.units import conversion
-from ..saving.frame_counts import is_by_frame
+from ..saving.frame_counts import counts_frames
 from ..saving.request import SaveMode
 from ..saving.units import cxi_unit
 from ..store.store import CXIStore
@@ -61,7 +61,7 @@ class Outgoing:
     def _array(self, attribute: Attribute) -> NDArray[Any]:
         attr = attribute.name
         array = np.asarray(self.values[attr])
-        if is_by_frame(self.source.protocol, attr, array):
+        if counts_frames(attribute, array):
             data = self.values.get("data")
             if data is not None and len(data) != len(array):
                 raise LayoutError(

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..catalogue.together import DataFrames, misfit
 from ..errors import FileChangedError, LayoutError
 from ..hdf5.files import read_again
 from ..kernels.threads import count_threads
@@ -127,9 +128,35 @@ class Carrier:
             and not any(isinstance(step, Bin) for step in steps)
         )
 
+    def refuse_empty(self, attribute: Attribute) -> None:
+        """Raise where a user's word leaves nothing of an attribute; says which."""
+        attr, request = attribute.name, self.request
+        if self.is_chosen and self.frames is not None and not len(self.frames):
+            raise LayoutError(
+                f"nothing to convert: idxs= (--frames) choose none of the {self.run.frame_count} "
+                "frames of 'data'"
+            )
+        if attribute.has_pixels and request.transform is not None:
+            load = self._load(attribute)
+            if 0 in load.frame_shape[-2:] and 0 not in load.index.frame_shape[-2:]:
+                raise LayoutError(
+                    f"nothing to convert: of frames of {attr!r}, which have shape "
+                    f"{load.index.frame_shape}, transform={request.transform!r} (--crop, "
+                    "--downscale, --bin) leaves no pixel"
+                )
+        if Trait.FRAME_NUMBERS in attribute.traits and self.is_chosen and self.frames is not None:
+            good = self.value(attribute)
+            if len(good) and not np.isin(good, self.frames).any():
+                raise LayoutError(
+                    f"nothing good to convert: idxs= (--frames) choose none of the frames that "
+                    f"{attr!r} names, so that the new file's {attr!r} would be empty. Choose "
+                    f"others, or {LEAVE_OUT}"
+                )
+
     def check(self, attribute: Attribute) -> None:
         """Raise if an attribute cannot be loaded, or its frames cannot be written with `data`."""
         attr, load = attribute.name, self._load(attribute)
+        self._refuse_unfit(attribute)
         mismatch = load.index.mismatch
         if mismatch is None or load.is_single:
             return
@@ -138,13 +165,27 @@ class Carrier:
                 f"frames of {attr!r} cannot be chosen by the numbers of those of 'data': "
                 f"{mismatch}. Convert all frames, or {LEAVE_OUT}"
             )
-        count = 0 if self.frames is None else len(self.frames)
-        if "data" in self.request.attributes and (load.is_static or load.count == count):
+        if "data" in self.request.attributes:
             raise LayoutError(
                 f"in one file, the frames of {attr!r} would be taken to go with those of 'data', "
                 f"and they do not: {mismatch}. Convert the files one by one, or {LEAVE_OUT}"
             )
         self.whole[attr] = f"its frames do not go with those of 'data': {mismatch}"
+
+    def _refuse_unfit(self, attribute: Attribute) -> None:
+        """Raise where what is written has not the shape that goes with the new file's `data`."""
+        attr, load = attribute.name, self._load(attribute)
+        if self.frames is None or "data" not in self.request.attributes:
+            return
+        if load.index.mismatch is None and self._why_left_out(attribute) is None:
+            data = self._load(self.run.protocol.attribute("data"))
+            frames = DataFrames(len(self.frames), data.frame_shape)
+            count = len(self.numbers(attribute))
+            is_one = load.is_single or load.is_static
+            shape = load.frame_shape if is_one else (count, *load.frame_shape)
+            why = misfit(self.target.protocol.attribute(attr), shape, frames)
+            if why is not None:
+                raise LayoutError(f"{self.run.filenames()[0]}: {why}. Mend it, or {LEAVE_OUT}")
 
     def _why_left_out(self, attribute: Attribute) -> str | None:
         """Return why the new file cannot have an attribute."""

@@ -111,8 +111,8 @@ def convert(
     CXIError
         An attribute cannot be read or written; the target is then what it was.
     LayoutError
-        Files have different values where the new file has one, or frames are chosen and those of
-        an attribute do not go with those of `data`; says what to do.
+        Files have different values where the new file has one, or an attribute does not go with the
+        frames of `data`, or nothing is left of them by `idxs` or `transform`; says what to do.
     ValueError
         The protocols do not go together, or the arguments do not.
 
@@ -133,6 +133,7 @@ def convert(
     carrier = Carrier(request, run, target, _frames(run, idxs), new_units)
     wanted = [run.protocol.attribute(attr) for attr in names]
     for attribute in wanted:
+        carrier.refuse_empty(attribute)
         carrier.check(attribute)
     _refuse_different_values(carrier)
     _refuse_contradictions(carrier)
@@ -249,7 +250,7 @@ def _refuse_contradictions(carrier: Carrier) -> None:
     """Raise where the run's energy and wavelength contradict each other."""
     target = carrier.target
     said = {
-        attr: photons.Said.of(
+        attr: photons.Said(
             photons.saved_path(target._catalogue, attr),
             np.asarray(carrier.value(carrier.run.protocol.attribute(attr))),
         )

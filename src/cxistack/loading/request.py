@@ -59,7 +59,7 @@ class LoadRequest:
     Raises
     ------
     TypeError
-        `transform` is no transform, nor a list of them.
+        `transform` is no transform, nor a list of them; or nothing is cast to `dtype`.
     ValueError
         Words that exclude one another, or that an attribute of this kind has no use for.
     """
@@ -78,6 +78,7 @@ class LoadRequest:
         object.__setattr__(self, "transform", transform_of(self.transform))
         if self.casting not in ("checked", "unsafe"):
             raise ValueError(f"casting must be 'checked' or 'unsafe', not {self.casting!r}")
+        attribute.check_dtype(self.dtype)
         if self.raw and not attribute.is_mask:
             raise ValueError(
                 f"raw=True loads the bits of a mask as they are stored, and {attribute.name!r} is "

@@ -32,6 +32,7 @@ class Trait(Flag):
     PIXEL_VECTORS = auto()  # from a pixel to the next; two axes hold for all frames
     PIXEL_PLACE = auto()  # a place among the pixels
     POINT = auto()  # its values are coordinates, and never one a frame
+    OWN_GRID = auto()  # an image of the sample, whose pixels are not the detector's
     SLOW_PITCH = auto()  # from a pixel to the next, along the slow axis
     FAST_PITCH = auto()
 
@@ -40,6 +41,8 @@ _TRAITS = {
     "data": Trait.DATA | Trait.COUNTS,
     "whitefield": Trait.COUNTS,
     "whitefields": Trait.COUNTS,
+    "image": Trait.OWN_GRID,
+    "image_mask": Trait.OWN_GRID,
     "good_frames": Trait.FRAME_NUMBERS,
     "basis_vectors": Trait.PIXEL_VECTORS,
     "beam_center_x": Trait.PIXEL_PLACE,
@@ -176,6 +179,14 @@ class Attribute:
         if self.kind == "stack" and not self.is_data and ndim <= 2:
             return False
         return self.is_indexed(ndim)
+
+    def check_dtype(self, dtype: npt.DTypeLike | None) -> None:
+        """Raise :class:`TypeError` for a type to which no number is cast."""
+        if dtype is not None and not self.is_text and np.dtype(dtype).kind not in "biufc":
+            raise TypeError(
+                f"dtype={str(np.dtype(dtype))!r}: {self.name!r} is {self.datatype} in the "
+                "protocol, and nothing is cast to such a type; give bool, an integer or a float"
+            )
 
     def dtype_of(self, dtype: npt.DTypeLike | None = None) -> np.dtype[Any]:
         """Return the type in which data of `dtype` is loaded; see :meth:`CXIProtocol.get_dtype`."""

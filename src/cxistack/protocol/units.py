@@ -6,6 +6,7 @@ imported when two units differ: that takes half a second.
 
 from __future__ import annotations
 
+import difflib
 import functools
 import re
 from collections.abc import Sequence
@@ -18,7 +19,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import CastError
 
-__all__ = ["UnitConversion", "apply_by_row", "conversion", "conversion_to_first"]
+__all__ = [
+    "UnitConversion",
+    "apply_by_row",
+    "conversion",
+    "conversion_to_first",
+    "refuse_unknown",
+]
 
 
 # What the field writes and pint does not know, or takes for something else. By casefold().
@@ -33,6 +40,9 @@ _SPELLINGS = {
     "ev": "eV",
     "kev": "keV",
 }
+_COMMON = frozenset(
+    ("m", "cm", "mm", "um", "nm", "angstrom", "J", "eV", "keV", "s", "deg", "pixel")
+)
 _PHOTONS = {
     "wavelength": {"[length]": 1},
     "energy": {"[mass]": 1, "[length]": 2, "[time]": -2},
@@ -169,6 +179,14 @@ def conversion_to_first(stated: str, units: Sequence[str]) -> UnitConversion | N
     return found
 
 
+@functools.lru_cache(maxsize=256)
+def refuse_unknown(unit: str) -> None:
+    """Raise :class:`ValueError` for a unit that nobody knows; names the nearest that is known."""
+    terms = _terms(unit)
+    if not {name for name, _ in terms} <= _COMMON:  # of which pint, slow to import, is not asked
+        _unit(_registry(), unit, terms)
+
+
 def apply_by_row(
     values: NDArray[np.float64],
     conversions: Sequence[UnitConversion | None],
@@ -214,6 +232,16 @@ def _registry() -> Any:
     return pint.UnitRegistry(non_int_type=Fraction)
 
 
+def _names(registry: Any) -> list[str]:
+    """Return what units may be called, with the field's spellings and the usual prefixes."""
+    prefixed = (
+        f"{prefix}{unit}"
+        for prefix in ("pico", "nano", "micro", "milli", "centi", "kilo", "mega")
+        for unit in ("meter", "metre", "second", "electron_volt", "radian")
+    )
+    return [*_SPELLINGS, *prefixed, *map(str, registry)]
+
+
 def _terms(text: str) -> tuple[tuple[str, int], ...]:
     """Return the units of a product and their powers, each by one spelling."""
     terms = []
@@ -237,5 +265,7 @@ def _unit(registry: Any, text: str, terms: tuple[tuple[str, int], ...]) -> Any:
         try:
             unit *= registry.Unit(name) ** power
         except (pint.PintError, ValueError, TypeError, AttributeError, AssertionError):
-            raise ValueError(f"{text!r} is no unit that is known") from None
+            near = difflib.get_close_matches(name, _names(registry), 1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise ValueError(f"{text!r} is no unit that is known{hint}") from None
     return unit

@@ -28,7 +28,7 @@ __all__ = ["is_encoded_here", "most_stored", "write_rows"]
 
 
 _CAST = 32 << 20  # bytes that are cast before HDF5 gets them
-_RESERVED = 32 << 20  # bytes: disk space is made sure of in such steps
+_RESERVED = 32 << 20  # bytes: disk space is made sure of in steps that grow to this
 
 
 @dataclass(frozen=True)
@@ -153,16 +153,17 @@ def _write_chunks(
         for cell in np.ndindex(*grid)
     ]
     starts = rows.tolist()
-    room = 0
+    room = written = 0
 
     def write(number: int, chunk: memoryview) -> None:
-        nonlocal room
+        nonlocal room, written
         row, cell = divmod(number, len(cells))
-        room -= len(chunk)
-        if room < 0:
-            room = max(_RESERVED, len(chunk))
+        if room < len(chunk):
+            # Little more than is needed, to ask seldom and not to refuse what fits.
+            room = max(len(chunk), min(_RESERVED, written // 8))
             reserve(room)
-            room -= len(chunk)
+        room -= len(chunk)
+        written += len(chunk)
         dataset.id.write_direct_chunk((starts[row], *cells[cell]), chunk)
 
     run(job, threads, lambda: job.drain(write))

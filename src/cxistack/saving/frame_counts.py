@@ -9,6 +9,7 @@ keep their numbers, and the next save of the mask must bring it in step.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,14 +18,45 @@ from numpy.typing import NDArray
 from ..catalogue.catalogue import Catalogue
 from ..catalogue.frames import FrameSelection
 from ..catalogue.index import own_frames
+from ..catalogue.together import DataFrames, data_frames, data_of, misfit
 from ..errors import FrameIndexError, LayoutError
-from ..protocol.attribute import Attribute
+from ..protocol.attribute import Attribute, Trait
 from ..protocol.fields import RANKS
-from ..protocol.protocol import CXIProtocol
+from .change import Change
 from .request import SaveMode
 from .target import dataset_there
 
-__all__ = ["counts_frames", "is_by_frame", "refuse_unequal", "rows_of_first_file"]
+__all__ = [
+    "Saved",
+    "counts_frames",
+    "refuse_unequal",
+    "refuse_unfit",
+    "rows_of_first_file",
+    "shape_after",
+]
+
+
+@dataclass(frozen=True)
+class Saved:
+    """What a file has of an attribute after a save.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        Shape of the dataset.
+    largest : int or None
+        Of a list of frames, the last that it names.
+    """
+
+    shape: tuple[int, ...]
+    largest: int | None = None
+
+    @classmethod
+    def by(cls, change: Change, there: tuple[int, ...] | None) -> Saved:
+        """Return what there is after a change of a dataset that has the shape `there` now."""
+        is_list = Trait.FRAME_NUMBERS in change.attribute.traits and change.data.size
+        largest = int(change.data.max()) if is_list else None
+        return cls(shape_after(change, there), largest)
 
 
 def refuse_unequal(
@@ -38,8 +70,7 @@ def refuse_unequal(
     `mode` and `idxs` are those of :meth:`CXIStore.save_attribute`. Attributes that are not saved
     with the frames of `data` may follow by saves of their own.
     """
-    protocol = catalogue.protocol
-    data = next((one for one in map(protocol.attribute, protocol) if one.is_data), None)
+    protocol, data = catalogue.protocol, data_of(catalogue)
     if data is None:
         return
     there: dict[str, int | None] = {}
@@ -57,11 +88,85 @@ def refuse_unequal(
         if count is not None and count != frames:
             is_first = mode != "overwrite" and data.name not in saved
             hint = f"save those of {data.name!r} first, or " if is_first else ""
-            raise LayoutError(
-                f"{catalogue.files.names[0]} would have {frames} frames of {data.name!r} and "
-                f"{count} of {attr!r}, of which it has {before} and {there[attr]} now: {hint}save "
-                f"{attr!r} of all frames that are there, with mode='overwrite', or leave it out"
-            )
+            name, now = catalogue.files.names[0], (before, there[attr])
+            raise _unequal(name, data.name, attr, (frames, count), now, hint)
+
+
+def shape_after(change: Change, there: tuple[int, ...] | None) -> tuple[int, ...]:
+    """Return the shape of a dataset after a change; it has the shape `there` now, if any."""
+    shape = change.data.shape
+    if change.region is not None:
+        shape = (*shape[:-2], *change.region.frame_shape)
+    if there is None or change.mode == "overwrite" or change.growth == "none":
+        return shape
+    if change.growth == "static" or (change.growth == "frames" and len(there) < len(shape)):
+        return there  # one frame stands for all, and goes on doing so
+    if len(there) > len(shape):
+        return there  # to which frames of fewer axes cannot be added
+    length = there[0] if len(there) == len(shape) else 1
+    if change.rows is None:
+        return (length + shape[0], *shape[1:])
+    return (max(length, int(change.rows.max(initial=-1)) + 1), *shape[1:])
+
+
+def refuse_unfit(catalogue: Catalogue, after: Mapping[str, Saved], *, is_begun: bool) -> None:
+    """Raise :class:`LayoutError` if what is saved would not go with the frames of `data`.
+
+    `after` tells what is saved, by attribute. Frames of `data` alone may be saved before what goes
+    with them. Where a group of saves `is_begun`, the next may bring counts in step.
+    """
+    data = data_of(catalogue)
+    checked = [one for one in map(catalogue.protocol.attribute, after) if one.kind != "scalar"]
+    if data is None or checked in ([], [data]):
+        return
+    before = data_frames(catalogue, 0)
+    now = DataFrames.of(after[data.name].shape) if data.name in after else before
+    if now is None:
+        return
+    name = catalogue.files.names[0]
+    for wanted in checked:
+        attr, saved = wanted.name, after[wanted.name]
+        if saved.largest is not None and not is_begun:
+            _refuse_beyond(catalogue, attr, saved.largest, (before, now))
+        frames = replace(now, count=None) if is_begun else now
+        why = misfit(wanted, saved.shape, frames)
+        if why is None:
+            continue
+        if misfit(wanted, saved.shape, replace(now, count=None)) is None:
+            there = _frames_there(catalogue, wanted)
+            count = 0 if before is None else before.count
+            raise _unequal(name, data.name, attr, (now.count, saved.shape[0]), (count, there))
+        raise LayoutError(f"{name}: {why}")
+
+
+def _refuse_beyond(
+    catalogue: Catalogue, attr: str, number: int, frames: tuple[DataFrames | None, DataFrames]
+) -> None:
+    """Refuse the number of a frame that the run does not have; of `data` before and after."""
+    run = data_frames(catalogue)
+    before, now = (0 if one is None else one.count or 0 for one in frames)
+    total = now + (0 if run is None else (run.count or 0) - before)
+    if number >= total:
+        raise LayoutError(
+            f"{attr!r} names frame {number}, and there are {total} frames of 'data'; the first is "
+            "number 0"
+        )
+
+
+def _unequal(
+    name: str,
+    data: str,
+    attr: str,
+    after: tuple[int | None, int | None],
+    before: tuple[int | None, int | None],
+    hint: str = "",
+) -> LayoutError:
+    """Return the error that tells of how many frames there would be, and are: of data and attr."""
+    return LayoutError(
+        f"{name} would have {after[0]} frames of {data!r} and {after[1]} of {attr!r}, of which it "
+        f"has {before[0]} and {before[1]} now: {hint}save {attr!r} of all frames that are there, "
+        "with mode='overwrite', or leave it out"
+    )
 
 
 def _count(wanted: Attribute, values: NDArray[Any]) -> int:
@@ -112,11 +217,6 @@ def counts_frames(wanted: Attribute, array: NDArray[Any]) -> bool:
             "that are too many"
         )
     return wanted.has_a_frame_each(array.ndim)
-
-
-def is_by_frame(protocol: CXIProtocol, attr: str, array: NDArray[Any]) -> bool:
-    """Do what :func:`counts_frames` does, of a name."""
-    return counts_frames(protocol.attribute(attr), array)
 
 
 def rows_of_first_file(

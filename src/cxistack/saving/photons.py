@@ -41,11 +41,6 @@ class Said:
     path: str  # that it is saved at
     values: NDArray[Any]  # in the attribute's unit
 
-    @classmethod
-    def of(cls, path: str, values: NDArray[Any]) -> Said:
-        """Return what values say that are saved at a path."""
-        return cls(path, values)
-
 
 def has_other(protocol: CXIProtocol, attr: str) -> bool:
     """Tell whether an attribute is an energy that a wavelength says as well, or the other way."""

@@ -23,7 +23,7 @@ from .region import region_of
 from .request import SaveRequest
 from .target import dataset_there, place_of
 from .units import in_saved_unit
-from .values import ValueEncoder
+from .values import ValueEncoder, refuse_flags
 from .whole_frames import put_back
 
 __all__ = ["prepare", "run"]
@@ -47,8 +47,8 @@ def prepare(
     convention = wanted.at(path).convention
     request.check_raw(convention)
     array, new_unit = in_saved_unit(catalogue, wanted, request, made_in)
-    if wanted.is_mask and array.dtype.kind in "fc" and np.isnan(array).any():
-        raise CastError(f"{attr!r} has NaN, which is neither True nor False: give one of them")
+    if wanted.is_mask and not request.raw:
+        refuse_flags(attr, array, convention)
     by_frame = counts_frames(wanted, array)
     if wanted.is_data and array.ndim == 2:
         array = array[None]

@@ -11,16 +11,33 @@ from pathlib import Path
 from ..catalogue.catalogue import Catalogue
 from ..catalogue.detectors import Chosen
 from ..errors import ClosedStoreError, FileChangedError, ReadOnlyStoreError
-from ..hdf5.files import Files, read_again
+from ..hdf5.files import Files
 from ..hdf5.links import LinkPolicy
 from ..protocol.protocol import CXIProtocol
 from . import photons, save
 from .change import Change
+from .commit.interrupts import Interrupts
 from .commit.lock import Locking, refuse_if_written
+from .commit.patience import check_timeout, waited
+from .commit.replace import after_all
 from .commit.transaction import Transaction
+from .frame_counts import Saved, refuse_unfit
 from .request import SaveRequest
+from .target import dataset_there
 
-__all__ = ["SaveSession"]
+__all__ = ["SaveSession", "check_words"]
+
+_MODES = ("r", "r+", "w", "w-", "x", "a")
+
+
+def check_words(mode: str, links: str, locking: object) -> None:
+    """Raise :class:`ValueError` for what a store cannot be opened with."""
+    if mode not in _MODES:
+        raise ValueError(f"mode must be one of {', '.join(_MODES)}, not {mode!r}")
+    if links not in ("follow", "tree"):
+        raise ValueError(f'links must be "follow" or "tree", not {links!r}')
+    if locking not in (True, "best-effort"):
+        raise ValueError(f'locking must be True or "best-effort", not {locking!r}')
 
 
 class SaveSession:
@@ -41,6 +58,7 @@ class SaveSession:
         safe: bool,
         locking: Locking,
         chosen: Chosen,
+        timeout: float | None,
     ) -> None:
         self._files = files
         self._path = files.paths[0]
@@ -50,10 +68,12 @@ class SaveSession:
         self._chosen = chosen
         self._safe = safe
         self._locking: Locking = locking
+        self._timeout = check_timeout(timeout)
         self._transaction: Transaction | None = None
         # What the saves of the transaction say, and the units that they are in.
         self._said: dict[str, photons.Said] = {}
         self._made_in: dict[str, str | None] = {}
+        self._after: dict[str, Saved] = {}  # what the file has after them
         self._check_mode()
         # Whether the first file is still to come (or to be replaced) by a commit of this store.
         self._is_to_come = mode in ("w", "w-", "x")
@@ -77,7 +97,13 @@ class SaveSession:
                 f"{self._files.names[0]} is open in read-only mode: open the store with "
                 'mode="r+" or "a" to save'
             )
-        prepared = [self._prepare(request)]
+        # What somebody saves while we wait for him is what a file to come must not replace.
+        timeout = 0 if self._is_to_come else self._timeout
+        is_new = self._is_to_come or self._transaction is not None
+        if not is_new and self._files.now(self._path) != self._seen:
+            self.look()  # what is checked is what is there
+        with Interrupts():
+            prepared = [waited(lambda: self._prepare(request), self.look, timeout)]
         with self.transaction() as transaction:
 
             def begin() -> Change:
@@ -86,13 +112,15 @@ class SaveSession:
                 self._begin(transaction)
                 return change
 
-            change = read_again(begin, self.look)
+            change = waited(begin, self.look, timeout)
             attr = request.attribute.name
+            after = self._saved_by(change)
             if not self._saves_at_once and photons.has_other(self._protocol, attr):
                 self._said[attr] = photons.Said(change.path, change.data)
             save.run(transaction, change)
             transaction.changed.add(attr)
             self._made_in[attr] = change.encoder.new_unit
+            self._after[attr] = after
             if not self._safe:
                 self.look()
 
@@ -117,16 +145,30 @@ class SaveSession:
                 safe=self._safe,
                 locking=self._locking,
             )
+            is_saved = False
             try:
-                with made as self._transaction:
+                with Interrupts() as interrupts, made as self._transaction:
                     yield made
+                    interrupts.raise_swallowed()  # now that nothing is committed
                     photons.refuse_contradictions(self.catalogue, self._said)
+                    refuse_unfit(self.catalogue, self._after, is_begun=False)
+                is_saved = made.done
             finally:
                 self._transaction = None
-                self._said, self._made_in = {}, {}
+                self._said, self._made_in, self._after = {}, {}, {}
                 if made.done:
                     self._is_to_come = False
-                    self.look()
+                    self._look_after(is_saved)
+
+    def _look_after(self, is_saved: bool) -> None:
+        """Look at the files after a transaction; say so where that fails and all is saved."""
+        try:
+            self.look()
+        except (OSError, RuntimeError) as cause:
+            if not is_saved:
+                raise
+            what = "it could not be looked at again", "open another store to go on"
+            raise after_all(self._path, cause, *what) from cause
 
     @property
     def _saves_at_once(self) -> bool:
@@ -141,7 +183,18 @@ class SaveSession:
         if self._saves_at_once and photons.has_other(self._protocol, attr):
             said = {attr: photons.Said(change.path, change.data)}
             photons.refuse_contradictions(self.catalogue, said)
+        if around is None or self._saves_at_once:
+            after = {attr: self._saved_by(change)}
+            refuse_unfit(self.catalogue, after, is_begun=around is not None)
         return change
+
+    def _saved_by(self, change: Change) -> Saved:
+        """Return what the file has of an attribute after a change."""
+        attr = change.attribute.name
+        if attr in self._after:
+            return Saved.by(change, self._after[attr].shape)
+        stored = dataset_there(self.catalogue, attr)
+        return Saved.by(change, None if stored is None else stored.shape)
 
     def _begin(self, transaction: Transaction) -> None:
         try:
@@ -195,4 +248,4 @@ class SaveSession:
                 suppress(FileExistsError),
                 Transaction(first, fresh=True, new=True, locking=self._locking) as transaction,
             ):
-                transaction.begin()
+                waited(transaction.begin, lambda: None, self._timeout)

@@ -16,7 +16,7 @@ from ..errors import LayoutError
 from ..hdf5.stored import describe
 from ..protocol.attribute import Attribute
 from ..protocol.protocol import CXIProtocol
-from ..protocol.units import conversion_to_first
+from ..protocol.units import conversion_to_first, refuse_unknown
 from .request import SaveRequest
 from .target import dataset_there
 
@@ -36,6 +36,12 @@ def in_saved_unit(
         The one unit cannot become the other, or nobody knows the unit of what is there.
     """
     values, unit = request.values, request.unit
+    try:
+        for one in (unit, wanted.unit):
+            if one is not None:
+                refuse_unknown(one)
+    except ValueError as error:
+        raise LayoutError(f"the unit of {wanted.name!r}: {error}") from None
     if unit is None:
         return values, wanted.unit
     target = wanted.unit or made_in or _unit_there(catalogue, wanted.name, unit)

@@ -15,7 +15,7 @@ from ..kernels.offence import cast_error
 from ..protocol.masks import FLAGS, bad_bits, is_truth
 from ..protocol.units import UnitConversion
 
-__all__ = ["ValueEncoder", "is_castable"]
+__all__ = ["ValueEncoder", "is_castable", "refuse_flags"]
 
 
 _PIXELS = frozenset("?bhilqBHILQfd")  # types that the kernels cast
@@ -112,6 +112,28 @@ class ValueEncoder:
             raise CastError(f"{data.dtype} cannot be stored as {dtype}: {error}") from error
 
 
+def refuse_flags(attr: str, values: NDArray[Any], convention: str | None) -> None:
+    """Raise :class:`CastError` where a mask is not True or 1 for good, False or 0 for bad pixels.
+
+    Flags would be taken for their opposite: of most of them 0 is good.
+    """
+    if values.dtype.kind not in "iufc":
+        return  # truth; what is no number at all is refused by its type
+    given = values[:1] if values.ndim and values.strides[0] == 0 else values
+    step = max(1, _CHECKED // max(1, given[:1].size)) if given.ndim else 1
+    for first in range(0, len(given) if given.ndim else 1, step):
+        part = given[first : first + step] if given.ndim else given
+        is_other = (part != 0) & (part != 1)
+        if is_other.any():
+            place = tuple(map(int, np.unravel_index(int(np.argmax(is_other)), part.shape)))
+            where = f" at {(first + place[0], *place[1:])}" if place else ""
+            raw = ", or save flags with raw=True" if convention in FLAGS else ""
+            raise CastError(
+                f"a mask is True or 1 for a good pixel and False or 0 for a bad one, and {attr!r} "
+                f"is {part[place]}{where}: of CXI flags save mask == 0{raw}"
+            )
+
+
 def is_castable(source: np.dtype[Any], stored: np.dtype[Any]) -> bool:
     """Tell whether the kernels make values of one type out of those of another."""
     return source == stored or {source.char, stored.char} <= _PIXELS
@@ -160,11 +182,6 @@ def _flags(
     user = FLAGS[convention].user_flag if FLAGS[convention].user_flag <= most else 1
     flag = next((f for f in (user, 1) if f & int(bits)), 0)
     is_good = kernels.cast(data, bool)
-    if data.dtype.kind != "b" and (data != is_good).any():
-        raise CastError(
-            "a mask is saved as True or 1 for a good pixel and False or 0 for a bad one, and this "
-            f"array of {data.dtype} has other values: save flags with raw=True"
-        )
     is_new = ~is_good & ((wide & bits) == 0)
     if not flag and is_new.any():
         needed = next(n for n, bit in FLAGS[convention].names.items() if bit == user)

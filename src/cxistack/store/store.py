@@ -22,7 +22,7 @@ from ..saving import frame_counts
 from ..saving.commit.lock import Locking
 from ..saving.commit.transaction import Transaction
 from ..saving.request import SaveMode, SaveRequest
-from ..saving.session import SaveSession
+from ..saving.session import SaveSession, check_words
 from ..transforms.transforms import TransformLike, transform_of
 from .contents import Contents, one_of_two
 from .writer import FrameWriter, writing
@@ -31,7 +31,6 @@ __all__ = ["CXIStore"]
 
 Pixel = TypeVar("Pixel", bound=np.generic)
 FileMode = Literal["r", "r+", "w", "w-", "x", "a"]
-_MODES = ("r", "r+", "w", "w-", "x", "a")
 
 
 class CXIStore(Contents):
@@ -63,12 +62,12 @@ class CXIStore(Contents):
         the file is what it was or what it is to be. False changes the file in place, without the
         time and the room that a copy takes, and keeps hard links and owners. A kill, a power cut, a
         full or failing disk during a save may then lose the whole file, also what the save does not
-        touch; readers must have closed it; a :meth:`transaction` groups nothing. New files are made
-        safely in any case.
+        touch; readers must have closed it; a transaction groups nothing. New files are always safe.
     locking : {True, "best-effort"}
-        Other programs are kept from saving to the file meanwhile by locks (flock). Where the file
-        system keeps none, True refuses to save, and "best-effort" saves: then see to it that
-        nobody else does. What locks tell between machines is up to a network file system.
+        Locks (flock; between machines, up to the file system) keep other programs from saving
+        meanwhile. Where there are none, True refuses to save, "best-effort" relies on nobody else.
+    timeout : float or None
+        Seconds that a save waits while somebody else saves to the file; None waits without end.
     detector, channel : str, optional
         Name of the detector's group, and of its channel, where a file has several. When None, the
         detector is the one whose frames `data` are.
@@ -104,22 +103,19 @@ class CXIStore(Contents):
         links: LinkPolicy = "follow",
         safe: bool = True,
         locking: Locking = True,
+        timeout: float | None = 0,
         detector: str | None = None,
         channel: str | None = None,
     ) -> None:
-        if mode not in _MODES:
-            raise ValueError(f"mode must be one of {', '.join(_MODES)}, not {mode!r}")
-        if links not in ("follow", "tree"):
-            raise ValueError(f'links must be "follow" or "tree", not {links!r}')
-        if locking not in (True, "best-effort"):
-            raise ValueError(f'locking must be True or "best-effort", not {locking!r}')
+        check_words(mode, links, locking)
         self.protocol = protocol_of(protocol)
         self.mode: FileMode = mode
         self.links: LinkPolicy = links
         self.detector, self.channel = detector, channel
         self._files = Files(expand(names, may_be_new=mode not in ("r", "r+")))
+        chosen = Chosen(detector, channel)
         self._session = SaveSession(
-            self._files, mode, self.protocol, links, safe, locking, Chosen(detector, channel)
+            self._files, mode, self.protocol, links, safe, locking, chosen, timeout
         )
 
     @property

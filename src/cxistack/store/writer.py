@@ -16,6 +16,7 @@ from ..loading.prepare import prepare
 from ..loading.request import LoadRequest
 from ..saving.request import SaveMode, SaveRequest
 from ..saving.session import SaveSession
+from ..saving.values import refuse_flags
 
 __all__ = ["FrameWriter", "writing"]
 
@@ -43,6 +44,7 @@ class FrameWriter:
         self._request = request
         self._name = request.attribute.name
         self._shape = None if shape is None else tuple(shape)
+        request.attribute.check_dtype(dtype)
         self._dtype = None if dtype is None else np.dtype(dtype)
         self._begun = request.mode == "append"
         self._is_open = True
@@ -91,6 +93,9 @@ class FrameWriter:
         self._save(array)
 
     def _save(self, array: NDArray[Any]) -> None:
+        attribute = self._request.attribute
+        if attribute.is_mask and not self._request.raw:
+            refuse_flags(self._name, array, attribute.places[0].convention)  # a cast hides flags
         if array.dtype != self._dtype:
             array = kernels.cast(array, self._dtype, casting=self._request.casting)
         mode: SaveMode = "append" if self._begun else "overwrite"

@@ -25,13 +25,14 @@ from ...hdf5.messages import advice
 from ._disk import Disk
 from .lock import Hold, Locking, held, held_in_place
 
-__all__ = ["DAMAGED", "Commit", "changed_in_place", "in_words", "reserve", "rewritten"]
+__all__ = ["DAMAGED", "Commit", "after_all", "changed_in_place", "in_words", "reserve", "rewritten"]
 
 
 _Lent = TypeVar("_Lent")
 
 DAMAGED = "was changed in place, and may be damaged"
-_METADATA = 1 << 20  # bytes: more than HDF5 needs beside the values of one save
+_METADATA = 1 << 17  # bytes: more than HDF5 and CXI need beside the values of one save
+_POWER = "should the power fail now, the old contents may be back"
 _FICLONE = 0x40049409  # ioctl_ficlone(2): the copy shares the original's blocks
 _BLOCK = 1 << 20
 _CANNOT = (errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.ENOTTY, errno.EXDEV)
@@ -100,8 +101,9 @@ def rewritten(
                 if old is not None:
                     _keep_attributes(hold, copy, old)
                 os.fsync(copy)
+                made = os.fstat(copy.fileno())
                 copy.close()  # a network file system may say only now that its disk is full
-                _take_name(commit, name, target, old)
+                _take_name(commit, (name, made), target, old)
         except BaseException as error:
             # Of a commit that nobody has any more, HDF5 may still have the file; it goes with HDF5.
             if not isinstance(error, GeneratorExit):
@@ -113,16 +115,22 @@ def rewritten(
             raise
 
 
-def _take_name(commit: Commit, name: Path, target: Path, old: os.stat_result | None) -> None:
+def _take_name(
+    commit: Commit, copy: tuple[Path, os.stat_result], target: Path, old: os.stat_result | None
+) -> None:
     """Give the finished copy the file's name, for good."""
+    name, made = copy
     folder = Descriptor(target.parent, os.O_RDONLY)
     try:
         _refuse_changed(target, old)
         commit.done = True  # said first: an interrupt may come just after the call
         try:
             os.replace(name, target)  # noqa: PTH105 (the atomic call, by its own name)
-        except Exception:
-            commit.done = False
+        except Exception as cause:
+            commit.done = _is_at(target, made)
+            if commit.done and isinstance(cause, OSError):  # so a network file system may do
+                what = "the system tells of an error when it was given its name"
+                raise after_all(target, cause, what) from cause
             raise
         _sync_renamed(target, folder)
     finally:
@@ -194,6 +202,19 @@ def in_words(target: str | Path, outcome: str = "was not saved") -> Iterator[Non
 def _with_errno(error: StorageError, cause: OSError) -> StorageError:
     error.errno = cause.errno
     return error
+
+
+def after_all(target: str | Path, cause: Exception, what: str, then: str = _POWER) -> StorageError:
+    """Return the error of what follows a commit that has come to its name."""
+    why = getattr(cause, "strerror", None) or cause
+    error = StorageError(f"{target} is saved, but {what} ({why}): {then}")
+    return _with_errno(error, cause) if isinstance(cause, OSError) else error
+
+
+def _is_at(target: Path, status: os.stat_result) -> bool:
+    with suppress(OSError):
+        return os.path.samestat(target.stat(), status)
+    return False
 
 
 @contextmanager
@@ -301,10 +322,5 @@ def _sync_renamed(target: Path, folder: Descriptor) -> None:
     try:
         os.fsync(folder)
     except OSError as cause:
-        raise _with_errno(
-            StorageError(
-                f"{target} is saved, but its folder could not be synchronised to disk "
-                f"({cause.strerror}): should the power fail now, the old contents may be back"
-            ),
-            cause,
-        ) from cause
+        what = "its folder could not be synchronised to disk"
+        raise after_all(target, cause, what) from cause

@@ -6,7 +6,7 @@ import atexit
 import os
 import weakref
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from types import TracebackType
 from typing import Any
 
@@ -177,7 +177,8 @@ class Transaction:
 
     def _forget(self) -> None:
         if self.done:
-            forget(self._path)
+            with suppress(OSError, RuntimeError):  # it is saved; whoever reads looks for himself
+                forget(self._path)
 
     def _check(self, commit: Commit) -> None:
         outcome = "was not saved" if self._safe else DAMAGED

@@ -1,0 +1,101 @@
+"""A save with a timeout waits for who saves to the file; without one it is refused at once."""
+
+import threading
+import time
+
+import h5py
+import numpy as np
+import pytest
+
+from cxistack import CXIStore, FileInUseError
+from factory import DATA, DISTANCE, frames, put
+from factory.children import start
+
+
+@pytest.fixture
+def name(tmp_path):
+    return put(tmp_path / "run.cxi", {DATA: frames(2), DISTANCE: 1.0})
+
+
+class Saving:
+    """Another thread's save to the same file, by a store of its own, that takes its time."""
+
+    def __init__(self, name, seconds):
+        self.begun = threading.Event()
+        self.thread = threading.Thread(target=self.save, args=(name, seconds))
+
+    def save(self, name, seconds):
+        with CXIStore(name, "r+") as store, store.transaction():
+            store.save_attribute("data", frames(3), "append")
+            self.begun.set()
+            time.sleep(seconds)
+
+    def __enter__(self):
+        self.thread.start()
+        assert self.begun.wait(20)
+        return self
+
+    def __exit__(self, *error):
+        self.thread.join()
+
+
+@pytest.mark.parametrize("timeout", [60, None])
+def test_waits_for_another_save_and_comes_after_it(name, timeout):
+    store = CXIStore(name, "r+", timeout=timeout)
+    with Saving(name, 0.4):
+        store.save_attribute("data", frames(1, start=77), "append")
+    with h5py.File(name) as h5:
+        np.testing.assert_array_equal(h5[DATA][()], [*frames(2), *frames(3), *frames(1, start=77)])
+
+
+def test_no_longer_than_was_said_and_says_who_keeps_it(name):
+    store = CXIStore(name, "r+", timeout=0.2)
+    with Saving(name, 1.5):
+        begun = time.monotonic()
+        with pytest.raises(FileInUseError, match="is being saved to by this process"):
+            store.save_attribute("distance", 2.0)
+        assert 0.2 <= time.monotonic() - begun < 1.2
+    store.save_attribute("distance", 3.0)
+    assert store.load_attribute("distance") == 3
+
+
+def test_is_not_waited_for_unless_asked(name):
+    with Saving(name, 0.5):
+        begun = time.monotonic()
+        with pytest.raises(FileInUseError):
+            CXIStore(name, "r+").save_attribute("distance", 2.0)
+        assert time.monotonic() - begun < 0.4
+
+
+def test_waits_for_a_writer_of_plain_hdf5(name):
+    code = f"""
+        with h5py.File({name!r}, "r+") as h5:
+            h5["{DISTANCE}"][...] = 5.0
+            print("open", flush=True)
+            time.sleep(0.5)
+        """
+    with start(code) as child:
+        assert child.stdout.readline() == "open\n", child.stderr.read()
+        CXIStore(name, "r+", timeout=60).save_attribute("wavelength", 1e-10)
+    with h5py.File(name) as h5:
+        assert h5[DISTANCE][()] == 5
+
+
+def test_many_at_once_all_save(name):
+    def appends(number):
+        store = CXIStore(name, "r+", timeout=60)
+        store.save_attribute("data", frames(1, start=1000 * number), "append")
+
+    threads = [threading.Thread(target=appends, args=(number,)) for number in range(1, 7)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with h5py.File(name) as h5:
+        assert sorted(h5[DATA][2:, 0, 0]) == [1000 * number for number in range(1, 7)]
+
+
+@pytest.mark.parametrize("timeout", [-1, float("nan")])
+def test_is_a_number_of_seconds(name, timeout):
+    with pytest.raises(ValueError, match="timeout must be seconds, or None"):
+        CXIStore(name, "r+", timeout=timeout)
