@@ -50,7 +50,7 @@ SAVER = """
                     number += 1
                     with store.transaction():
                         store.save_attribute("data", np.full((6, 5, 7), number, "uint16"))
-                        store.save_attribute("whitefield", np.full((5 + number % 3, 7), number))
+                        store.save_attribute("defocus_x", np.full((5 + number % 3, 7), number))
                     if number == first + 1:
                         print("saved", flush=True)
         os.waitpid(pid, 0)
@@ -68,7 +68,7 @@ def quick_path():
 def test_200_kills_lose_nothing(quick_path):
     path = put(quick_path / "run.cxi", {DATA: np.full((6, 5, 7), 1, "uint16")}, compression="gzip")
     put(path, {
-        "/speckle_tracking/whitefield": np.full((6, 7), 1.0),
+        "/speckle_tracking/defocus_x": np.full((6, 7), 1.0),
         "/entry_1/sample_1/geometry/translations": np.arange(18.0).reshape(6, 3),
     })  # fmt: skip
     command = [sys.executable, "-c", textwrap.dedent(SAVER), path]
@@ -87,9 +87,9 @@ def test_200_kills_lose_nothing(quick_path):
             left += len(names_in(quick_path)) > 1
             with h5py.File(path) as h5:
                 numbers = set(h5[DATA][...].ravel()) | set(
-                    h5["/speckle_tracking/whitefield"][...].ravel()
+                    h5["/speckle_tracking/defocus_x"][...].ravel()
                 )
-                assert len(numbers) == 1, "one save's data beside another's whitefield"
+                assert len(numbers) == 1, "one save's data beside another's defocus_x"
                 ends[numbers.pop()] += 1
                 assert h5["/entry_1/sample_1/geometry/translations"][5, 2] == 17
         child.stdin.close()

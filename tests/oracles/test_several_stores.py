@@ -103,6 +103,8 @@ class Stores(RuleBasedStateMachine):
         if slot is None:
             return
         is_changed = slot.version != self.version
+        there = {} if slot.is_to_come or self.model is None else self.model
+        refuses = refuses or not self.fits(attr, change(there.get(attr)), there)
         try:
             slot.store.save_attribute(attr, array, mode, idxs)
         except FileChangedError:
@@ -124,6 +126,14 @@ class Stores(RuleBasedStateMachine):
         slot.is_to_come = False
         self.model[attr] = change(self.model.get(attr))
         self.version += 1
+
+    def fits(self, attr, new, there):
+        """Tell whether what is saved goes with the frames of data, of which none must go ahead."""
+        if attr not in ("mask", "rows", "white") or not len(there.get("data", ())):
+            return True
+        if attr == "white":
+            return new.shape == STACKS["data"]
+        return len(new) == len(there["data"])
 
     @rule(n=SLOTS, attr=st.sampled_from(list(STACKS)), count=st.integers(0, 3))
     def overwrite(self, n, attr, count):

@@ -218,7 +218,7 @@ class SaveSession:
             self.catalogue.opened(0)
         except OSError:
             refuse_if_written(self._path)
-            raise
+            self.catalogue.opened(0)  # again: who had it open may just have closed it
 
     def _check_mode(self) -> None:
         """Hold the mode against the files; make the file that mode "a" is to make."""

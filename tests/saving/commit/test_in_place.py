@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from cxistack import CXIError, CXIStore, FileChangedError, StorageError
-from factory import DATA, DISTANCE, WHITEFIELD, frames, put
+from factory import DATA, DISTANCE, frames, put
 from factory.folders import names_in
 from hardship.scenarios import SAVES, contents, expected, make
 
@@ -142,6 +142,7 @@ def test_a_file_that_went_away_is_not_made_anew_of_nothing(run):
     assert names_in(Path(run).parent) == []
 
 
+DEFOCUS = "/speckle_tracking/defocus_x"
 INTERRUPTED = """
     import signal, sys
     import numpy as np
@@ -161,11 +162,11 @@ INTERRUPTED = """
                 number += 1
                 with store.transaction():
                     store.save_attribute("data", np.full((6, 5, 7), number, "uint16"))
-                    store.save_attribute("whitefield", np.full((5 + number % 3, 7), number))
+                    store.save_attribute("defocus_x", np.full((5 + number % 3, 7), number))
         except KeyboardInterrupt:
             ends += 1
         values = store.load_attribute("data", verbose=False)
-        white = store.load_attribute("whitefield", verbose=False)
+        white = store.load_attribute("defocus_x", verbose=False)
         assert len({*values.ravel(), *white.ravel()}) == 1, (values, white)
     assert ends > 30
 """
@@ -173,7 +174,7 @@ INTERRUPTED = """
 
 def test_an_interrupt_at_any_moment_leaves_old_or_new(tmp_path):
     name = put(tmp_path / "run.cxi", {DATA: np.zeros((6, 5, 7), "uint16")}, compression="gzip")
-    put(name, {WHITEFIELD: np.zeros((5, 7))})
+    put(name, {DEFOCUS: np.zeros((5, 7))})
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(INTERRUPTED), name],
         capture_output=True,
@@ -182,7 +183,7 @@ def test_an_interrupt_at_any_moment_leaves_old_or_new(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     with h5py.File(name) as h5:
-        assert len({*h5[DATA][...].ravel(), *h5[WHITEFIELD][...].ravel()}) == 1
+        assert len({*h5[DATA][...].ravel(), *h5[DEFOCUS][...].ravel()}) == 1
     with CXIStore(name, mode="r+") as store:
-        store.save_attribute("whitefield", np.ones((5, 7)))
+        store.save_attribute("defocus_x", np.ones((5, 7)))
     assert names_in(tmp_path) == ["run.cxi"]
