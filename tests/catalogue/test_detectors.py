@@ -8,8 +8,10 @@ bits is set; a mask has the data's axes or all but the first, or one frame stand
 import h5py
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from cxistack import Crop, CXIProtocol, CXIStore, LayoutError
+from cxistack.cli import app
 
 SS, FS, N = 6, 8, 4
 SHAPE = (SS, FS)
@@ -287,3 +289,14 @@ def test_the_table_says_which_entry_is_read(tmp_path):
     with h5py.File(file, "a") as h5:
         del h5["entry_2"]
     assert "is read" not in repr(CXIStore(file))
+
+
+def test_commands_take_them_by_name(tmp_path):
+    file = master(tmp_path / "m.nxs", DATA, {"a": A, "b": B})
+    words = ["explain", file, "--protocol", "nxmx", "--attribute", "mask"]
+    unclear = CliRunner().invoke(app, words)
+    assert unclear.exit_code == 2
+    assert "detector=" in unclear.output
+    named = CliRunner().invoke(app, [*words, "--detector", "b"])
+    assert named.exit_code == 0
+    assert "/entry/instrument/b/pixel_mask" in named.output.replace("\n", "")

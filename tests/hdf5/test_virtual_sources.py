@@ -4,7 +4,7 @@ import h5py
 import numpy as np
 import pytest
 
-from cxistack import Crop, CXIStore, LinkError
+from cxistack import Crop, CXIProtocol, CXIStore, LinkError
 from factory import DATA, frames
 
 WAYS = {
@@ -70,3 +70,22 @@ def test_a_nest_too_deep_is_not_called_a_circle(tmp_path):
     name = nest(tmp_path, np.ones((1, 2, 3), "u2"), 310)
     with pytest.raises(LinkError, match=r"nested\.h5:/v\d+: more than 300 virtual datasets are"):
         CXIStore(name).load_attribute("data")
+
+
+def test_a_source_that_many_share_is_looked_at_once(tmp_path):
+    stack = np.arange(2 * 5 * 7, dtype="u2").reshape(2, 5, 7)
+    depth = 40  # of two datasets each, that both stand on both below: 2**40 ways down
+    with h5py.File(tmp_path / "diamond.h5", "w") as h5:
+        h5["a0"], h5["b0"] = stack, stack[::-1]
+        for level in range(1, depth + 1):
+            for name, frame in (("a", 0), ("b", 1)):
+                layout = h5py.VirtualLayout(stack.shape, "u2")
+                for k, source in enumerate((f"a{level - 1}", f"b{level - 1}")):
+                    layout[k] = h5py.VirtualSource(".", source, stack.shape)[frame]
+                h5.create_virtual_dataset(f"{name}{level}", layout)
+    protocol = CXIProtocol({"data": "number"}, {"data": [f"/a{depth}"]}, {"data": "stack"})
+    found = CXIStore(tmp_path / "diamond.h5", protocol=protocol).load_attribute("data")
+    a, b = stack, stack[::-1]
+    for _ in range(depth):  # the same by NumPy: HDF5 would take all ways
+        a, b = np.stack([a[0], b[0]]), np.stack([a[1], b[1]])
+    np.testing.assert_array_equal(found, a)

@@ -9,7 +9,7 @@ import typer
 
 from .failure import failures_told
 from .lines import problem_lines, say
-from .opening import AsJSON, FileNames, ProtocolFile, listed, open_store
+from .opening import AsJSON, ChannelName, DetectorName, FileNames, ProtocolFile, listed, open_store
 
 __all__ = ["check"]
 
@@ -17,6 +17,8 @@ __all__ = ["check"]
 def check(
     files: FileNames,
     protocol: ProtocolFile = None,
+    detector: DetectorName = None,
+    channel: ChannelName = None,
     attributes: Annotated[
         str | None,
         typer.Option(metavar="A,B", help="Attributes that must be there; all found if none."),
@@ -45,7 +47,7 @@ def check(
     the command cannot be carried out (no such file, no such attribute).
     """
     wanted = listed(attributes) if attributes is not None else None
-    with failures_told(), open_store(files, protocol) as store:
+    with failures_told(), open_store(files, protocol, detector, channel) as store:
         found = store.check(wanted, conformance=conformance, num_threads=threads, verbose=True)
         wrong = [one for one in found if not one.is_warning]
         checked = wanted if wanted is not None else store.found

@@ -18,7 +18,9 @@ from ..protocol.protocol import CXIProtocol
 from ..store.store import CXIStore
 from .failure import failures_told
 from .opening import (
+    ChannelName,
     CropTo,
+    DetectorName,
     EveryNth,
     FileNames,
     Frames,
@@ -70,12 +72,14 @@ def convert(
     force: Annotated[bool, typer.Option("--force", help="Replace OUTPUT if it is there.")] = False,
     threads: Annotated[int | None, typer.Option(min=1, help="All cores if not given.")] = None,
     protocol: ProtocolFile = None,
+    detector: DetectorName = None,
+    channel: ChannelName = None,
 ) -> None:
     """Write the attributes of FILES into one new CXI file, frames of any number in little memory.
 
     The protocol says where the attributes of FILES are. OUTPUT appears when it is complete.
     """
-    with failures_told(), open_run(files, protocol) as run:
+    with failures_told(), open_run(files, protocol, detector, channel) as run:
         if output.exists():
             _refuse_to_replace(output, run, force)
         names = listed(attributes) if attributes is not None else run.found

@@ -8,7 +8,17 @@ import typer
 
 from .failure import failures_told
 from .lines import say
-from .opening import CropTo, EveryNth, FileNames, Frames, ProtocolFile, frame_choice, open_run
+from .opening import (
+    ChannelName,
+    CropTo,
+    DetectorName,
+    EveryNth,
+    FileNames,
+    Frames,
+    ProtocolFile,
+    frame_choice,
+    open_run,
+)
 from .view import region
 
 __all__ = ["explain"]
@@ -22,9 +32,11 @@ def explain(
     downscale: EveryNth = 1,
     dtype: Annotated[str | None, typer.Option(help="Type to load as.")] = None,
     protocol: ProtocolFile = None,
+    detector: DetectorName = None,
+    channel: ChannelName = None,
 ) -> None:
     """Tell which chunks and bytes of FILES a load reads, by which way and decoder, and why."""
-    with failures_told(), open_run(files, protocol) as store:
+    with failures_told(), open_run(files, protocol, detector, channel) as store:
         text = store.explain(
             attribute, frame_choice(frames), transform=region(crop, downscale), dtype=dtype
         )

@@ -13,7 +13,7 @@ from ..errors import CXIError
 from ..store.store import CXIStore
 from .failure import failures_told
 from .lines import problem_lines, say
-from .opening import AsJSON, FileNames, ProtocolFile, open_run
+from .opening import AsJSON, ChannelName, DetectorName, FileNames, ProtocolFile, open_run
 
 __all__ = ["info"]
 
@@ -21,6 +21,8 @@ __all__ = ["info"]
 def info(
     files: FileNames,
     protocol: ProtocolFile = None,
+    detector: DetectorName = None,
+    channel: ChannelName = None,
     as_json: AsJSON = False,
 ) -> None:
     """Show which attributes FILES have, together as one run: kind, shape, type and place.
@@ -28,7 +30,7 @@ def info(
     The exit status is 0 when all is well, 1 when there are problems (they are listed) or none of
     the protocol's attributes is there, and 2 when the files cannot be read at all.
     """
-    with failures_told(), open_run(files, protocol) as store:
+    with failures_told(), open_run(files, protocol, detector, channel) as store:
         problems = _problems(store)
         if as_json:
             typer.echo(json.dumps(_facts(store, problems), indent=2))

@@ -11,7 +11,9 @@ from ..store.store import CXIStore
 
 __all__ = [
     "AsJSON",
+    "ChannelName",
     "CropTo",
+    "DetectorName",
     "EveryNth",
     "FileNames",
     "Frames",
@@ -48,12 +50,32 @@ Frames = Annotated[
 ]
 
 
-def open_store(names: list[str], protocol: str | None) -> CXIStore:
+DetectorName = Annotated[
+    str | None,
+    typer.Option("--detector", metavar="NAME", help="The detector, where a file has several."),
+]
+ChannelName = Annotated[
+    str | None,
+    typer.Option("--channel", metavar="NAME", help="Its channel, where it has several."),
+]
+
+
+def open_store(
+    names: list[str],
+    protocol: str | None,
+    detector: str | None = None,
+    channel: str | None = None,
+) -> CXIStore:
     """Open files for reading, whatever is in them."""
-    return CXIStore(names, protocol=protocol)
+    return CXIStore(names, protocol=protocol, detector=detector, channel=channel)
 
 
-def open_run(names: list[str], protocol: str | None) -> CXIStore:
+def open_run(
+    names: list[str],
+    protocol: str | None,
+    detector: str | None = None,
+    channel: str | None = None,
+) -> CXIStore:
     """Open the files of a run for reading.
 
     Raises
@@ -63,7 +85,7 @@ def open_run(names: list[str], protocol: str | None) -> CXIStore:
     ProtocolError
         `protocol` is neither a built-in one's name nor an INI file of one.
     """
-    store = open_store(names, protocol)
+    store = open_store(names, protocol, detector, channel)
     if not store.found:
         unreadable = [problem for problem in store.problems if not problem.attribute]
         if len(unreadable) == len(store.filenames()):

@@ -16,7 +16,7 @@ from ..transforms.base import Transform
 from ..transforms.transforms import ComposeTransforms, Crop, Downscale
 from . import picture
 from .failure import failures_told
-from .opening import CropTo, EveryNth, FileNames, ProtocolFile, open_run
+from .opening import ChannelName, CropTo, DetectorName, EveryNth, FileNames, ProtocolFile, open_run
 from .sheet import Look, frame_mask, frame_values, sheet, size_of
 
 __all__ = ["region", "view"]
@@ -44,9 +44,11 @@ def view(
         bool, typer.Option("--mask/--no-mask", help="Show the mask's bad pixels in grey.")
     ] = True,
     protocol: ProtocolFile = None,
+    detector: DetectorName = None,
+    channel: ChannelName = None,
 ) -> None:
     """Draw one frame of FILES as a PNG picture, or several; masked pixels and gaps are grey."""
-    with failures_told(), open_run(files, protocol) as store:
+    with failures_told(), open_run(files, protocol, detector, channel) as store:
         if frames is not None:
             look = Look(dtype, use_mask, picture.Contrast(vmin, vmax, log))
             shown = sheet(store, attribute, frames, region(crop, downscale), look)

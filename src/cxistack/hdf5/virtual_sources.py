@@ -43,10 +43,12 @@ def with_sources(
     stored: Stored,
     policy: LinkPolicy = "follow",
     outer: tuple[tuple[str, int], ...] = (),
+    seen: dict[tuple[str, int], Stored] | None = None,
 ) -> Stored:
     """Return a virtual dataset with its pieces, or with the reason why it is read by HDF5.
 
-    `outer` are the addresses of the virtual datasets that it is a source of.
+    `outer` are the addresses of the virtual datasets that it is a source of, and `seen` what is
+    known of sources: many may have the same, and these again.
 
     Raises
     ------
@@ -68,6 +70,7 @@ def with_sources(
             "source further down"
         )
     outer = (*outer, stored.address)
+    seen = {} if seen is None else seen
     with files.reading(place.filename) as h5:
         dataset = h5[place.path]
         mappings = dataset.virtual_sources()
@@ -83,7 +86,7 @@ def with_sources(
         refuse_gap(files, place, mapping, len(names), policy)
         for number, name in enumerate(names):
             if name not in known:
-                known[name] = _source(files, stored, name, policy, outer)
+                known[name] = _source(files, stored, name, policy, outer, seen)
             source = known[name]
             try:
                 _check(stored, mapping, source)
@@ -134,6 +137,7 @@ def _source(
     name: tuple[str, str],
     policy: LinkPolicy,
     outer: tuple[tuple[str, int], ...],
+    seen: dict[tuple[str, int], Stored],
 ) -> Stored:
     """Describe one source, and the sources of a virtual one."""
     found = source_place(files, stored.place, *name, policy)
@@ -143,7 +147,9 @@ def _source(
         source = describe(files, found)
     except LayoutError as cause:
         raise LayoutError(f"{stored.place} has a source that cannot be read: {cause}") from cause
-    return with_sources(files, source, policy, outer)
+    if source.address not in seen:
+        seen[source.address] = with_sources(files, source, policy, outer, seen)
+    return replace(seen[source.address], place=found)
 
 
 def _check(stored: Stored, mapping: Any, source: Stored) -> None:
