@@ -1,7 +1,8 @@
 """Whether a run is whole: everything opens, agrees and decodes; all that is wrong, not the first.
 
-``structure`` looks at what is there and whether it agrees, ``decoding`` decodes every chunk,
-``cxi`` holds files against CXI 1.6. A further check is one more such function.
+``structure`` looks at what is there and whether it agrees, ``meaning`` at masks and units,
+``decoding`` decodes every chunk, ``cxi`` holds files against CXI 1.6. A further
+check is one more such function.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from ..catalogue.catalogue import Catalogue
 from .cxi import conforms
 from .decoding import decodes
 from .findings import Finding
+from .meaning import means
 from .request import CheckRequest
 from .structure import agrees, is_there
 
@@ -38,7 +40,7 @@ def check(
     chosen = tuple(catalogue.protocol if attributes is None else dict.fromkeys(attributes))
     request = CheckRequest(chosen, attributes is not None, num_threads, verbose, conformance)
     found: dict[tuple[str, str, str], Finding] = {}
-    for one in (is_there, agrees, decodes, conforms):
+    for one in (is_there, agrees, means, decodes, conforms):
         for finding in one(catalogue, request):
             # What is wrong with a dataset is often the trouble of several checks.
             found.setdefault((finding.filename, finding.dataset, finding.cause), finding)

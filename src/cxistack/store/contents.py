@@ -249,7 +249,8 @@ class Contents(Mapping[str, LazyArray]):
         """Check that the run is whole, and return all that is wrong with it.
 
         Every file opens, every link and virtual source is there, shapes, types, numbers of frames
-        and scalars agree, and every chunk of `attributes` (all that are found when None) decodes:
+        and scalars agree, a plain mask has two values, a unit is known, and every chunk of
+        `attributes` (all that are found when None) decodes:
         once, in bounded memory. After a failure the check goes on; see :class:`Finding`. Raises
         AttributeMissingError where the protocol does not know one of `attributes`. With
         `conformance`, files that say they are CXI are held against CXI 1.6: version, entries,
