@@ -29,14 +29,19 @@ _BATCH_BYTES = 16 << 20
 
 def means(catalogue: Catalogue, request: CheckRequest) -> Iterator[Finding]:
     """Find plain masks with other values than two, and quantities in units that nobody knows."""
+    cxi = CXIProtocol.import_named("cxi")
     for attr in request.attributes:
         wanted = catalogue.protocol.attribute(attr)
-        has_unit = CXIProtocol.import_named("cxi").get_unit(attr) is not None
+        has_unit = cxi.get_unit(attr) is not None
+        seen: set[object] = set()  # links may lead from many files to one dataset
         for one in catalogue.found(attr).values():
             for stored in one.datasets if one.error is None else ():
+                if stored.address in seen:
+                    continue
+                seen.add(stored.address)
                 why = None
                 if wanted.is_mask:
-                    why = _why_no_mask(catalogue, one, stored, wanted)
+                    why = _why_no_mask(catalogue, one, stored, wanted, request.num_threads)
                 elif has_unit and wanted.is_number and stored.is_in_file:
                     why = _why_no_unit(catalogue, stored)
                 if why is not None:
@@ -54,7 +59,7 @@ def _why_no_unit(catalogue: Catalogue, stored: Stored) -> str | None:
 
 
 def _why_no_mask(
-    catalogue: Catalogue, found: Found, stored: Stored, wanted: Attribute
+    catalogue: Catalogue, found: Found, stored: Stored, wanted: Attribute, num_threads: int | None
 ) -> str | None:
     """Return what speaks against a plain mask: 1, or the largest value of its type, is good."""
     convention = wanted.at(found.path).convention
@@ -68,7 +73,8 @@ def _why_no_mask(
     step = max(1, _BATCH_BYTES // max(1, stored.nbytes // max(1, count)))
     for first in range(0, count, step):
         try:
-            values = load.read(np.arange(first, min(count, first + step)))
+            numbers = np.arange(first, min(count, first + step))
+            values = load.read(numbers, num_threads=num_threads)
         except (CXIError, OSError):  # told of by the check that all decodes
             return None
         strange = np.argwhere((values != 0) & (values != 1) & (values != most))

@@ -55,7 +55,7 @@ def read_masked(
     mask: Load,
     idxs: Any,
     out: NDArray[Any] | None,
-    masked: Any,
+    value: Any,
     **words: Any,
 ) -> Any:
     """Read frames, and put a value where their mask says that pixels are bad.
@@ -68,8 +68,8 @@ def read_masked(
         Which frames, as :meth:`Load.numbers` takes it.
     out : ndarray, optional
         Where they go.
-    masked : "nan" or number
-        What bad pixels become.
+    value : number
+        What bad pixels become, as :func:`check_masked` returns it.
     **words
         Further words of :meth:`Load.read`.
 
@@ -78,7 +78,6 @@ def read_masked(
     LayoutError
         The mask has other pixels or other frames, or one for each frame beside a single image.
     """
-    value = check_masked(load, masked)
     if load.is_single and not (mask.is_static or mask.is_single or mask.count == 1):
         raise LayoutError(
             f"{load.attr!r} is one image, and each frame has a mask of its own: masked= does not "
