@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from ..errors import CXIError, LayoutError, LinkError
 from ..hdf5.files import Files
-from ..hdf5.links import LinkPolicy, Place, missing_files, resolve
+from ..hdf5.links import LinkPolicy, Place, missing_files, resolve, resolve_in
 from ..hdf5.messages import DAMAGE, named
 from ..hdf5.stored import Stored, describe
 from ..hdf5.tour import children, text_attribute
@@ -130,15 +130,13 @@ def _members(files: Files, group: Place, policy: LinkPolicy, has_units: bool) ->
     names_of: dict[tuple[str, int], str] = {}
     lost: list[LinkError] = []
     for name in names:
-        path = f"{group.path.rstrip('/')}/{name}"
         try:
-            place = resolve(files, group.filename, path, policy)
+            place = resolve_in(files, group, name, policy)
         except LinkError as error:
             lost.append(error)
             continue
         if place is not None and place.is_dataset:
-            via = Place(place.filename, place.path, group.hops + place.hops, True)
-            stored = with_sources(files, describe(files, via, has_units), policy)
+            stored = with_sources(files, describe(files, place, has_units), policy)
             members.setdefault(stored.address, stored)
             names_of.setdefault(stored.address, name)
     if lost:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from ..errors import LayoutError
 from ..hdf5.files import Files
-from ..hdf5.links import LinkPolicy, Place, resolve
+from ..hdf5.links import LinkPolicy, Place, resolve, resolve_in
 from ..hdf5.stored import Stored, describe
 from ..hdf5.tour import children, groups_of_class, texts_in
 from ..hdf5.virtual_sources import with_sources
@@ -97,15 +97,10 @@ def channels_along(
 
 
 def _masks_in(files: Files, group: Place, policy: LinkPolicy) -> list[Stored]:
-    found = []
-    for name in children(files, group):
-        if not _MASK.fullmatch(name):
-            continue
-        place = resolve(files, group.filename, f"{group.path.rstrip('/')}/{name}", policy)
-        if place is not None and place.is_dataset:
-            via = Place(place.filename, place.path, group.hops + place.hops, True)
-            found.append(with_sources(files, describe(files, via), policy))
-    return found
+    names = [name for name in children(files, group) if _MASK.fullmatch(name)]
+    places = [resolve_in(files, group, name, policy) for name in names]
+    there = [place for place in places if place is not None and place.is_dataset]
+    return [with_sources(files, describe(files, place), policy) for place in there]
 
 
 def _stacked(detector: Place, masks: Sequence[Sequence[Stored]]) -> list[Stored]:

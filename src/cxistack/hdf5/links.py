@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,7 +19,15 @@ from ..errors import LayoutError, LinkError
 from .files import Files
 from .messages import shown
 
-__all__ = ["LinkPolicy", "Place", "candidates", "missing_files", "resolve", "resolve_file"]
+__all__ = [
+    "LinkPolicy",
+    "Place",
+    "candidates",
+    "missing_files",
+    "resolve",
+    "resolve_file",
+    "resolve_in",
+]
 
 LinkPolicy = Literal["follow", "tree"]
 Prefix = Literal["HDF5_EXT_PREFIX", "HDF5_VDS_PREFIX"]  # folders for links, and for virtual data
@@ -73,6 +81,18 @@ def resolve(files: Files, filename: str, path: str, policy: LinkPolicy = "follow
         if isinstance(outcome, Place):
             return outcome
         filename = resolve_file(files, outcome, filename, policy, start)
+
+
+def resolve_in(files: Files, group: Place, name: str, policy: LinkPolicy) -> Place | None:
+    """Return where `name` of a group leads; the hops that led to the group come first.
+
+    Raises
+    ------
+    LinkError
+        As :func:`resolve`.
+    """
+    place = resolve(files, group.filename, f"{group.path.rstrip('/')}/{name}", policy)
+    return None if place is None else replace(place, hops=group.hops + place.hops)
 
 
 @dataclass
