@@ -15,11 +15,12 @@ from ..hdf5.links import LinkPolicy, Place, resolve
 from ..hdf5.stored import describe, leaves
 from ..hdf5.tour import groups_of_class
 from ..hdf5.virtual_sources import with_sources
+from ..protocol.fields import DETECTOR
 from ..protocol.protocol import CXIProtocol
 
 __all__ = ["Chosen", "Detectors"]
 
-_FIELD = re.compile(r"(?P<parent>.*)/\{(?P<name>(?!module\b)[^{}/:]+)\}/(?P<rest>.*)")
+_FIELD = re.compile(rf"(?P<parent>.*)/{DETECTOR}/(?P<rest>.*)")
 _NAME = re.compile(r"detector(_[0-9]+)?")
 
 
@@ -76,7 +77,7 @@ class Detectors:
             ]
             if len(having) > 1:
                 raise self._several(number, parent, having)
-            name = having[0] if having else match["name"]
+            name = having[0] if having else match["detector"]
         return f"{parent}/{name}/{rest}"
 
     def is_of_another(self, number: int, place: Place) -> bool:

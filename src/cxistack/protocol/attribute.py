@@ -11,15 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import CastError
-from .fields import DEFAULTS, FAMILIES, RANKS
+from .fields import DEFAULTS, DETECTOR, FAMILIES, RANKS
 from .limits import Limit
 
 __all__ = ["Attribute", "LoadPath", "Trait"]
 
 
-_DETECTOR = re.compile(
-    r"\{(?!module\b)([^{}/:]+)\}(?=/)"
-)  # a group of a path that stands for the detector
+_DETECTOR = re.compile(f"{DETECTOR}(?=/)")
 
 
 class Trait(Flag):

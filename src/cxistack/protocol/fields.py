@@ -12,6 +12,7 @@ __all__ = [
     "BY_PATH",
     "CONVENTIONS",
     "DEFAULTS",
+    "DETECTOR",
     "FAMILIES",
     "NDIMS",
     "OPTIONAL",
@@ -42,6 +43,8 @@ RANKS: dict[str, tuple[int, int | None]] = {
     "frame": (2, None),
     "stack": (2, None),
 }
+# A group of a load path that stands for the detector whose frames data are, by its usual name.
+DETECTOR = r"\{(?P<detector>(?!module\b)[^{}/:]+)\}"
 BY_PATH = ("conventions", "units")  # one value for each load path
 OPTIONAL = (*BY_PATH, "flags", "limits")
 
