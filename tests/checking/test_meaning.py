@@ -9,7 +9,9 @@ import pytest
 from typer.testing import CliRunner
 
 from cxistack import CXIStore
+from cxistack.checking import meaning
 from cxistack.cli import app
+from cxistack.loading.prepare import prepare_stored
 
 DATA = "/entry/data/data"
 MASK = "/mask_maker/mask"
@@ -76,3 +78,21 @@ def test_a_unit_that_nobody_knows_is_told_of(file):
 def test_a_known_unit_or_none_is_sound(file, unit):
     put(file, SIZE, 75.0, units=unit)
     assert CXIStore(file).check(verbose=False) == []
+
+
+def test_a_mask_that_all_files_link_to_is_read_once(file, tmp_path, monkeypatch):
+    put(file, MASK, FLAGS)
+    for name in ("a.h5", "b.h5"):
+        with h5py.File(tmp_path / name, "w") as h5:
+            h5[DATA] = np.ones((4, 5, 7), "u2")
+            h5[MASK] = h5py.ExternalLink("run.h5", MASK)
+    reads = []
+
+    def counted(files, part, view):
+        reads.append(part.stored.place)
+        return prepare_stored(files, part, view)
+
+    monkeypatch.setattr(meaning, "prepare_stored", counted)
+    (found,) = CXIStore([file, str(tmp_path / "a.h5"), str(tmp_path / "b.h5")]).check(verbose=False)
+    assert "it is 512" in found.cause
+    assert len(reads) == 1

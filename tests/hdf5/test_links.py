@@ -257,3 +257,15 @@ def test_a_link_to_a_group_without_the_name_is_no_dangling_link(tmp_path):
     assert not store.problems
     np.testing.assert_array_equal(store.load_attribute("data"), frames(2))
     assert "mask" not in store
+
+
+def test_explain_shows_the_link_to_a_group_before_those_in_it(tmp_path):
+    path = put(tmp_path / "a.h5", {"/stored/one": frames(3), "/inner/two": frames(2)})
+    with h5py.File(path, "a") as h5:
+        h5["/stored/two"] = h5py.SoftLink("/inner/two")
+        h5[DATA] = h5py.SoftLink("/stored")
+    with CXIStore(path) as store:
+        told = store.explain("data")
+    hops = [line.split("soft link ")[1] for line in told.splitlines() if "soft link" in line]
+    to_group = f"{DATA} -> /stored"
+    assert hops == [to_group, to_group, "/stored/two -> /inner/two"], told

@@ -10,6 +10,7 @@ import pytest
 
 from cxistack import kernels
 from cxistack.errors import AttributeMissingError, CastError, LayoutError, LinkError, ProtocolError
+from cxistack.protocol.attribute import LoadPath
 from cxistack.protocol.protocol import CXIProtocol
 from factory import ROOT
 
@@ -379,3 +380,19 @@ def test_what_is_no_mask_or_number_any_more_loses_what_only_these_have():
 def test_optional_fields_go_through_an_ini_file(tmp_path):
     measured().to_ini(tmp_path / "p.ini")
     assert CXIProtocol.import_ini(tmp_path / "p.ini") == measured()
+
+
+@pytest.mark.parametrize(
+    ("written", "plain", "other"),
+    [
+        ("/a/{detector_1}/mask", "/a/detector_1/mask", "/a/detector_2/mask"),
+        ("/a/{module}/mask", "/a/{module}/mask", None),
+        ("/a/{module:0-3}/mask", "/a/{module:0-3}/mask", None),
+    ],
+)
+def test_braces_are_a_detector_but_those_of_modules(written, plain, other):
+    place = LoadPath(written)
+    assert place.plain == plain
+    assert place.means(plain)
+    assert other is None or place.means(other)
+    assert not place.means("/a/detector_1/b/mask")
