@@ -222,10 +222,10 @@ class Catalogue:
         shapes = {n: [stored.shape for stored in one.datasets] for n, one in found.items()}
         if not any(shape and shape[0] > 1 for one in shapes.values() for shape in one):
             return False  # as a rule: the frames of data need not be counted
-        frames = self._frame_counts()
+        frames = self.frame_counts()
         return all(one == [(frames.get(number, 0),)] for number, one in shapes.items())
 
-    def _frame_counts(self) -> dict[int, int]:
+    def frame_counts(self) -> dict[int, int]:
         """Return how many frames of `data` each file has that has any."""
         frames: dict[int, int] = {}
         if self.has_data() and all(one.error is None for one in self.found("data").values()):
@@ -277,7 +277,7 @@ class Catalogue:
         if not wanted.is_data and self.has_data():
             parts = self.index("data").parts
             frame_ndim = len(parts[0].frame_shape) if parts else 2
-            frames = self._frame_counts()
+            frames = self.frame_counts()
         own = {n: own_frames(wanted, one, frame_ndim) for n, one in found.items()}
         if wanted.is_data:
             refuse_twice([part for n in sorted(own) for part in own[n]], self.files.names)

@@ -11,12 +11,23 @@ import typer
 from numpy.typing import NDArray
 
 from ..errors import AttributeMissingError, CastError, CXIError, LayoutError
+from ..hdf5.messages import shown
 from ..store.store import CXIStore
 from ..transforms.base import Transform
 from . import picture
 from .opening import frame_choice
 
-__all__ = ["Look", "Sheet", "frame_mask", "frame_values", "sheet", "size_of"]
+__all__ = [
+    "Look",
+    "Sheet",
+    "frame_values",
+    "good_pixels",
+    "grey_line",
+    "label_of",
+    "run_name",
+    "sheet",
+    "size_of",
+]
 
 MOST_FRAMES = 100  # of a sheet: more could not be told apart
 
@@ -67,9 +78,7 @@ def sheet(
     pictures, bad = [], 0
     for number in numbers:
         values = frame_values(store, attr, number, transform, look.dtype)
-        good = picture.has_value(values)
-        if look.has_mask and attr != "mask" and "mask" in store:
-            good &= frame_mask(store, number, transform, values.shape)
+        good = good_pixels(store, attr, number, transform, values, look.has_mask)
         bad += int(good.size - np.count_nonzero(good))
         width = values.shape[-1]
         most = picture.MOST_PIXELS // side
@@ -85,14 +94,10 @@ def sheet(
         image = panel.draw(place, is_small=True)
     for place in axes.flat[len(numbers) :]:
         place.set_visible(False)
-    is_counted = store.protocol.attribute(attr).is_data and values.dtype.kind in "iu"
-    figure.colorbar(image, ax=axes, label="counts" if is_counted else attr, shrink=0.8)
+    figure.colorbar(image, ax=axes, label=label_of(store, attr, values), shrink=0.8)
     title = f"{attr}, {len(numbers)} frames from {numbers[0]} to {numbers[-1]}, "
     title += f"{size_of(values.shape)} {values.dtype}"
-    names = [Path(name).name for name in store.filenames()]
-    head = names[0] + (f" and {len(names) - 1} more" if names[1:] else "")
-    grey = f"\n{bad:,} pixels without a good value, in grey" if bad else ""
-    figure.suptitle(f"{head}: {title}{grey}", fontsize="medium")
+    figure.suptitle(f"{run_name(store)}: {title}{grey_line(bad)}", fontsize="medium")
     return Sheet(figure, title)
 
 
@@ -151,7 +156,22 @@ def frame_values(
     return values
 
 
-def frame_mask(
+def good_pixels(
+    store: CXIStore,
+    attr: str,
+    frame: int,
+    transform: Transform | None,
+    values: NDArray[Any],
+    has_mask: bool,
+) -> NDArray[np.bool_]:
+    """Tell which pixels of a frame are shown: those with a value that their mask calls good."""
+    good = picture.has_value(values)
+    if has_mask and attr != "mask" and "mask" in store:
+        good &= _frame_mask(store, frame, transform, values.shape)
+    return good
+
+
+def _frame_mask(
     store: CXIStore, frame: int, transform: Transform | None, shape: tuple[int, ...]
 ) -> NDArray[np.bool_]:
     """Load the frame's mask; a mask that does not fit hides nothing, and that is said."""
@@ -161,6 +181,23 @@ def frame_mask(
     except (CXIError, ValueError) as error:
         typer.echo(f"Note: the mask is not used: {error}", err=True)
         return np.broadcast_to(np.True_, shape)
+
+
+def label_of(store: CXIStore, attr: str, values: NDArray[Any]) -> str:
+    """Return what stands beside the colours."""
+    is_counted = store.protocol.attribute(attr).is_data and values.dtype.kind in "iu"
+    return "counts" if is_counted else attr
+
+
+def run_name(store: CXIStore) -> str:
+    """Return the name of a run's first file, and how many more there are."""
+    names = store.filenames()
+    return shown(Path(names[0]).name) + (f" and {len(names) - 1} more" if names[1:] else "")
+
+
+def grey_line(bad: int) -> str:
+    """Return a line of a title that says how many pixels are grey; empty where none is."""
+    return f"\n{bad:,} pixels without a good value, in grey" if bad else ""
 
 
 def size_of(shape: tuple[int, ...]) -> str:

@@ -10,14 +10,22 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from ..hdf5.messages import shown
 from ..store.store import CXIStore
 from ..transforms.base import Transform
 from ..transforms.transforms import ComposeTransforms, Crop, Downscale
 from . import picture
 from .failure import failures_told
 from .opening import ChannelName, CropTo, DetectorName, EveryNth, FileNames, ProtocolFile, open_run
-from .sheet import Look, frame_mask, frame_values, sheet, size_of
+from .sheet import (
+    Look,
+    frame_values,
+    good_pixels,
+    grey_line,
+    label_of,
+    run_name,
+    sheet,
+    size_of,
+)
 
 __all__ = ["region", "view"]
 
@@ -51,26 +59,21 @@ def view(
     with failures_told(), open_run(files, protocol, detector, channel) as store:
         if frames is not None:
             look = Look(dtype, use_mask, picture.Contrast(vmin, vmax, log))
-            shown = sheet(store, attribute, frames, region(crop, downscale), look)
-            picture.save(shown.figure, output)
-            typer.echo(f"{output}: {shown.title}")
+            several = sheet(store, attribute, frames, region(crop, downscale), look)
+            picture.save(several.figure, output)
+            typer.echo(f"{output}: {several.title}")
             return
         figure = picture.new_figure(8, 6.4)
         transform = region(crop, downscale)
         values = frame_values(store, attribute, frame, transform, dtype)
-        good = picture.has_value(values)
-        if use_mask and attribute != "mask" and "mask" in store:
-            good &= frame_mask(store, frame, transform, values.shape)
+        good = good_pixels(store, attribute, frame, transform, values, use_mask)
         origin = (crop[0], crop[2]) if crop is not None else (0, 0)
-        grey = good.size - np.count_nonzero(good)
         title = _title(store, attribute, frame, values)
-        if grey:
-            title += f"\n{grey:,} pixels without a good value, in grey"
+        title += grey_line(good.size - int(np.count_nonzero(good)))
         where = picture.extent(values.shape[-2:], origin, downscale)
-        is_counted = store.protocol.attribute(attribute).is_data and values.dtype.kind in "iu"
         contrast = picture.Contrast(vmin, vmax, log)
         masked = np.ma.masked_array(values, ~good)
-        _draw(figure, masked, contrast, where, title, "counts" if is_counted else attribute)
+        _draw(figure, masked, contrast, where, title, label_of(store, attribute, values))
         picture.save(figure, output)
     typer.echo(f"{output}: {attribute} {size_of(values.shape)} {values.dtype}")
 
@@ -118,10 +121,8 @@ def _draw(
 
 
 def _title(store: CXIStore, attr: str, frame: int, values: NDArray[Any]) -> str:
-    names = store.filenames()
-    name = shown(Path(names[0]).name) + (f" and {len(names) - 1} more" if len(names) > 1 else "")
     which = attr
     if store.is_indexed(attr):
         total = len(store.indices())
         which += f", frame {frame % total} of {total}" if total else f", frame {frame}"
-    return f"{name}: {which}, {size_of(values.shape)} {values.dtype}"
+    return f"{run_name(store)}: {which}, {size_of(values.shape)} {values.dtype}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
@@ -17,7 +16,7 @@ from ..checking.agreement import disagreements
 from ..errors import LayoutError
 from ..kernels import Casting
 from ..progress import progress_bar
-from ..protocol.attribute import Attribute, Trait
+from ..protocol.attribute import Attribute
 from ..saving import photons
 from ..saving.units import cxi_unit, stated_unit
 from ..store.store import CXIStore
@@ -236,14 +235,12 @@ def _refuse_different_values(carrier: Carrier) -> None:
 
 def _may_be_by_frame(run: CXIStore, attribute: Attribute) -> bool:
     """Tell whether a scalar has as many values in each file as that has frames."""
-    if attribute.kind != "scalar" or Trait.POINT in attribute.traits or not run.frame_count:
+    if attribute.kind != "scalar" or attribute.is_point or not run.frame_count:
         return False
-    frames: Counter[int] = Counter()
-    for part in run._catalogue.index("data").parts:
-        frames[part.file] += part.count
+    frames = run._catalogue.frame_counts()
     found = run._catalogue.usable(attribute.name)
     shapes = {number: one.datasets[0].shape for number, one in found.items()}
-    return all(shape and frames[number] == shape[0] > 1 for number, shape in shapes.items())
+    return all(shape and frames.get(number) == shape[0] > 1 for number, shape in shapes.items())
 
 
 def _refuse_contradictions(carrier: Carrier) -> None:
