@@ -169,10 +169,11 @@ def test_the_scale_is_never_empty(values):
     assert scale.vmin < scale.vmax
 
 
-def test_a_file_whose_name_is_not_utf_8_is_drawn(run, png):
+@pytest.mark.parametrize("words", [[], ["--frames", "0:2"]])
+def test_a_file_whose_name_is_not_utf_8_is_drawn(run, png, words):
     name = run.with_name(os.fsdecode(b"r\xffn.cxi"))
     run.rename(name)
-    done = view(name, "-o", png)
+    done = view(name, "-o", png, *words)
     assert done.exit_code == 0
     assert is_a_picture(png)
 
