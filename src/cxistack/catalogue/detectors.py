@@ -124,16 +124,12 @@ class Detectors:
     def _in(self, number: int, parent: str) -> list[str]:
         """Return the names of the detectors in an instrument's group."""
         if (number, parent) not in self._names:
-            found = []
             group = resolve(self._files, self._files.paths[number], parent, self._policy)
-            if group is not None and not group.is_dataset:
-                classes = groups_of_class(self._files, group)
-                found = [
-                    name
-                    for name, what in classes.items()
-                    if what == "NXdetector" or (what is None and _NAME.fullmatch(name))
-                ]
-            self._names[number, parent] = found
+            self._names[number, parent] = (
+                groups_of_class(self._files, group, "NXdetector", _NAME)
+                if group is not None and not group.is_dataset
+                else []
+            )
         return self._names[number, parent]
 
     def _has(self, number: int, parent: str, name: str, rest: str) -> bool:

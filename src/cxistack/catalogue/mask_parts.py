@@ -21,6 +21,7 @@ __all__ = ["channels_along", "mask_parts"]
 
 _MASK = re.compile(r"pixel_mask(_[0-9]+)?")
 _CHANNEL = "_channel"
+_BY_NAME = re.compile(rf".*{_CHANNEL}", re.DOTALL)
 
 
 def mask_parts(
@@ -51,12 +52,7 @@ def mask_parts(
         Several channels have masks, and nothing tells which is meant; or there is no such channel.
     """
     own = _masks_in(files, detector, policy)
-    classes = groups_of_class(files, detector)
-    names = [
-        name
-        for name, what in classes.items()
-        if what == "NXdetector_channel" or (what is None and name.endswith(_CHANNEL))
-    ]
+    names = groups_of_class(files, detector, "NXdetector_channel", _BY_NAME)
     masks = {
         name: _masks_in(files, place, policy)
         for name in names

@@ -16,7 +16,7 @@ from ..errors import CXIError
 from ..hdf5.stored import Stored, describe
 from ..loading.prepare import prepare_stored
 from ..protocol.attribute import Attribute
-from ..protocol.protocol import CXIProtocol
+from ..protocol.protocol import cxi_unit
 from ..protocol.units import refuse_unknown
 from ..transforms.steps import FrameView
 from .findings import Finding
@@ -29,10 +29,9 @@ _BATCH_BYTES = 16 << 20
 
 def means(catalogue: Catalogue, request: CheckRequest) -> Iterator[Finding]:
     """Find plain masks with other values than two, and quantities in units that nobody knows."""
-    cxi = CXIProtocol.import_named("cxi")
     for attr in request.attributes:
         wanted = catalogue.protocol.attribute(attr)
-        has_unit = cxi.get_unit(attr) is not None
+        has_unit = cxi_unit(attr) is not None
         seen: set[object] = set()  # links may lead from many files to one dataset
         for one in catalogue.found(attr).values():
             for stored in one.datasets if one.error is None else ():

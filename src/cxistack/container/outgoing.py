@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from ..errors import LayoutError
 from ..protocol.attribute import Attribute, Trait
+from ..protocol.protocol import cxi_unit
 from ..protocol.units import conversion
 from ..saving.frame_counts import counts_frames
 from ..saving.request import SaveMode
-from ..saving.units import cxi_unit
 from ..store.store import CXIStore
 
 __all__ = ["Outgoing", "opened"]

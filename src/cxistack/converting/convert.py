@@ -17,8 +17,9 @@ from ..errors import LayoutError
 from ..kernels import Casting
 from ..progress import progress_bar
 from ..protocol.attribute import Attribute
+from ..protocol.protocol import cxi_unit
 from ..saving import photons
-from ..saving.units import cxi_unit, stated_unit
+from ..saving.units import stated_unit
 from ..store.store import CXIStore
 from ..transforms.transforms import TransformLike, transform_of
 from .carrier import Carrier

@@ -6,6 +6,7 @@ No pixel is read. What cannot be followed or read is noted, and the tour goes on
 from __future__ import annotations
 
 import os
+import re
 from collections import defaultdict, deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -160,12 +161,13 @@ def texts_in(files: Files, place: Place) -> list[str]:
             return []
 
 
-def groups_of_class(files: Files, group: Place) -> dict[str, str | None]:
-    """Return the groups in a group, and the ``NX_class`` that each says it is of, if any.
+def groups_of_class(files: Files, group: Place, wanted: str, by_name: re.Pattern[str]) -> list[str]:
+    """Return the groups in a group whose ``NX_class`` is `wanted`, in natural order.
 
-    Groups of other files are left out.
+    A group without an ``NX_class`` is one of them where its name matches `by_name`. Groups of other
+    files are left out.
     """
-    found: dict[str, str | None] = {}
+    found = []
     with files.reading(group.filename) as h5:
         parent = h5[group.path]
         for name in sorted(map(os.fsdecode, parent), key=natural_key):
@@ -177,7 +179,9 @@ def groups_of_class(files: Files, group: Place) -> dict[str, str | None]:
                 continue  # it is told of when it is asked for
             if isinstance(child, h5py.Group):
                 what = _attributes(child.id).get("NX_class")
-                found[name] = what if isinstance(what, str) else None
+                is_said = isinstance(what, str)
+                if what == wanted or (not is_said and by_name.fullmatch(name)):
+                    found.append(name)
     return found
 
 

@@ -20,7 +20,7 @@ from .ini import builtin_file, builtin_names, format_list, parse_list, read_ini,
 from .limits import parse_limit
 from .pyrost import OnOpenFiles
 
-__all__ = ["CXIProtocol", "register_discoverer"]
+__all__ = ["CXIProtocol", "cxi_unit", "register_discoverer"]
 
 
 @dataclass(frozen=True, repr=False)
@@ -403,6 +403,11 @@ def register_discoverer(discoverer: Discoverer) -> None:
     """Name the function behind :meth:`CXIProtocol.discover`: it stands above this module."""
     global _discoverer
     _discoverer = discoverer
+
+
+def cxi_unit(attr: str) -> str | None:
+    """Return the unit that CXI gives an attribute whose dataset states none, if CXI has one."""
+    return _builtin("cxi").get_unit(attr)
 
 
 @functools.cache

@@ -6,7 +6,6 @@ they are in the unit that their dataset states; where that states none either, i
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 from numpy.typing import NDArray
@@ -15,12 +14,12 @@ from ..catalogue.catalogue import Catalogue
 from ..errors import LayoutError
 from ..hdf5.stored import describe
 from ..protocol.attribute import Attribute
-from ..protocol.protocol import CXIProtocol
+from ..protocol.protocol import cxi_unit
 from ..protocol.units import conversion_to_first, refuse_unknown
 from .request import SaveRequest
 from .target import dataset_there
 
-__all__ = ["cxi_unit", "in_saved_unit", "stated_unit"]
+__all__ = ["in_saved_unit", "stated_unit"]
 
 
 def in_saved_unit(
@@ -89,16 +88,6 @@ def stated_unit(catalogue: Catalogue, attr: str, *, of_first: bool = False) -> s
             "are: load them by a protocol that states the unit in which they are to come"
         )
     return next(iter(units), None)
-
-
-def cxi_unit(attr: str) -> str | None:
-    """Return the unit that CXI gives an attribute whose dataset states none, if CXI has one."""
-    return _cxi().get_unit(attr)
-
-
-@functools.cache
-def _cxi() -> CXIProtocol:
-    return CXIProtocol.import_named("cxi")
 
 
 def _unit_there(catalogue: Catalogue, attr: str, unit: str) -> str | None:

@@ -51,12 +51,7 @@ def _entries(catalogue: Catalogue) -> str:
     if number is None:
         return ""
     root = Place(catalogue.files.paths[number], "/", (), False)
-    classes = groups_of_class(catalogue.files, root)
-    names = [
-        name
-        for name, what in classes.items()
-        if what == "NXentry" or (what is None and _ENTRY.fullmatch(name))
-    ]
+    names = groups_of_class(catalogue.files, root, "NXentry", _ENTRY)
     found = [one.get(number) for one in catalogue.found_all().values()]
     used = {one.path.split("/")[1] for one in found if one is not None} & {*names}
     if len(names) < 2 or not used:
