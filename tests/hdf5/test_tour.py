@@ -1,5 +1,7 @@
 """A tour sees every object of a file once, under all its names, whatever links there are."""
 
+import re
+
 import h5py
 import hypothesis.strategies as st
 import numpy as np
@@ -7,7 +9,8 @@ import pytest
 from hypothesis import given
 
 from cxistack.hdf5.files import Files
-from cxistack.hdf5.tour import tour
+from cxistack.hdf5.links import resolve
+from cxistack.hdf5.tour import groups_of_class, tour
 from factory import absent_source, external_raw, link_loop, put
 
 NAMES = st.sampled_from(["a", "b", "c", "data", "mask_1", "ö"])
@@ -155,3 +158,25 @@ def test_damaged_metadata_is_told_and_never_a_crash(tmp_path):
         except OSError:
             told += 1
     assert told
+
+
+def test_groups_of_a_class_are_known_by_it_and_by_name_only_where_none_is_said(tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as h5:
+        for name, said in {
+            "detector_10": None,
+            "detector_9": None,
+            "detector_2": "NXnote",
+            "eiger": "NXdetector",
+            "beam": None,
+        }.items():
+            group = h5.create_group(f"/instrument/{name}")
+            if said is not None:
+                group.attrs["NX_class"] = said
+        h5["/instrument/detector_3"] = 1
+    file = str(tmp_path / "a.h5")
+    files = Files((file,))
+    parent = resolve(files, file, "/instrument")
+    named = re.compile(r"detector_[0-9]+")
+    found = groups_of_class(files, parent, "NXdetector", named)
+    files.release()
+    assert found == ["detector_9", "detector_10", "eiger"]
