@@ -6,7 +6,6 @@ So are positions kept that several motors write, each a dataset of its own.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 
@@ -67,15 +66,5 @@ def _stacked(columns: Sequence[Stored], path: str, filename: str) -> Stored:
     shape = (rows.count, len(columns))
     pieces = [Piece(one, (rows, Axis(number, 1, 1)), (rows,)) for number, one in enumerate(columns)]
     dtype = np.result_type(*(one.dtype for one in columns))
-    owner, address = columns[0].address
-    return replace(
-        columns[0],
-        place=Place(filename, path, (), True),
-        shape=shape,
-        dtype=dtype,
-        storage="columns",
-        chunks=None,
-        filters=(),
-        address=(owner, -1 - address),
-        assembly=Assembly.of(pieces, shape, np.zeros((), dtype)),
-    )
+    assembly = Assembly.of(pieces, shape, np.zeros((), dtype))
+    return columns[0].assembled(Place(filename, path, (), True), "columns", shape, assembly)

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from ..errors import LayoutError
 from ..hdf5.stored import Stored
 from ..protocol.attribute import Attribute
-from ..protocol.fields import RANKS
 from .locate import Found
 
 __all__ = [
@@ -148,11 +147,9 @@ def check_rank(wanted: Attribute, found: Found) -> None:
     """Raise :class:`LayoutError` where a dataset's rank does not fit the attribute's kind."""
     for stored in found.datasets:
         if not wanted.fits(stored.ndim):
-            low, high = RANKS[wanted.kind]
-            ranks = f"{low} or more" if high is None else f"{low} to {high}"
             raise LayoutError(
                 f"{stored.place} has shape {stored.shape}; {wanted.name!r} is a {wanted.kind}, of "
-                f"{ranks} axes; if the file is right, a protocol can say another kind"
+                f"{wanted.axes} axes; if the file is right, a protocol can say another kind"
             )
     if wanted.kind in ("scalar", "frame") and len(found.datasets) > 1:
         raise LayoutError(

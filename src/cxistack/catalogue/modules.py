@@ -43,10 +43,15 @@ def is_pattern(path: str) -> bool:
 
 def matcher(pattern: str) -> re.Pattern[str]:
     """Return what matches the paths, or the names, that a pattern means; its groups are modules."""
+    return _compiled(pattern, "[^/]*", "([0-9]+)")
+
+
+def _compiled(pattern: str, any_name: str, module: str) -> re.Pattern[str]:
+    """Return a pattern as a regular expression, with these in place of ``*`` and ``{module}``."""
     pieces = re.split(r"(\*|\{module[^}]*\})", pattern)
     return re.compile(
         "".join(
-            r"[^/]*" if piece == "*" else r"([0-9]+)" if is_pattern(piece) else re.escape(piece)
+            any_name if piece == "*" else module if is_pattern(piece) else re.escape(piece)
             for piece in pieces
         )
     )
@@ -255,13 +260,7 @@ def stacked(
 
 def _refuse_several(pattern: str, found: Mapping[int, Mapping[int, Place]]) -> None:
     """Raise where what ``*`` stands for differs: two detectors' modules are not one's."""
-    pieces = re.split(r"(\*|\{module[^}]*\})", pattern)
-    wanted = re.compile(
-        "".join(
-            r"([^/]*)" if piece == "*" else "[0-9]+" if is_pattern(piece) else re.escape(piece)
-            for piece in pieces
-        )
-    )
+    wanted = _compiled(pattern, "([^/]*)", "[0-9]+")
     meant: dict[tuple[str, ...], Place] = {}
     for places in found.values():
         for place in places.values():
@@ -348,14 +347,6 @@ def _assembled(
     pattern: str, first: Stored, shape: tuple[int, ...], pieces: Sequence[Piece]
 ) -> Stored:
     """Return a dataset that is in no file; it has the name of the first one's."""
-    filename, address = first.address
-    return replace(
-        first,
-        place=replace(first.place, path=pattern, hops=()),
-        shape=shape,
-        storage="modules",
-        chunks=None,
-        filters=(),
-        address=(filename, -1 - address),
-        assembly=Assembly.of(pieces, shape, np.zeros((), first.dtype)),
-    )
+    place = replace(first.place, path=pattern, hops=())
+    assembly = Assembly.of(pieces, shape, np.zeros((), first.dtype))
+    return first.assembled(place, "modules", shape, assembly)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -89,6 +89,26 @@ class Stored:
     def is_in_file(self) -> bool:
         """Whether it is a dataset of a file, and not put together of several by a protocol."""
         return self.storage not in ("modules", "columns")
+
+    def assembled(
+        self, place: Place, storage: str, shape: tuple[int, ...], assembly: Assembly
+    ) -> Stored:
+        """Return a dataset that is in no file, made of others; it is known by this one's address.
+
+        Its type is that of the assembly's fill value.
+        """
+        owner, address = self.address
+        return replace(
+            self,
+            place=place,
+            shape=shape,
+            dtype=assembly.fill.dtype,
+            storage=storage,
+            chunks=None,
+            filters=(),
+            address=(owner, -1 - address),
+            assembly=assembly,
+        )
 
     @property
     def is_text(self) -> bool:

@@ -165,6 +165,12 @@ class Attribute:
         low, high = RANKS[self.kind]
         return low <= ndim and (high is None or ndim <= high)
 
+    @property
+    def axes(self) -> str:
+        """How many axes a dataset of its kind has, in words."""
+        low, high = RANKS[self.kind]
+        return f"{low} or more" if high is None else f"{low} to {high}"
+
     def is_indexed(self, ndim: int) -> bool:
         """Tell whether frame numbers pick from a dataset of so many axes."""
         if self.kind not in ("sequence", "stack") or Trait.FRAME_NUMBERS in self.traits:

@@ -21,7 +21,6 @@ from ..catalogue.index import own_frames
 from ..catalogue.together import DataFrames, data_frames, data_of, misfit
 from ..errors import FrameIndexError, LayoutError
 from ..protocol.attribute import Attribute, Trait
-from ..protocol.fields import RANKS
 from .change import Change
 from .request import SaveMode
 from .target import dataset_there
@@ -209,12 +208,10 @@ def counts_frames(wanted: Attribute, array: NDArray[Any]) -> bool:
         It has another number of axes than the attribute's kind has.
     """
     if not wanted.fits(array.ndim):
-        low, high = RANKS[wanted.kind]
-        axes = f"{low} or more" if high is None else f"{low} to {high}"
         raise LayoutError(
-            f"{wanted.name!r} is a {wanted.kind}, which has {axes} axes, and an array of shape "
-            f"{array.shape} is to be saved: give it the axes that are missing, or leave out those "
-            "that are too many"
+            f"{wanted.name!r} is a {wanted.kind}, which has {wanted.axes} axes, and an array of "
+            f"shape {array.shape} is to be saved: give it the axes that are missing, or leave out "
+            "those that are too many"
         )
     return wanted.has_a_frame_each(array.ndim)
 
