@@ -23,10 +23,20 @@ def test_a_result_for_which_there_is_none(store, monkeypatch):
         store.load_attribute("data")
 
 
+def test_what_reads_few_chunks_gets_none_and_the_engine_some(store, monkeypatch):
+    def nothing(*_, **__):
+        raise MemoryError
+
+    monkeypatch.setattr("cxistack.loading.few.Rows", nothing)
+    assert (store["data"][3] == 1).all()
+    assert (store.load_attribute("data") == 1).all()
+
+
 def test_what_reads_it_gets_none(store, monkeypatch):
     def nothing(*_, **__):
         raise MemoryError("123 bytes to read chunks with")
 
+    monkeypatch.setattr("cxistack.loading.load.Load.few", None)
     monkeypatch.setattr("cxistack.loading.engine.read_frames", nothing)
     with pytest.raises(MemoryError, match=rf"{TOLD}, beside 123 bytes to read chunks with, which"):
         store.load_attribute("data")

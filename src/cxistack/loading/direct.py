@@ -22,7 +22,7 @@ from .ranges import Range
 from .reading import Output
 from .tasks import PIECE_BYTES, TASK, Cell, Geometry, Window, cells, tasks
 
-__all__ = ["Wanted", "plan", "read"]
+__all__ = ["Wanted", "alike", "geometry_of", "plan", "read"]
 
 
 _MOST_TASKS = 1 << 18  # of one job: their table takes some MiB
@@ -98,7 +98,7 @@ def read(
     rows = sum(len(one.rows) for one in wanted)
     count = _Count(rows if frames is None else frames, rows, output.tick)
     for group in _alike(wanted):
-        geometry = _geometry(group[0])
+        geometry = geometry_of(group[0])
         pieces = _Cells(geometry, output.array.strides[1:])
         for batch in _batches(group, geometry, pieces):
             with ExitStack() as stack:
@@ -175,7 +175,7 @@ def plan(one: Wanted) -> NDArray[np.void]:
     """Return the tasks that read what is wanted (the result's strides left out)."""
     if not len(one.rows) or 0 in one.shape or not any(window.size for window in one.windows):
         return np.zeros(0, TASK)
-    geometry = _geometry(one)
+    geometry = geometry_of(one)
     pieces = cells(geometry, one.windows, (0,) * len(one.windows[0].places))
     return tasks(geometry, pieces, one.rows, *_chunk_table(one, geometry))
 
@@ -196,7 +196,7 @@ def _alike(wanted: Sequence[Wanted]) -> Iterable[list[Wanted]]:
     """Gather what is stored alike."""
     groups: dict[tuple[object, ...], list[Wanted]] = {}
     for one in wanted:
-        groups.setdefault(_kind(one), []).append(one)
+        groups.setdefault(alike(one), []).append(one)
     return groups.values()
 
 
@@ -233,7 +233,7 @@ def _chunk_end(rows: NDArray[np.int64], end: int, frames: int) -> int:
     return int(np.searchsorted(rows, (rows[end - 1] // frames + 1) * frames))
 
 
-def _kind(one: Wanted) -> tuple[object, ...]:
+def alike(one: Wanted) -> tuple[object, ...]:
     """Return what two datasets must share to be read by one job."""
     where = one.where
     filters = None
@@ -243,7 +243,8 @@ def _kind(one: Wanted) -> tuple[object, ...]:
     return (*stored, one.ranges)
 
 
-def _geometry(one: Wanted) -> Geometry:
+def geometry_of(one: Wanted) -> Geometry:
+    """Return how a dataset's frames lie in its chunks."""
     frame, itemsize = one.shape[1:], one.stored.dtype.itemsize
     if isinstance(one.where, Chunked):
         assert one.chunk is not None

@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,8 @@ from ..progress import progress_bar
 from ..protocol.attribute import Attribute
 from ..protocol.units import UnitConversion, apply_by_row
 from . import blockwise, engine, limit_masks
+from ._few import ChunkCache, FewFrames
+from .few import few_frames
 from .limit_masks import Check
 from .reading import Output, Reading
 from .recipe import Recipe
@@ -32,7 +35,8 @@ from .route import routes
 
 __all__ = ["Load"]
 
-_BATCH_BYTES = 16 << 20  # of a layer that is read at a time
+_BATCH_BYTES = 16 << 20  # of frames that are read at a time, ahead of who takes one by one
+_LARGEST_BATCH = 256 << 20  # where a chunk, which is decoded once for a batch, has more frames
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,8 @@ class Load:
     conversions : tuple of UnitConversion or None
         What happens to the values of each part when they are read, as float64; none where no value
         changes its unit.
+    cache : ChunkCache or None
+        Keeps what is decoded of a chunk beyond what a read of few chunks asked for.
     """
 
     request: LoadRequest
@@ -78,6 +84,7 @@ class Load:
     layers: tuple[Load, ...] = ()
     checks: tuple[Check, ...] = ()
     conversions: tuple[UnitConversion | None, ...] = ()
+    cache: ChunkCache | None = None
 
     @property
     def attribute(self) -> Attribute:
@@ -104,7 +111,16 @@ class Load:
         """Whether strings are loaded."""
         return self.dtype.kind == "O"
 
-    @property
+    @cached_property
+    def few(self) -> FewFrames | None:
+        """What reads frames that lie in few chunks, without the engine; None where all go to it."""
+        is_made = self.checks or self.layers or self.conversions or not self.recipes
+        if is_made or not self.attribute.has_pixels or not self.dtype.isnative:
+            return None
+        frame = self.grid, self.dtype
+        return few_frames(self.files, self.index, self.recipes, frame, self.cache)
+
+    @cached_property
     def is_static(self) -> bool:
         """Whether one 2-D dataset stands for every frame."""
         return (
@@ -171,7 +187,10 @@ class Load:
             return np.broadcast_to(once, shape)
         result = self._new(shape) if out is None else out
         count = self.count if numbers is None else len(numbers)
-        output = Output(result, count_threads(num_threads))
+        threads = count_threads(num_threads)
+        if self.few is not None and self._read_few(count, numbers, result):
+            return result
+        output = Output(result, threads)
         is_shown = verbose and not self.is_single and len(self.grid) >= 2
         shown = progress_bar(count, f"Loading {self.attr}") if is_shown else nullcontext()
         with shown as bar, self._memory_told(shape):
@@ -184,6 +203,41 @@ class Load:
             else:
                 self._fill(numbers, output)
         return result[()] if out is None and not result.ndim else result
+
+    @property
+    def batch(self) -> int:
+        """How many frames are best read together by who takes them one by one."""
+        size = max(1, self.dtype.itemsize * math.prod(self.frame_shape))
+        chunk = max((part.chunk_frames for part in self.index.parts[:1]), default=1)
+        batch = max(1, _BATCH_BYTES // size)
+        whole_chunks = -(-batch // chunk) * chunk
+        return whole_chunks if whole_chunks * size <= _LARGEST_BATCH else batch
+
+    def frame(self, number: int) -> NDArray[Any] | None:
+        """Return one frame if it lies in few chunks; None: :meth:`read` is to read it."""
+        few = self.few
+        if few is None or self.frame_shape != self.grid:
+            return None
+        try:
+            return few.frame(number)
+        except MemoryError:  # the engine takes less, or says what there was too much of
+            return None
+
+    def _read_few(
+        self, count: int, numbers: NDArray[np.int64] | None, result: NDArray[Any]
+    ) -> bool:
+        """Read frames that lie in few chunks; return whether they do, and all went well."""
+        assert self.few is not None
+        if count > self.few.most:
+            return False
+        frames = _as_frames(result, (count, *self.grid))
+        if not np.may_share_memory(frames, result):
+            return False
+        wanted = np.arange(count) if numbers is None else np.ascontiguousarray(numbers)
+        try:
+            return self.few.read(wanted, frames)
+        except MemoryError:  # as in frame()
+            return False
 
     def reading(self, numbers: NDArray[np.int64], dtype: np.dtype[Any] | None = None) -> Reading:
         """Return by which way frames are read as the result's type, or as another."""

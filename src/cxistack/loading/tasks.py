@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from ..hdf5.boxes import pairs
 from ..transforms.steps import Axis, FrameView
 
-__all__ = ["TASK", "Cell", "Column", "Geometry", "Window", "cells", "tasks"]
+__all__ = ["TASK", "Cell", "Column", "Geometry", "Window", "cells", "leads", "tasks"]
 
 
 PIECE_BYTES = 256 << 10  # of unfiltered bytes read in one task: they stay in L2 until they are used
@@ -269,6 +269,13 @@ def _is_first(geometry: Geometry, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
     return first
 
 
+def leads(geometry: Geometry, pieces: Sequence[Cell]) -> NDArray[np.intp]:
+    """Return with which cells tasks begin: those of a chunk that is used as a whole share one."""
+    if not geometry.is_filtered:
+        return np.arange(len(pieces))
+    return np.flatnonzero(np.diff([cell.number for cell in pieces], prepend=-1))
+
+
 def tasks(
     geometry: Geometry,
     pieces: Sequence[Cell],
@@ -294,16 +301,12 @@ def tasks(
     chunk_of = rows // frames
     begins = np.flatnonzero(_is_first(geometry, rows))
     counts = np.diff(begins, append=len(rows))
-    numbers = np.array([cell.number for cell in pieces], np.int64)
-    # Cells that share a chunk which can only be used as a whole share a task.
-    leads = np.arange(len(pieces))
-    if geometry.is_filtered and len(pieces) > 1:
-        leads = np.flatnonzero(np.diff(numbers, prepend=-1))
-        numbers = numbers[leads]
+    first_cells = leads(geometry, pieces)
+    numbers = np.array([cell.number for cell in pieces], np.int64)[first_cells]
     where = chunk_of[begins, None] * math.prod(geometry.inner_grid) + numbers
     table = np.zeros(where.shape, TASK)
-    table["cell"] = leads
-    table["cells"] = np.diff(leads, append=len(pieces))
+    table["cell"] = first_cells
+    table["cells"] = np.diff(first_cells, append=len(pieces))
     table["place"] = begins[:, None]
     table["count"] = counts[:, None]
     table["address"] = address[where]
