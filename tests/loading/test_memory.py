@@ -23,13 +23,13 @@ def test_a_result_for_which_there_is_none(store, monkeypatch):
         store.load_attribute("data")
 
 
-def test_what_reads_few_chunks_gets_none_and_the_engine_some(store, monkeypatch):
+def test_what_reads_one_frame_gets_none(store, monkeypatch):
     def nothing(*_, **__):
-        raise MemoryError
+        raise MemoryError("the tasks of few chunks")
 
-    monkeypatch.setattr("cxistack.loading.few.Rows", nothing)
-    assert (store["data"][3] == 1).all()
-    assert (store.load_attribute("data") == 1).all()
+    monkeypatch.setattr("cxistack.loading.few.Kind", nothing)
+    with pytest.raises(MemoryError, match=r"a\.h5:.*'data' of shape \(1, 20, 30\) .* few chunks"):
+        store["data"][3]
 
 
 def test_what_reads_it_gets_none(store, monkeypatch):

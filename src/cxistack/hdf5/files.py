@@ -194,20 +194,32 @@ class Files:
         FileChangedError
             Another file has taken its name.
         """
-        descriptor = _descriptor(path, stamp)
+        descriptor = self.open_descriptor(path, stamp)
         try:
             yield descriptor.fileno()
         finally:
             descriptor.close()
 
+    def open_descriptor(self, path: str, stamp: Stamp) -> Descriptor:
+        """Open what :meth:`descriptor` lends; it is closed with its last name."""
+        try:
+            descriptor = Descriptor(path, os.O_RDONLY)
+        except OSError as cause:
+            why = f"{cause.strerror}{advice(cause)}"
+            raise StorageError(f"{path} cannot be opened: {why}") from cause
+        status = os.fstat(descriptor.number)
+        if (status.st_dev, status.st_ino) != (stamp.device, stamp.inode):
+            raise _changed(path)
+        return descriptor
+
     def kept_descriptor(self, path: str, stamp: Stamp) -> Descriptor:
-        """Return what :meth:`descriptor` lends, for as long as the caller has it; few are kept."""
+        """Return what :meth:`open_descriptor` does; the last ones are kept."""
         kept = self._descriptors.get(path)
         if kept is not None and kept[0][:2] == stamp[:2]:
             return kept[1]
         with self._lock:
-            descriptor = _descriptor(path, stamp)
-            while len(self._descriptors) >= _MOST_DESCRIPTORS:
+            descriptor = self.open_descriptor(path, stamp)
+            while len(self._descriptors) >= min(_MOST_DESCRIPTORS, most_open() // 4):
                 self._descriptors.popitem(last=False)
             self._descriptors[path] = (stamp, descriptor)
         return descriptor
@@ -300,18 +312,6 @@ class _Handles(Mapping[str, Any]):
 
     def __len__(self) -> int:
         return len(self._files.names)
-
-
-def _descriptor(path: str, stamp: Stamp) -> Descriptor:
-    try:
-        descriptor = Descriptor(path, os.O_RDONLY)
-    except OSError as cause:
-        why = f"{cause.strerror}{advice(cause)}"
-        raise StorageError(f"{path} cannot be opened: {why}") from cause
-    status = os.fstat(descriptor.fileno())
-    if (status.st_dev, status.st_ino) != (stamp.device, stamp.inode):
-        raise _changed(path)
-    return descriptor
 
 
 def count_reading() -> int:

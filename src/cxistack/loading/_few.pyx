@@ -16,6 +16,8 @@ from cxistack.hdf5._descriptor cimport Descriptor
 from cxistack.kernels._decode cimport cxi_decode_chunk
 from cxistack.loading._read_chunks cimport CellPass, ChunkJob, Task, Workspace
 
+from cxistack.loading.failure import chunk_failure
+
 cdef extern from *:
     """
     #include <stdint.h>
@@ -47,7 +49,7 @@ cdef enum:
     MOST_FRAMES = 512        # of a call, and tasks
     MOST_BYTES = 1 << 20     # to decode: threads take about as long to start
     MOST_PLAIN = 4 << 20     # to copy
-    EAGER = 1 << 20          # chunks up to here are decoded whole at first touch, others at the second
+    EAGER = 1 << 20          # chunks up to here are decoded whole at once, others at second touch
     LEAP = 65536             # as in tasks.py
 
 
@@ -122,43 +124,28 @@ cdef class Rows(ChunkJob):
 
     Parameters
     ----------
-    kind : tuple
-        Cells of a frame, where each begins that has a chunk of its own, frames in a chunk, chunks
-        of a frame, and whether chunks are filtered.
+    cells : sequence of tasks.Cell
+        The pieces of a frame.
     how : tuple
-        As the last arguments of :class:`ChunkJob`, from the pipeline on.
+        The arguments of :class:`ChunkJob` from the pipeline to the stored type, the result's type,
+        and whether a lost value ends the job.
     """
 
     cdef Task *_few
     cdef int64_t *_entries
     cdef int64_t *_targets
     cdef int32_t _fd
-    cdef Lead *_leads
-    cdef Py_ssize_t _lead_count
-    cdef int64_t _frames, _inner
-    cdef bint _is_filtered
     cdef Workspace _space
 
-    def __init__(self, kind, how):
-        cdef Py_ssize_t k
-        cells, leads, self._frames, self._inner, self._is_filtered = kind
+    def __init__(self, cells, how):
         pipeline, fill, frame_bytes, stored, target, checked = how
-        self._set_up(cells, pipeline, fill, frame_bytes, stored, target, (checked, False, None, False))
-        self._lead_count = len(leads)
+        self._set_up(cells, pipeline, fill, frame_bytes, stored, target,
+                     (checked, False, None, False))
         self._few = <Task *>malloc(MOST_FRAMES * sizeof(Task))
         self._entries = <int64_t *>malloc(MOST_FRAMES * sizeof(int64_t))
         self._targets = <int64_t *>malloc(MOST_FRAMES * sizeof(int64_t))
-        self._leads = <Lead *>malloc(self._lead_count * sizeof(Lead))
-        if (self._few == NULL or self._entries == NULL or self._targets == NULL
-                or self._leads == NULL):
+        if self._few == NULL or self._entries == NULL or self._targets == NULL:
             raise MemoryError("the tasks of few chunks")
-        for k in range(self._lead_count):
-            begin = leads[k]
-            self._leads[k].number = cells[begin].number
-            self._leads[k].cell = begin
-            self._leads[k].cells = (leads[k + 1] if k + 1 < len(leads) else len(cells)) - begin
-            self._leads[k].first = cells[begin].first
-            self._leads[k].last = cells[begin].last
         self._tasks = self._few
         self._sources = self._entries
         self._places = self._targets
@@ -168,59 +155,18 @@ cdef class Rows(ChunkJob):
         free(self._few)
         free(self._entries)
         free(self._targets)
-        free(self._leads)
 
     cdef int64_t plan(self, Way way, const int64_t *numbers, Py_ssize_t n,
                       int64_t place) noexcept nogil:
         # Makes the tasks of frames that go to `place` and after; returns how many, -1: too many.
-        cdef Py_ssize_t begin = 0, end, k
-        cdef int64_t row, last, chunk, where, address, count = 0
-        cdef Task *task
-        cdef const Lead *lead
+        cdef Py_ssize_t k
+        cdef int64_t count
         for k in range(n):
-            row = way.row if way.is_static else numbers[k] - way.offset + way.row
-            self._entries[k] = row % self._frames
             self._targets[k] = place + k
-        while begin < n:
-            row = way.row if way.is_static else numbers[begin] - way.offset + way.row
-            chunk = row // self._frames
-            end = begin + 1
-            last = row
-            while end < n:
-                row = way.row if way.is_static else numbers[end] - way.offset + way.row
-                if row // self._frames != chunk or row < last:
-                    break
-                if not self._is_filtered and (row - last) * self._frame_bytes > LEAP:
-                    break
-                last = row
-                end += 1
-            if count + self._lead_count > MOST_FRAMES:
-                return -1
-            for k in range(self._lead_count):
-                lead = &self._leads[k]
-                task = &self._few[count]
-                where = chunk * self._inner + lead.number
-                address = way.address_of(where)
-                task.file = 0
-                task.place = begin
-                task.count = <int32_t>(end - begin)
-                task.cell = lead.cell
-                task.cells = lead.cells
-                task.shift = 0
-                task.mask = 0
-                if self._is_filtered:
-                    task.address = address
-                    task.size = way.size[where]
-                    task.mask = way.mask[where]
-                else:
-                    task.shift = self._entries[begin] * self._frame_bytes + lead.first
-                    task.size = (self._entries[end - 1] * self._frame_bytes + lead.last
-                                 - task.shift)
-                    task.address = -1 if address < 0 else address + task.shift
-                if <size_t>task.size > self._raw_bytes:
-                    self._raw_bytes = task.size
-                count += 1
-            begin = end
+        count = way.kind.plan(way, numbers, n, self._few, self._entries, 0, 0, MOST_FRAMES)
+        for k in range(count):
+            if <size_t>self._few[k].size > self._raw_bytes:
+                self._raw_bytes = self._few[k].size
         return count
 
     cdef bint run(self, Way way, int64_t count, char *out, Py_ssize_t step, int fd,
@@ -234,7 +180,7 @@ cdef class Rows(ChunkJob):
         if space is None or space.raw_bytes < self._raw_bytes:
             space = self._space = Workspace(self._raw_bytes, self._chunk_bytes,
                                             self._scratch_bytes, self._tile_bytes)
-        if cache is None or not self._is_filtered:
+        if cache is None or self._pipeline is None:
             with nogil:
                 for k in range(count):
                     failed = self._do(k, space)
@@ -275,7 +221,7 @@ cdef class Rows(ChunkJob):
             with nogil:
                 failed = self._decode(task, space, pixels)
             if failed:
-                return 1
+                return self._fail(k, failed)
             cache.keep(key, chunk, size)
         pixels = cnp.PyArray_BYTES(chunk)
         with nogil:
@@ -299,29 +245,103 @@ cdef class Kind:
 
     Parameters
     ----------
-    make : callable
-        Makes a :class:`Rows` for a result whose frames have some strides.
-    frames : int
-        Frames in a chunk.
-    frame_bytes, chunk_bytes : int
-        Bytes to read of a frame, and to decode of a chunk; 0 where chunks are not filtered.
-    tasks : int
-        Chunks, or pieces, of a frame.
+    cells : callable
+        Returns the pieces of a frame, for a result whose frames have some strides.
+    begins : sequence of int
+        With which of them tasks begin.
+    grid : tuple of int
+        Frames in a chunk, and chunks of a frame.
+    how : tuple
+        As for :class:`Rows`.
     splits : bool
         Whether several threads can decode one chunk.
     """
 
-    cdef object _make
+    cdef readonly object cells
+    cdef readonly tuple how
+    cdef readonly bint splits
     cdef dict _idle
-    cdef int64_t frames, frame_bytes, chunk_bytes, tasks
-    cdef bint splits
+    cdef Lead *_leads
+    cdef readonly Py_ssize_t tasks       # of a frame
+    cdef readonly int64_t frames         # in a chunk
+    cdef int64_t _inner
+    cdef int64_t _step                   # bytes from a frame to the next in a chunk
+    cdef int64_t frame_bytes             # to read of a frame
+    cdef int64_t chunk_bytes             # to decode of a chunk; 0: chunks are not filtered
 
-    def __init__(self, make, int64_t frames, int64_t frame_bytes, int64_t chunk_bytes,
-                 int64_t tasks, bint splits):
-        self._make = make
+    def __init__(self, cells, begins, grid, how, bint splits):
+        cdef Py_ssize_t k, begin, end
+        self.cells, self.how, self.splits = cells, how, splits
         self._idle = {}
-        self.frames, self.frame_bytes, self.chunk_bytes = frames, frame_bytes, chunk_bytes
-        self.tasks, self.splits = tasks, splits
+        self.frames, self._inner = grid
+        pieces = cells(None)
+        pipeline, self._step = how[0], how[2]
+        self.tasks = len(begins)
+        self._leads = <Lead *>malloc(self.tasks * sizeof(Lead))
+        if self._leads == NULL:
+            raise MemoryError("the chunks of a frame")
+        for k in range(self.tasks):
+            begin = begins[k]
+            end = begins[k + 1] if k + 1 < self.tasks else len(pieces)
+            self._leads[k].number = pieces[begin].number
+            self._leads[k].cell = <int32_t>begin
+            self._leads[k].cells = <int32_t>(end - begin)
+            self._leads[k].first = pieces[begin].first
+            self._leads[k].last = pieces[begin].last
+        self.frame_bytes = sum(piece.last - piece.first for piece in pieces)
+        if pipeline is not None:
+            self.chunk_bytes = self.frame_bytes if splits else pipeline.nbytes * self.tasks
+
+    def __dealloc__(self):
+        free(self._leads)
+
+    cdef int64_t plan(self, Way way, const int64_t *numbers, Py_ssize_t n, Task *tasks,
+                      int64_t *entries, int64_t place, int32_t file, int64_t room) noexcept nogil:
+        # Makes tasks, and an entry for each frame: its row in its chunk. -1: there is no room.
+        cdef Py_ssize_t begin = 0, end, k
+        cdef int64_t row, last, chunk, where, address, count = 0
+        cdef bint is_filtered = self.chunk_bytes != 0
+        cdef Task *task
+        cdef const Lead *lead
+        for k in range(n):
+            entries[k] = way.row_of(numbers[k]) % self.frames
+        while begin < n:
+            row = last = way.row_of(numbers[begin])
+            chunk = row // self.frames
+            end = begin + 1
+            while end < n:
+                row = way.row_of(numbers[end])
+                if row // self.frames != chunk or row < last:
+                    break
+                if not is_filtered and (row - last) * self._step > LEAP:
+                    break
+                last = row
+                end += 1
+            if count + self.tasks > room:
+                return -1
+            for k in range(self.tasks):
+                lead = &self._leads[k]
+                task = &tasks[count]
+                where = chunk * self._inner + lead.number
+                address = way.address_of(where)
+                task.file = file
+                task.place = place + begin
+                task.count = <int32_t>(end - begin)
+                task.cell = lead.cell
+                task.cells = lead.cells
+                task.shift = 0
+                task.mask = 0
+                if is_filtered:
+                    task.address = address
+                    task.size = way.size[where]
+                    task.mask = way.mask[where]
+                else:
+                    task.shift = entries[begin] * self._step + lead.first
+                    task.size = entries[end - 1] * self._step + lead.last - task.shift
+                    task.address = -1 if address < 0 else address + task.shift
+                count += 1
+            begin = end
+        return count
 
     cdef Rows take(self, steps):
         cdef list idle = self._idle.get(steps)
@@ -332,7 +352,7 @@ cdef class Kind:
         try:
             return idle.pop()
         except IndexError:
-            return self._make(steps)
+            return Rows(self.cells(steps), self.how)
 
     cdef give_back(self, steps, Rows rows):
         cdef list idle = self._idle.get(steps)
@@ -347,8 +367,8 @@ cdef class Way:
     ----------
     kind : Kind
         How they are stored.
-    path : str
-        The file.
+    place : Place
+        The dataset.
     stamp : Stamp
         What it was when it was looked at.
     address : tuple
@@ -361,8 +381,8 @@ cdef class Way:
         The first frame's number, its row, and whether that row stands for all.
     """
 
-    cdef Kind kind
-    cdef readonly object path, stamp, address
+    cdef readonly Kind kind
+    cdef readonly object place, path, stamp, address
     cdef bytes _name
     cdef int64_t[4] _stamp
     cdef int64_t first, step
@@ -371,12 +391,14 @@ cdef class Way:
     cdef const int64_t *chunk_address
     cdef const int64_t *size
     cdef const uint32_t *mask
-    cdef int64_t offset, row
+    cdef readonly int64_t offset
+    cdef int64_t row
     cdef bint is_static
 
-    def __init__(self, Kind kind, path, stamp, address, first, step, table, rows):
-        self.kind, self.path, self.stamp, self.address = kind, path, stamp, address
-        self._name = os.fsencode(path)
+    def __init__(self, Kind kind, place, stamp, address, first, step, table, rows):
+        self.kind, self.place, self.stamp, self.address = kind, place, stamp, address
+        self.path = place.filename
+        self._name = os.fsencode(self.path)
         for k in range(4):
             # As the system's numbers are kept in 64 bits.
             self._stamp[k] = <int64_t>(stamp[k] if stamp[k] < 1 << 63 else stamp[k] - (1 << 64))
@@ -389,12 +411,21 @@ cdef class Way:
                 self.mask = &self.masks[0]
         self.offset, self.row, self.is_static = rows
 
+    def failure(self, numbers, size, address, why):
+        """Return the error that tells of a chunk of some frames."""
+        return chunk_failure(f"{self.place}", [self.row_of(number) for number in numbers], size,
+                             address, why)
+
+    cdef int64_t row_of(self, int64_t number) noexcept nogil:
+        return self.row if self.is_static else number - self.offset + self.row
+
     cdef int64_t address_of(self, int64_t where) noexcept nogil:
         if self.chunk_address != NULL:
             return self.chunk_address[where]
         return -1 if self.first < 0 else self.first + self.step * where
 
-    cdef bint is_as_it_was(self) noexcept:
+    cpdef bint is_as_it_was(self) noexcept:
+        """Tell whether the file is what it was when it was looked at."""
         cdef int64_t now[4]
         if cxi_stamp(<const char *>self._name, now):
             return False
@@ -408,8 +439,7 @@ cdef class Way:
         if not self.kind.chunk_bytes:
             return n * self.kind.frame_bytes * MOST_BYTES // MOST_PLAIN
         for k in range(n):
-            chunk = (self.row if self.is_static
-                     else numbers[k] - self.offset + self.row) // self.kind.frames
+            chunk = self.row_of(numbers[k]) // self.kind.frames
             chunks += chunk != before
             before = chunk
         if chunks == self.kind.tasks == 1 and not self.kind.splits:
@@ -466,6 +496,25 @@ cdef class FewFrames:
     def most(self):
         """How many frames are read so at most."""
         return MOST_FRAMES
+
+    def runs(self, const int64_t[::1] numbers):
+        """Return the ways of frames, each with the first and one past the last that it has.
+
+        None where a part has none. In each run frames should ascend: a chunk is decoded for frames
+        that follow one another.
+        """
+        cdef Py_ssize_t begin = 0, end, part, n = numbers.shape[0]
+        cdef list found = []
+        cdef Way way
+        while begin < n:
+            part = self._part_of(numbers[begin])
+            end = self._end_of(part, &numbers[0], begin, n)
+            way = self._way(part)
+            if way is None:
+                return None
+            found.append((way, begin, end))
+            begin = end
+        return found
 
     @property
     def ways(self):
@@ -554,6 +603,8 @@ cdef class FewFrames:
         cdef int64_t count
         cdef Descriptor descriptor
         cdef bint is_done = False
+        cdef const Task *task
+        cdef Py_ssize_t k
         if self._is_written(way.path) or not way.is_as_it_was():
             return False
         descriptor = self._files.kept_descriptor(way.path, way.stamp)
@@ -562,4 +613,55 @@ cdef class FewFrames:
         if count >= 0:
             is_done = rows.run(way, count, out, step, descriptor.number, self.cache)
             way.kind.give_back(steps, rows)
-        return is_done and way.is_as_it_was()
+        if not way.is_as_it_was():
+            return False
+        if count >= 0 and rows.failure is not None:
+            number, why = rows.failure
+            task = &rows._few[<Py_ssize_t>number]
+            wanted = [numbers[k] for k in range(task.place, task.place + task.count)]
+            raise way.failure(wanted, task.size, task.address, why)
+        return is_done
+
+
+def tasks_of(Kind kind, runs, const int64_t[::1] numbers, cnp.ndarray tasks not None):
+    """Make the tasks of runs of frames that are stored alike; a file for each run.
+
+    Parameters
+    ----------
+    kind : Kind
+        How they are stored.
+    runs : list of (Way, int, int)
+        As :meth:`FewFrames.runs` returns them.
+    numbers : ndarray of int64
+        The frames.
+    tasks : ndarray of tasks.TASK
+        Room for as many tasks as there can be.
+
+    Returns
+    -------
+    count : int
+        How many tasks there are; -1: more than there is room for.
+    sources : ndarray of int64
+        Of each frame of the runs, its row in its chunk.
+    """
+    cdef int64_t count = 0, more, place = 0, room = cnp.PyArray_SIZE(tasks)
+    cdef Task *to = <Task *>cnp.PyArray_DATA(tasks)
+    cdef cnp.npy_intp total = 0
+    cdef Py_ssize_t begin, end
+    cdef int32_t file = 0
+    cdef cnp.ndarray sources
+    cdef Way way
+    if tasks.itemsize != sizeof(Task):
+        raise ValueError("the tasks are no tasks.TASK")
+    for _, begin, end in runs:
+        total += end - begin
+    sources = cnp.PyArray_EMPTY(1, &total, cnp.NPY_INT64, 0)
+    for way, begin, end in runs:
+        more = kind.plan(way, &numbers[begin], end - begin, to + count,
+                         <int64_t *>cnp.PyArray_DATA(sources) + place, place, file, room - count)
+        if more < 0:
+            return -1, sources
+        count += more
+        place += end - begin
+        file += 1
+    return count, sources

@@ -14,11 +14,11 @@ from ..catalogue.index import FrameIndex, Part
 from ..hdf5.addresses import Chunked, Contiguous, ThroughH5py, Unlisted
 from ..hdf5.files import Files
 from ..hdf5.open_writers import written_here
-from ._few import ChunkCache, FewFrames, Kind, Rows, Way
+from ._few import ChunkCache, FewFrames, Kind, Way
 from .direct import Wanted, alike, geometry_of
 from .recipe import Recipe
 from .route import is_long, route_of
-from .tasks import Window, cells, leads
+from .tasks import Cell, Window, cells, leads
 
 __all__ = ["few_frames"]
 
@@ -87,8 +87,8 @@ class _Finder:
         else:
             table = (where.address, where.size, where.mask)
         stored, rows = part.stored, (offset, part.row, part.is_static)
-        path = stored.place.filename
-        return Way(self._kinds[kind], path, where.stamp, stored.address, first, step, table, rows)
+        found = stored.place, where.stamp, stored.address
+        return Way(self._kinds[kind], *found, first, step, table, rows)
 
     def _kind(self, wanted: Wanted, recipe: Recipe) -> Kind:
         """Make what all datasets share that are stored like one."""
@@ -98,15 +98,12 @@ class _Finder:
         is_checked = recipe.casting == "checked"
         how = (pipeline, fill, geometry.chunk_frame_bytes, dtype, self._dtype, is_checked)
 
-        def make(steps: tuple[int, ...]) -> Rows:
-            pieces = cells(geometry, wanted.windows, steps)
-            begins = leads(geometry, pieces).tolist()
-            inner = math.prod(geometry.inner_grid)
-            return Rows((pieces, begins, geometry.chunk[0], inner, geometry.is_filtered), how)
+        inner = math.prod(geometry.inner_grid)
+        axes = len(wanted.windows[0].places)
 
-        pieces = cells(geometry, wanted.windows, (0,) * len(wanted.windows[0].places))
+        def pieces(steps: tuple[int, ...] | None) -> list[Cell]:
+            return cells(geometry, wanted.windows, (0,) * axes if steps is None else steps)
+
+        begins = leads(geometry, pieces(None)).tolist()
         splits = pipeline is not None and pipeline.splits
-        spanned = sum(piece.last - piece.first for piece in pieces)
-        tasks = len(leads(geometry, pieces))
-        whole = 0 if pipeline is None else spanned if splits else pipeline.nbytes * tasks
-        return Kind(make, geometry.chunk[0], spanned, whole, tasks, splits)
+        return Kind(pieces, begins, (geometry.chunk[0], inner), how, splits)

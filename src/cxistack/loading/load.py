@@ -28,6 +28,7 @@ from . import blockwise, engine, limit_masks
 from ._few import ChunkCache, FewFrames
 from .few import few_frames
 from .limit_masks import Check
+from .many import read_many
 from .reading import Output, Reading
 from .recipe import Recipe
 from .request import LoadRequest
@@ -86,6 +87,10 @@ class Load:
     conversions: tuple[UnitConversion | None, ...] = ()
     cache: ChunkCache | None = None
 
+    def __getstate__(self) -> dict[str, Any]:
+        # What is made at first need is made again where it is unpickled.
+        return {name: getattr(self, name) for name in self.__dataclass_fields__} | {"cache": None}
+
     @property
     def attribute(self) -> Attribute:
         """What is loaded."""
@@ -96,7 +101,7 @@ class Load:
         """The name of what is loaded."""
         return self.request.attribute.name
 
-    @property
+    @cached_property
     def count(self) -> int:
         """How many frames there are."""
         return self.index.total
@@ -215,12 +220,24 @@ class Load:
 
     def frame(self, number: int) -> NDArray[Any] | None:
         """Return one frame if it lies in few chunks; None: :meth:`read` is to read it."""
-        few = self.few
-        if few is None or self.frame_shape != self.grid:
+        few, count = self.few, self.count
+        if few is None or not -count <= number < count or self.frame_shape != self.grid:
             return None
         try:
-            return few.frame(number)
+            return few.frame(number % count)
         except MemoryError:  # the engine takes less, or says what there was too much of
+            return None
+
+    def read_one(self, number: int, out: NDArray[Any]) -> NDArray[Any] | None:
+        """Read one frame into an array and return it; or None, as :meth:`frame`."""
+        few, count = self.few, self.count
+        if few is None or not -count <= number < count or self.frame_shape != self.grid:
+            return None
+        if not isinstance(out, np.ndarray) or out.shape != self.grid or out.dtype != self.dtype:
+            return None
+        try:
+            return out if out.flags.writeable and few.read_one(number % count, out) else None
+        except MemoryError:  # as in frame()
             return None
 
     def _read_few(
@@ -276,7 +293,7 @@ class Load:
         if self.checks:
             own = self._own(numbers, output) if self.recipes else None
             limit_masks.run(self.files, self.checks, numbers, own, output)
-        else:
+        elif self.few is None or not read_many(self.files, self.few, numbers, output):
             engine.read_frames(self.reading(numbers, frames.dtype), numbers, output)
             self._add_layers(numbers, output)
         if not np.may_share_memory(frames, result):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from ..hdf5.boxes import pairs
 from ..transforms.steps import Axis, FrameView
 
-__all__ = ["TASK", "Cell", "Column", "Geometry", "Window", "cells", "leads", "tasks"]
+__all__ = ["TASK", "Cell", "Column", "Geometry", "Window", "cells", "leads", "split_rows", "tasks"]
 
 
 PIECE_BYTES = 256 << 10  # of unfiltered bytes read in one task: they stay in L2 until they are used
@@ -274,6 +274,51 @@ def leads(geometry: Geometry, pieces: Sequence[Cell]) -> NDArray[np.intp]:
     if not geometry.is_filtered:
         return np.arange(len(pieces))
     return np.flatnonzero(np.diff([cell.number for cell in pieces], prepend=-1))
+
+
+def split_rows(
+    pieces: Sequence[Cell], table: NDArray[np.void], parts: int
+) -> tuple[list[Cell], NDArray[np.void]]:
+    """Cut each task that fills one cell into tasks of some of its rows, for as many threads.
+
+    Only frames of two axes: blocks of a chunk without a pixel of some rows are stepped over there.
+    """
+    if any(len(piece.shape) != 2 for piece in pieces):
+        return list(pieces), table
+    cut: list[Cell] = []
+    numbers: list[list[int]] = []
+    for piece in pieces:
+        edges = (
+            np.linspace(0, piece.shape[-2], min(parts, piece.shape[-2]) + 1).astype(int).tolist()
+        )
+        numbers.append(list(range(len(cut), len(cut) + len(edges) - 1)))
+        cut += [_rows_of(piece, begin, end) for begin, end in itertools.pairwise(edges)]
+    # What is in several cells is decoded once for all of them: it stays in one task.
+    rows = []
+    for task in table:
+        mine = numbers[task["cell"]]
+        for number in mine if task["cells"] == 1 else mine[:1]:
+            rows.append(task.copy())
+            rows[-1]["cell"] = number
+        if task["cells"] > 1:
+            last = task["cell"] + task["cells"] - 1
+            rows[-1]["cells"] = numbers[last][-1] + 1 - mine[0]
+    return cut, np.array(rows, TASK)
+
+
+def _rows_of(piece: Cell, begin: int, end: int) -> Cell:
+    """Return some rows of a cell, counted as in the result."""
+    step, rows = piece.src_steps[-2], piece.shape[-2]
+    span = piece.last - piece.first - (rows - 1) * abs(step)
+    first = piece.first + (begin if step >= 0 else rows - end) * abs(step)
+    return replace(
+        piece,
+        first=first,
+        last=first + (end - begin - 1) * abs(step) + span,
+        src=piece.src + begin * step,
+        dst=piece.dst + begin * piece.dst_steps[-2],
+        shape=(*piece.shape[:-2], end - begin, piece.shape[-1]),
+    )
 
 
 def tasks(

@@ -38,15 +38,24 @@ class KeptLoads:
         if chunk_bytes < 0:
             raise ValueError(f"chunk_cache is a number of bytes, 0 or more, not {chunk_bytes}")
         self._limit = chunk_bytes
-        self._catalogue: Catalogue | None = None
+        self._forget(None)
+
+    def _forget(self, catalogue: Catalogue | None) -> None:
+        self._catalogue = catalogue
         self._loads: OrderedDict[object, Load] = OrderedDict()
-        self.chunks = ChunkCache(chunk_bytes)
+        self.chunks = ChunkCache(self._limit)
+
+    def __getstate__(self) -> int:
+        return self._limit
+
+    def __setstate__(self, limit: int) -> None:
+        self._limit = limit
+        self._forget(None)
 
     def get(self, catalogue: Catalogue, key: object) -> Load | None:
         """Return a load that was kept for the files as they were when they were last looked at."""
         if self._catalogue is not catalogue:
-            self._loads, self.chunks = OrderedDict(), ChunkCache(self._limit)
-            self._catalogue = catalogue
+            self._forget(catalogue)
             return None
         return self._loads.get(key)
 

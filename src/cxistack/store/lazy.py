@@ -102,8 +102,7 @@ class LazyArray:
     def __getitem__(self, key: Any) -> Any: ...
     def __getitem__(self, key: Any) -> Any:
         if type(key) is int and self._has_frames and self._present(self._attr) is self._load:
-            count = self.shape[0]
-            frame = self._load.frame(key % count) if -count <= key < count else None
+            frame = self._load.frame(key)
             if frame is not None:
                 return frame
         keys = key if isinstance(key, tuple) else (key,)
