@@ -51,6 +51,7 @@ class Reader:
 
     Examples
     --------
+    >>> import h5py
     >>> with h5py.File(example_run) as file:
     ...     reader = Reader(file["entry_1/data_1/data"])
     ...     frame = np.empty((16, 20), reader.dtype)
@@ -277,6 +278,7 @@ def read(
 
     Examples
     --------
+    >>> import h5py
     >>> with h5py.File(example_run) as file:
     ...     read(file["entry_1/data_1/data"], [3, 1], transform=Crop([0, 1, 0, 2])).tolist()
     [[[400, 401]], [[200, 201]]]
