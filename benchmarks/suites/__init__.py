@@ -17,6 +17,8 @@ __all__ = ["SUITES", "Suite", "suite", "summary"]
 SUITES = (
     "load",
     "memory",
+    "growth",
+    "calls",
     "many_files",
     "virtual",
     "masks",
