@@ -1,4 +1,4 @@
-"""What a call, a small frame, an append and an import cost, beside h5py.
+"""What a call, a small frame, an append, an import cost, beside h5py.
 
 h5py's chunk cache is off where frames are decoded (no way may keep what another must decode), and
 as large as ours where single frames of a chunk are read in any order. Where a bound is given, the
