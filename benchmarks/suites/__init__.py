@@ -26,6 +26,7 @@ SUITES = (
     "convert",
     "kernels",
     "decoders",
+    "against",
 )
 
 

@@ -194,6 +194,17 @@ def test_a_tiny_run_over_calls(tmp_path):
     assert len(swept) == 6 * 2  # filters; one frame, and many
 
 
+def test_two_installations_are_measured_in_turn(tmp_path, capsys):
+    words = ["against", sys.executable, "--tiny", "--only", "LZ4: load whole", "--json", "-"]
+    assert command.main([*words, "--folder", str(tmp_path)]) in (0, 1)
+    answer = capsys.readouterr()
+    found = json.loads(answer.out)["results"]
+    whats = {result["what"].partition(", load whole")[0] for result in found}
+    assert whats == {"LZ4", "bitshuffle+LZ4"}
+    assert len(found) == 2 * 3 * 3  # stacks; loads; two times, and their ratio
+    assert answer.err.count("cxistack/__init__.py") == 2  # whose installations they are
+
+
 def test_a_way_that_gives_something_else_ends_the_run():
     frames = np.arange(12)
     case = timing.Case(
