@@ -246,8 +246,15 @@ def opened_after(run):
     return store, h5py.File(run.victim, "r+")
 
 
-@pytest.mark.parametrize("change", [written_whole, one_pixel_written, lengthened])
-@pytest.mark.parametrize("opened", [opened_before, opened_after])
+@pytest.mark.parametrize(
+    ("opened", "change"),
+    [
+        (opened_before, written_whole),
+        (opened_before, one_pixel_written),
+        (opened_before, lengthened),
+        (opened_after, one_pixel_written),
+    ],
+)
 @pytest.mark.parametrize(("layout", "files"), RUNS)
 def test_what_this_process_has_written_and_not_flushed_is_read(
     tmp_path, layout, files, opened, change

@@ -199,8 +199,8 @@ def test_two_installations_are_measured_in_turn(tmp_path, capsys):
     assert command.main([*words, "--folder", str(tmp_path)]) in (0, 1)
     answer = capsys.readouterr()
     found = json.loads(answer.out)["results"]
-    whats = {result["what"].partition(", load whole")[0] for result in found}
-    assert whats == {"LZ4", "bitshuffle+LZ4"}
+    loaded = {result["what"].partition(", load whole")[0] for result in found}
+    assert loaded == {"LZ4", "bitshuffle+LZ4"}
     assert len(found) == 2 * 3 * 3  # stacks; loads; two times, and their ratio
     assert answer.err.count("cxistack/__init__.py") == 2  # whose installations they are
 
