@@ -27,11 +27,12 @@ def main(words: Sequence[str] | None = None) -> int:
         for name in SUITES:
             print(f"{name:12}{summary(name)}")
         return 0
+    python = _other_python(names)
     if not names:
         parser.error("no suite is named: --list shows all")
     if unknown := [name for name in names if name not in SUITES]:
         parser.error(f"no suite {', '.join(unknown)}: --list shows all")
-    options = Options(**given | {"only": tuple(given["only"])})
+    options = Options(**given | {"only": tuple(given["only"]), "python": python})
     # A program reads JSON from the standard output: what people read goes elsewhere then.
     tables = sys.stderr if as_json == "-" else sys.stdout
     with contextlib.redirect_stdout(tables):
@@ -44,6 +45,12 @@ def main(words: Sequence[str] | None = None) -> int:
         ratios = [one for _, one in report.shown if isinstance(one, Ratio)]
         draw(ratios, report.machine, picture)
     return 1 if report.missed else 0
+
+
+def _other_python(names: list[str]) -> str | None:
+    """Take the interpreter that stands after "against" out of the words; None where none does."""
+    place = names.index("against") + 1 if "against" in names else len(names)
+    return names.pop(place) if place < len(names) and names[place] not in SUITES else None
 
 
 def _run(names: Iterable[str], options: Options) -> Report:
@@ -63,7 +70,12 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m benchmarks",
         description="Measure suites of cases. The exit status is 1 where a must is missed.",
     )
-    parser.add_argument("suites", nargs="*", metavar="SUITE", help="what to measure")
+    parser.add_argument(
+        "suites",
+        nargs="*",
+        metavar="SUITE",
+        help="what to measure; after 'against', the interpreter that has another version",
+    )
     parser.add_argument("--list", action="store_true", help="name the suites, a line each")
     add_options(parser)
     parser.add_argument(

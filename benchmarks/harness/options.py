@@ -43,6 +43,8 @@ class Options:
         Where files are written; the suite's own choice when None.
     frames, files, repeats : int or None
         What to take instead of the size's own.
+    python : str or None
+        The interpreter of another installation, for the suite that measures two.
     """
 
     size: str = "normal"
@@ -53,6 +55,7 @@ class Options:
     frames: int | None = None
     files: int | None = None
     repeats: int | None = None
+    python: str | None = None
 
     def wants(self, name: str) -> bool:
         """Tell whether a case of this name is to be measured."""

@@ -11,7 +11,15 @@ from dataclasses import dataclass, field
 from .results import OURS, Figure, Ratio, Result, Timing
 from .timing import Case, Pace, Pool, Spent, measure, ratios
 
-__all__ = ["WIDTH", "Report", "figure_table", "ratio_table", "timing_table", "timings_of"]
+__all__ = [
+    "WIDTH",
+    "Report",
+    "figure_table",
+    "ratio_table",
+    "short_time",
+    "timing_table",
+    "timings_of",
+]
 
 WIDTH = 80  # columns of a terminal
 _LABEL = 46
@@ -65,9 +73,13 @@ class Report:
         in_table: bool = True,
     ) -> None:
         """Keep results, and tell the times; the others wait for the last table."""
-        self.entries += [(self.suite, one, in_table) for one in (*timings, *others)]
+        self.keep([*timings, *others], in_table)
         if timings:
             self.say(f"\n{wrapped(title.removeprefix('-, '))}\n{timing_table(timings)}")
+
+    def keep(self, results: Iterable[Result], in_table: bool = True) -> None:
+        """Keep results, and tell nothing now."""
+        self.entries += [(self.suite, one, in_table) for one in results]
 
     @property
     def timings(self) -> list[Timing]:
@@ -185,6 +197,14 @@ def _row(label: str, cells: str, note: str = "") -> list[str]:
 
 def _number(value: float) -> str:
     return f"{value:.2f}" if abs(value) < 1000 else f"{value:.0f}"
+
+
+def short_time(seconds: float) -> str:
+    """Return a time in seven characters."""
+    for unit, name in ((1e-6, "us"), (1e-3, "ms")):
+        if (value := seconds / unit) < 999.5:
+            return f"{value:.{max(0, 2 - len(str(int(value))))}f} {name}"
+    return f"{seconds:.1f} s"
 
 
 def _time(seconds: float) -> str:

@@ -17,6 +17,8 @@ __all__ = ["SUITES", "Suite", "suite", "summary"]
 SUITES = (
     "load",
     "memory",
+    "growth",
+    "calls",
     "many_files",
     "virtual",
     "masks",
@@ -24,6 +26,7 @@ SUITES = (
     "convert",
     "kernels",
     "decoders",
+    "against",
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,6 +52,8 @@ def run(report: Report, options: Options) -> None:
                 report.measure(case, Pool(0), size.pace)
         if options.wants("a million frames"):
             report.add("a million frames", others=_million_frames(folder, size.many))
+            found = _million_in_files(folder, size.many, size.files)
+            report.add("a million frames in many files", others=[found])
 
 
 def _opening_case(folder: Path, peers: Peers, files: int, size: _Size) -> Case:
@@ -130,6 +133,27 @@ def _million_frames(folder: Path, count: int) -> list[Ratio]:
         below("plan, tables to be read", "1 s", 1 / with_plan, f"{with_plan:.2f} s"),
         below("tables and plan", "50 MB", 50e6 / of_tables, of_both),
     ]
+
+
+def _million_in_files(folder: Path, count: int, files: int) -> Ratio:
+    """Return how far below the bound stays what is kept once all frames of a run were loaded."""
+    each = max(1, count // files)
+    first = folder / "of-many-0.h5"
+    _write_frames(first, each)
+    names = [str(first), *(str(folder / f"of-many-{number}.h5") for number in range(1, files))]
+    for name in names[1:]:
+        shutil.copyfile(first, name)
+    out = np.empty((files * each, *_FRAME), np.uint16)
+    with cxi.CXIStore(names) as store:
+        store.describe("data")
+        _, stay = traced(lambda: store.load_attribute("data", out=out, verbose=False))
+    if not (out == np.arange(16).reshape(_FRAME)).all():
+        raise SystemExit("a million frames in many files: they are not what was written")
+    for name in names:
+        Path(name).unlink()
+    bound = 60e6 * files * each / 1e6
+    case = f"{files * each:,} frames in {files} files: what a load keeps"
+    return Ratio("deflate", case, "60 MB a million", bound / stay, 1.0, 2.0, "bound", _mb(stay))
 
 
 def _write_frames(name: Path, count: int) -> None:

@@ -12,7 +12,7 @@ from factory import ROOT
 sys.path.insert(0, str(ROOT))
 
 command = pytest.importorskip("benchmarks.__main__", exc_type=ImportError)
-from benchmarks.harness import peers, picture, report, results, timing  # noqa: E402
+from benchmarks.harness import curves, peers, picture, report, results, timing  # noqa: E402
 from benchmarks.harness.options import Options  # noqa: E402
 from benchmarks.harness.pyrost_peer import PeerUnavailableError  # noqa: E402
 from benchmarks.suites import SUITES, suite  # noqa: E402
@@ -63,7 +63,7 @@ def test_a_suite_runs_in_its_smallest_form(tmp_path, capsys, name):
     for result in found["results"]:
         assert result["suite"] == name
         assert result["what"]
-        assert result["figure"] > 0
+        assert result["figure"] > 0 or result["unit"] == "of N"  # an exponent may be negative
         assert result["unit"]
         assert (result["target"] is None) == (result["held"] is None)
     assert found["results"] or (name == "memory" and sys.platform != "linux")
@@ -142,6 +142,67 @@ def test_a_tiny_run_over_masks_of_limits(tmp_path, capsys):
     assert (told[-1].stored, told[-1].case) == ("bitshuffle+LZ4", "uint16, 3 limits, a mask")
     lines = capsys.readouterr().out.splitlines()
     assert lines[-1].startswith("bitshuffle+LZ4, uint16, 3 limits, a mask ")
+
+
+def test_a_tiny_run_over_growth(tmp_path, capsys):
+    found = run("growth", tmp_path)
+
+    assert len(found.figures) == 13
+    assert all(figure.what == "exponent" for figure in found.figures)
+    assert {figure.most for figure in found.figures} == {1.1, 0.15}
+    ours = [timing for timing in found.timings if timing.way == results.OURS]
+    assert len(ours) == 13 * 3  # sizes
+    lines = capsys.readouterr().out.splitlines()
+    assert all(len(line) <= COLUMNS for line in lines)
+
+
+@pytest.mark.parametrize(("power", "told"), [(0, 0.0), (1, 1.0), (2, 2.0)])
+def test_an_exponent_is_that_of_the_last_decade(power, told):
+    sizes = [1, 10, 100, 300, 1000]
+    fixed = [1e-3 * max(size, 100) ** power for size in sizes]
+    assert curves.exponent(sizes, fixed) == pytest.approx(told, abs=1e-9)
+
+
+@pytest.mark.parametrize(("power", "missed"), [(1, 0), (2, 1)])
+def test_a_curve_that_bends_upward_is_a_must_that_is_missed(monkeypatch, capsys, power, missed):
+    clock = [0.0]
+
+    def ways(size, _):
+        def call():
+            clock[0] += 1e-6 * size**power
+
+        return {results.OURS: call}
+
+    monkeypatch.setattr(timing.time, "perf_counter", lambda: clock[0])
+    found = report.Report({})
+    found.begin("growth", "for a test")
+    curve = curves.Curve("work on N things", "-", ways)
+    curves.measure_curve(found, curve, [1, 10, 100, 1000], timing.Pace(1))
+    assert found.missed == missed
+    told = capsys.readouterr().out
+    assert ("MISSED by work on N things: its exponent is 2.00" in told) == bool(missed)
+    assert told.splitlines()[-1 - bool(missed)].split()[-1] == f"{power}.00"
+
+
+def test_a_tiny_run_over_calls(tmp_path):
+    found = run("calls", tmp_path)
+
+    assert ("none", "a frame of 8 x 8, 1 file", "40 us") in shown(found)
+    assert ("bitshuffle+LZ4", "a frame of 8 x 8, 4 files", "60 us") in shown(found)
+    assert ("-", "import, in a new process", "h5py") in shown(found)
+    swept = {(stored, case) for stored, case, _ in shown(found) if "16 x 16" in case}
+    assert len(swept) == 6 * 2  # filters; one frame, and many
+
+
+def test_two_installations_are_measured_in_turn(tmp_path, capsys):
+    words = ["against", sys.executable, "--tiny", "--only", "LZ4: load whole", "--json", "-"]
+    assert command.main([*words, "--folder", str(tmp_path)]) in (0, 1)
+    answer = capsys.readouterr()
+    found = json.loads(answer.out)["results"]
+    loaded = {result["what"].partition(", load whole")[0] for result in found}
+    assert loaded == {"LZ4", "bitshuffle+LZ4"}
+    assert len(found) == 2 * 3 * 3  # stacks; loads; two times, and their ratio
+    assert answer.err.count("cxistack/__init__.py") == 2  # whose installations they are
 
 
 def test_a_way_that_gives_something_else_ends_the_run():
