@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import h5py
+import hdf5plugin
 import numpy as np
 import pytest
 
@@ -11,11 +12,13 @@ from cxistack import (
     AttributeMissingError,
     ComposeTransforms,
     Crop,
+    CXIProtocol,
     CXIStore,
     Downscale,
     FrameIndexError,
 )
 from factory import DATA, frames, put
+from factory.values import MASK
 
 
 @pytest.fixture
@@ -77,3 +80,44 @@ def test_describe_is_what_comes(tmp_path):
     for attr in store:
         value = store.load_attribute(attr)
         assert store.describe(attr) == (np.shape(value), value.dtype)
+
+
+def test_memory_of_earlier_loads_is_told(tmp_path):
+    frames = np.zeros((8, 20, 30), "u2")
+    names = [tmp_path / f"{number}.h5" for number in range(3)]
+    for name in names:
+        with h5py.File(name, "w") as file:
+            file.create_dataset(DATA, data=frames, chunks=(4, 20, 30), **hdf5plugin.Bitshuffle())
+    store = CXIStore(names)
+    assert "kept: " not in store.explain("data")
+    store["data"][9]
+    told = store.explain("data", [9])
+    assert "kept: where 1 of 3 datasets lie" in told
+    assert "1 decoded chunks of the store, 4,800 bytes" in told
+    store.update_indices()
+    assert "kept: " not in store.explain("data")
+
+
+def test_the_mask_of_masked_pixels_is_told(tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file[DATA] = np.zeros((2, 4, 5), "f4")
+        file[MASK] = np.ones((4, 5), bool)
+    protocol = CXIProtocol(
+        {"data": "float", "mask": "bool"},
+        {"data": [DATA], "mask": [MASK]},
+        {"data": "stack", "mask": "stack"},
+    )
+    told = CXIStore(tmp_path / "a.h5", protocol=protocol).explain("data", masked="nan")
+    assert "\n  then nan where a pixel is bad by\n  mask: 2 of 2 frames" in told
+    assert f"a.h5:{MASK}" in told
+
+
+def test_a_large_chunk_that_threads_cannot_share(tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        for name, how in (("gzip", {"compression": "gzip"}), ("shared", hdf5plugin.Bitshuffle())):
+            data = np.zeros((1, 800, 900), "u2")
+            file.create_dataset(f"{name}/data", data=data, chunks=(1, 800, 900), **how)
+    for name, is_told in (("gzip", True), ("shared", False)):
+        protocol = CXIProtocol({"data": "uint"}, {"data": [f"{name}/data"]}, {"data": "stack"})
+        told = CXIStore(tmp_path / "a.h5", protocol=protocol).explain("data")
+        assert ("one thread for a chunk: deflate cannot be split" in told) == is_told

@@ -291,9 +291,6 @@ def test_what_this_process_has_written_and_not_flushed_is_read(
                 np.testing.assert_array_equal(got, expected, err_msg=way)
 
 
-@pytest.mark.xfail(
-    strict=False, reason="HDF5 opens a file again with what its first opening has in its buffers"
-)
 @pytest.mark.parametrize("layout", ["bitshuffle", "deflate, several frames", "lzf"])
 def test_another_store_of_this_process_does_not_hide_what_another_process_writes(
     tmp_path, process, layout

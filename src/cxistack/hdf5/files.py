@@ -283,11 +283,14 @@ class Files:
         self._leave_to_parent()
         with self._lock:
             self._descriptors.clear()
-            for path, handle in list(self._open.items()):
-                if not handle.is_lent and (not Path(path).exists() or _stamp(path) != handle.stamp):
-                    del self._open[path]
-                    # With all objects in it: while one lives, HDF5 gives the old file again.
-                    handle.h5.close()
+            changed = [
+                path
+                for path, handle in self._open.items()
+                if not handle.is_lent and (not Path(path).exists() or _stamp(path) != handle.stamp)
+            ]
+        # Other stores' handles, too: while one lives, HDF5 gives the old file again.
+        for path in changed:
+            forget(path)
 
     def in_tree(self, path: str) -> bool:
         """Tell whether `path` lies in or below the folder of one of the given files."""
@@ -371,7 +374,10 @@ def hdf5_versions() -> dict[str, str]:
 
 
 def forget(path: str) -> None:
-    """Close this process's idle handles on the file at `path`: a commit has replaced it."""
+    """Close this process's idle handles on the file at `path`, with all objects in it.
+
+    It was changed, or a commit has replaced it.
+    """
     real = os.path.realpath(path)
     for files in list(_all_files):
         files._leave_to_parent()

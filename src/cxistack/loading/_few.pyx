@@ -51,6 +51,7 @@ cdef enum:
     MOST_PLAIN = 4 << 20     # to copy
     EAGER = 1 << 20          # chunks up to here are decoded whole at once, others at second touch
     LEAP = 65536             # as in tasks.py
+    WAY_BYTES = 1000         # of a Way without its table
 
 
 cdef class ChunkCache:
@@ -518,8 +519,19 @@ cdef class FewFrames:
 
     @property
     def ways(self):
-        """How many parts are read so."""
+        """How many parts were read so, and are known."""
         return len(self._ways)
+
+    @property
+    def nbytes(self):
+        """Bytes that what is known of them takes, about."""
+        cdef Way way
+        cdef Py_ssize_t size = 0
+        for way in self._ways.values():
+            size += WAY_BYTES
+            if way.chunk_address != NULL:
+                size += way.addresses.nbytes + way.sizes.nbytes + way.masks.nbytes
+        return size
 
     def frame(self, int64_t number):
         """Return one frame, or None: the engine is to read it."""

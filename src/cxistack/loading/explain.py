@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from itertools import groupby
@@ -18,9 +19,10 @@ from .load import Load
 from .recipe import Recipe
 from .survey import PartSurvey, survey
 
-__all__ = ["explanation"]
+__all__ = ["explanation", "masked_explanation"]
 
 _MOST_SHOWN = 20  # sources of one dataset
+_LARGE = 1 << 20  # bytes of a chunk that several threads would share
 _FEWEST_FOLDED = 4  # datasets alike that are told in one line
 
 
@@ -59,7 +61,24 @@ def explanation(load: Load, numbers: NDArray[np.int64] | None = None) -> str:
             for limit in attribute.limits
             if limit not in counting
         ]
-    return "\n".join(lines)
+    return "\n".join([*lines, *_kept(load)])
+
+
+def masked_explanation(mask: Load, numbers: NDArray[np.int64] | None, value: object) -> str:
+    """Return how the mask will be loaded by which pixels become another value."""
+    told = explanation(mask, numbers).replace("\n", "\n  ")
+    return f"  then {value} where a pixel is bad by\n  {told}"
+
+
+def _kept(load: Load) -> list[str]:
+    """Tell what is kept of earlier reads of the same load."""
+    few, cache = load.few, load.cache
+    if few is None or not few.ways:
+        return []
+    told = f"  kept: where {few.ways} of {len(load.index.parts)} datasets lie, {few.nbytes:,} bytes"
+    if cache is not None and len(cache):
+        told += f"; {len(cache)} decoded chunks of the store, {cache.held:,} bytes"
+    return [told]
 
 
 def _look(load: Load, numbers: NDArray[np.int64]) -> list[PartSurvey]:
@@ -202,6 +221,9 @@ def _beside(seen: PartSurvey, stored: Stored) -> list[str]:
             else f"each found by HDF5, for so few take less time than a list of all{decoder}"
         )
     ]
+    chunk_bytes = math.prod(stored.chunks or ()) * stored.dtype.itemsize
+    if stored.filters and stored.filters != ("bitshuffle",) and chunk_bytes >= _LARGE:
+        told.append(f"one thread for a chunk: {'+'.join(stored.filters)} cannot be split")
     if seen.detour is not None:
         told.append(f"block by block: {seen.detour}")
     elif not seen.is_one_pass:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..catalogue.index import FrameIndex, Part
+from ..errors import FileChangedError
 from ..hdf5.addresses import Chunked, Contiguous, ThroughH5py, Unlisted
 from ..hdf5.files import Files
 from ..hdf5.open_writers import written_here
@@ -62,11 +63,16 @@ class _Finder:
         stored = part.stored
         if stored.assembly is not None or not recipe.is_one_pass or recipe.ranges is not None:
             return None
+        if _is_written(self._files, stored.place.filename):
+            return None
         # A long table of chunks is listed when that would have taken less time than all calls did.
         asked = self._asked[number] = self._asked.get(number, 0) + 1
         if is_long(stored, part.has_frame_axis, asked) and not self._files.recall(stored.address):
             return None
-        where = route_of(self._files, stored, part.has_frame_axis, asked, self._dtype)
+        try:
+            where = route_of(self._files, stored, part.has_frame_axis, asked, self._dtype)
+        except FileChangedError:  # the engine says so, or looks again
+            return None
         if isinstance(where, ThroughH5py | Unlisted) or where.stamp != stored.stamp:
             return None
         window = Window.of(recipe.view(part.frame_shape), part.frame_shape)

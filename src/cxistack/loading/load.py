@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ..catalogue.frames import FrameSelection, frame_numbers
 from ..catalogue.index import FrameIndex
-from ..errors import CastError, LayoutError
+from ..errors import CastError, FileChangedError, LayoutError
 from ..hdf5.files import Files
 from ..kernels import cast
 from ..kernels.threads import count_threads
@@ -225,7 +225,7 @@ class Load:
             return None
         try:
             return few.frame(number % count)
-        except MemoryError:  # the engine takes less, or says what there was too much of
+        except (FileChangedError, MemoryError):  # the engine says of what, or looks again
             return None
 
     def read_one(self, number: int, out: NDArray[Any]) -> NDArray[Any] | None:
@@ -237,7 +237,7 @@ class Load:
             return None
         try:
             return out if out.flags.writeable and few.read_one(number % count, out) else None
-        except MemoryError:  # as in frame()
+        except (FileChangedError, MemoryError):  # as in frame()
             return None
 
     def _read_few(

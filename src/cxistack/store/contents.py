@@ -19,7 +19,7 @@ from ..checking.problems import misfits
 from ..errors import AttributeMissingError, ClosedStoreError
 from ..hdf5.files import Files, read_again
 from ..kernels import Casting
-from ..loading.explain import explanation
+from ..loading.explain import explanation, masked_explanation
 from ..loading.load import Load
 from ..loading.masked import check_masked, read_masked
 from ..loading.prepare import prepare
@@ -300,23 +300,22 @@ class Contents(Mapping[str, LazyArray]):
         casting: Casting = "checked",
         source: int | str | None = None,
         raw: bool = False,
+        masked: Any = None,
     ) -> str:
         """Tell how a load would be done: from which datasets, through which links and filters.
 
-        The arguments are those of :meth:`load_attribute`; no pixel is read.
+        The arguments are those of :meth:`load_attribute`; no pixel is read. What is kept of earlier
+        loads is told, too.
         """
         self._check_open()
-        load = self._prepare(
-            attr,
-            ss_idxs=ss_idxs,
-            fs_idxs=fs_idxs,
-            transform=transform,
-            dtype=dtype,
-            casting=casting,
-            source=source,
-            raw=raw,
-        )
-        return explanation(load, load.numbers(idxs))
+        pixels = {"ss_idxs": ss_idxs, "fs_idxs": fs_idxs, "transform": transform}
+        how: dict[str, Any] = {"dtype": dtype, "casting": casting, "source": source, "raw": raw}
+        load = self._prepare(attr, **how, **pixels)
+        told = explanation(load, load.numbers(idxs))
+        if masked is None:
+            return told
+        value, mask = check_masked(load, masked), self._prepare("mask", **pixels)
+        return f"{told}\n{masked_explanation(mask, mask.numbers(idxs), value)}"
 
 
 def one_of_two(processes: int | None, num_threads: int | None) -> int | None:

@@ -71,16 +71,18 @@ class KeptLoads:
 
 def key_of(attr: str, source: int | str | None, words: Mapping[str, Any]) -> object:
     """Return by what a load with these words is known; None where it is not to be kept."""
-    if not words:
-        return attr if source is None else (attr, source)
     key: list[object] = [attr, source]
     for name, word in words.items():
+        if word is None or (name, word) in (("casting", "checked"), ("raw", False)):
+            continue  # as if it was not said
         value = word
         if isinstance(word, slice):
             value = (word.start, word.stop, word.step)
+            if value == (None, None, None):
+                continue
             if not all(type(one) in (int, type(None)) for one in value):
                 return None
-        elif name == "transform" and word is not None:
+        elif name == "transform":
             if not is_constant(word):
                 return None
         elif not isinstance(word, _PLAIN):
