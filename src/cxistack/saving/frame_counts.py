@@ -51,11 +51,13 @@ class Saved:
     largest: int | None = None
 
     @classmethod
-    def by(cls, change: Change, there: tuple[int, ...] | None) -> Saved:
-        """Return what there is after a change of a dataset that has the shape `there` now."""
+    def by(cls, change: Change, there: Saved | None) -> Saved:
+        """Return what there is after a change of what is `there` now, if anything."""
         is_list = Trait.FRAME_NUMBERS in change.attribute.traits and change.data.size
         largest = int(change.data.max()) if is_list else None
-        return cls(shape_after(change, there), largest)
+        if there is not None and there.largest is not None and change.mode != "overwrite":
+            largest = max(there.largest, -1 if largest is None else largest)
+        return cls(shape_after(change, None if there is None else there.shape), largest)
 
 
 def refuse_unequal(

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import Any, Protocol
+
+from numpy.typing import NDArray
 
 from ..catalogue.catalogue import Catalogue
 from ..catalogue.detectors import Chosen
@@ -15,7 +19,7 @@ from ..hdf5.files import Files
 from ..hdf5.links import LinkPolicy
 from ..protocol.protocol import CXIProtocol
 from . import photons, save
-from .change import Change
+from .change import Change, Growing
 from .commit.interrupts import Interrupts
 from .commit.lock import Locking, refuse_if_written
 from .commit.patience import check_timeout, waited
@@ -38,6 +42,20 @@ def check_words(mode: str, links: str, locking: object) -> None:
         raise ValueError(f'links must be "follow" or "tree", not {links!r}')
     if locking not in (True, "best-effort"):
         raise ValueError(f'locking must be True or "best-effort", not {locking!r}')
+
+
+class Writer(Protocol):
+    """What takes frames of an attribute and holds some of them back."""
+
+    @property
+    def attr(self) -> str:
+        """Name of the attribute."""
+
+    def settle(self) -> None:
+        """Save what is held back; the caller holds `working` of the session."""
+
+    def committed(self) -> None:
+        """Note that what was saved so far is in the file for good."""
 
 
 class SaveSession:
@@ -69,17 +87,46 @@ class SaveSession:
         self._safe = safe
         self._locking: Locking = locking
         self._timeout = check_timeout(timeout)
-        self._transaction: Transaction | None = None
-        # What the saves of the transaction say, and the units that they are in.
-        self._said: dict[str, photons.Said] = {}
-        self._made_in: dict[str, str | None] = {}
-        self._after: dict[str, Saved] = {}  # what the file has after them
+        self._begin_anew()
         self._check_mode()
         # Whether the first file is still to come (or to be replaced) by a commit of this store.
         self._is_to_come = mode in ("w", "w-", "x")
         # What the first file was when it was looked at; of one to be replaced, when it was opened.
         self._seen = files.now(self._path)
         self.look()
+
+    def _begin_anew(self) -> None:
+        """Have no block open, as in another process."""
+        self._working = threading.RLock()
+        self._pid = os.getpid()
+        self._commits = ExitStack()  # the commit that is open
+        self._transaction: Transaction | None = None
+        self._groups = 0  # how many transactions of the user's are open, one in the other
+        self._writers: list[Writer] = []  # whose blocks are open
+        self._forget_saves()
+
+    def _forget_saves(self) -> None:
+        # What the saves of the transaction say, and the units that they are in.
+        self._said: dict[str, photons.Said] = {}
+        self._made_in: dict[str, str | None] = {}
+        self._after: dict[str, Saved] = {}  # what the file has after them
+        self._growing: dict[str, Growing] = {}  # to which a writer may add
+
+    def __getstate__(self) -> dict[str, Any]:
+        others = SaveSession.__new__(SaveSession)
+        others._begin_anew()
+        return {name: value for name, value in vars(self).items() if name not in vars(others)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._begin_anew()
+
+    @property
+    def working(self) -> threading.RLock:
+        """Return what is held for each step within a block; a block holds `Files.saving`."""
+        if self._pid != os.getpid():  # a thread of the parent may hold it
+            self._working, self._pid = threading.RLock(), os.getpid()
+        return self._working
 
     def look(self) -> None:
         """Look at the files anew: forget what was found and reopen what has changed on disk."""
@@ -92,73 +139,119 @@ class SaveSession:
     def save(self, request: SaveRequest) -> None:
         """Save an attribute to the first file; see :meth:`CXIStore.save_attribute`."""
         self._check_open()
-        if self._mode == "r":
-            raise ReadOnlyStoreError(
-                f"{self._files.names[0]} is open in read-only mode: open the store with "
-                'mode="r+" or "a" to save'
-            )
-        # What somebody saves while we wait for him is what a file to come must not replace.
-        timeout = 0 if self._is_to_come else self._timeout
-        is_new = self._is_to_come or self._transaction is not None
-        if not is_new and self._files.now(self._path) != self._seen:
-            self.look()  # what is checked is what is there
+        self._check_mode_of_saves()
+        with self._files.saving, self.working:
+            self._settle(request.attribute.name)
+            prepared = self._prepared(request)
+            with self.transaction():
+                self._carry_out(request, prepared)
+
+    def save_batch(self, request: SaveRequest) -> Growing:
+        """Save what a writer has, in its block: as :meth:`save` does, from any thread.
+
+        The caller holds `working`, here and in :meth:`extend` and :meth:`settle`.
+        """
+        self._check_open()
+        self._check_mode_of_saves()
+        return self._carry_out(request, self._prepared(request))
+
+    def extend(self, growing: Growing, frames: NDArray[Any]) -> bool:
+        """Add frames to what :meth:`save_batch` has saved, and do nothing else again.
+
+        False, and nothing is done, where that is no longer so: another save has come between.
+        """
+        attr, transaction = growing.change.attribute.name, self._transaction
+        if self._growing.get(attr) is not growing or transaction is None:
+            return False
+        change = growing.by(frames)
+        after = self._saved_by(change)
         with Interrupts():
-            prepared = [waited(lambda: self._prepare(request), self.look, timeout)]
-        with self.transaction() as transaction:
+            save.extend(transaction, change)
+        self._after[attr] = after
+        return True
 
-            def begin() -> Change:
-                # Prepared anew where somebody saved to the file since it was looked at.
-                change = prepared.pop() if prepared else self._prepare(request)
-                self._begin(transaction)
-                return change
+    def complete(self, growing: Growing) -> None:
+        """Make the file tell of all that was added to it."""
+        attr, transaction = growing.change.attribute.name, self._transaction
+        if self._growing.get(attr) is growing and transaction is not None:
+            save.complete(transaction, growing.change)
 
-            change = waited(begin, self.look, timeout)
-            attr = request.attribute.name
-            after = self._saved_by(change)
-            if not self._saves_at_once and photons.has_other(self._protocol, attr):
-                self._said[attr] = photons.Said(change.path, change.data)
-            save.run(transaction, change)
-            transaction.changed.add(attr)
-            self._made_in[attr] = change.encoder.new_unit
-            self._after[attr] = after
-            if not self._safe:
-                self.look()
+    def refuse_part_of_group(self) -> None:
+        """Raise :class:`ValueError` where a commit would be a part of a transaction."""
+        if self._groups:
+            raise ValueError(
+                "flush() would commit a part of a transaction(), which is one commit: leave out "
+                "the one or the other"
+            )
+
+    def flush(self) -> None:
+        """Commit what was saved in a writer's block so far; the block goes on with another commit.
+
+        The caller holds `working`.
+        """
+        self._settle()
+        made = self._transaction
+        try:
+            self._commits.pop_all().close()
+        except BaseException as error:
+            self._commits.enter_context(self._commit()).fail(error)
+            raise
+        finally:
+            if made is not None and made.done:
+                for writer in self._writers:
+                    writer.committed()
+        self._commits.enter_context(self._commit())
 
     @contextmanager
-    def transaction(self) -> Iterator[Transaction]:
-        """Group saves into one commit; see :meth:`CXIStore.transaction`."""
+    def transaction(self, writer: Writer | None = None) -> Iterator[Transaction]:
+        """Group saves into one commit, or those of a writer's block into one for each flush.
+
+        See :meth:`CXIStore.transaction`.
+        """
         self._check_open()
         with self._files.saving:  # one thread at a time
             around = self._transaction
-            if around is not None:
+            self._groups += writer is None
+            self._writers += [] if writer is None else [writer]
+            try:
+                if around is None:
+                    with self._commits:
+                        yield self._commits.enter_context(self._commit())
+                    return
                 try:
                     yield around
                 except BaseException as error:
-                    around.fail(error)
+                    (self._transaction or around).fail(error)
                     raise
-                return
-            is_there = self._seen is not None and self._files.now(self._path) is not None
-            made = Transaction(
-                self._path,
-                fresh=self._is_to_come,
-                new=self._is_to_come and not is_there,
-                safe=self._safe,
-                locking=self._locking,
-            )
-            is_saved = False
-            try:
-                with Interrupts() as interrupts, made as self._transaction:
-                    yield made
-                    interrupts.raise_swallowed()  # now that nothing is committed
-                    photons.refuse_contradictions(self.catalogue, self._said)
-                    refuse_unfit(self.catalogue, self._after, is_begun=False)
-                is_saved = made.done
             finally:
-                self._transaction = None
-                self._said, self._made_in, self._after = {}, {}, {}
-                if made.done:
-                    self._is_to_come = False
-                    self._look_after(is_saved)
+                self._groups -= writer is None
+                if writer is not None:
+                    self._writers.remove(writer)
+
+    @contextmanager
+    def _commit(self) -> Iterator[Transaction]:
+        is_there = self._seen is not None and self._files.now(self._path) is not None
+        made = Transaction(
+            self._path,
+            fresh=self._is_to_come,
+            new=self._is_to_come and not is_there,
+            safe=self._safe,
+            locking=self._locking,
+        )
+        is_saved = False
+        try:
+            with Interrupts() as interrupts, made as self._transaction:
+                yield made
+                interrupts.raise_swallowed()  # now that nothing is committed
+                photons.refuse_contradictions(self.catalogue, self._said)
+                refuse_unfit(self.catalogue, self._after, is_begun=False)
+            is_saved = made.done
+        finally:
+            self._transaction = None
+            self._forget_saves()
+            if made.done:
+                self._is_to_come = False
+                self._look_after(is_saved)
 
     def _look_after(self, is_saved: bool) -> None:
         """Look at the files after a transaction; say so where that fails and all is saved."""
@@ -174,6 +267,52 @@ class SaveSession:
     def _saves_at_once(self) -> bool:
         """Whether each save is made in the file itself, and none waits for a commit."""
         return not self._safe and not self._is_to_come
+
+    def _settle(self, attr: str | None = None) -> None:
+        """Have writers write what they hold (of one attribute), which comes before what follows."""
+        for writer in self._writers:
+            if attr in (None, writer.attr):
+                writer.settle()
+
+    def _prepared(self, request: SaveRequest) -> list[Change]:
+        """Return the change of a save: nothing is touched, and who saves to the file waited for."""
+        is_new = self._is_to_come or self._transaction is not None
+        if not is_new and self._files.now(self._path) != self._seen:
+            self.look()  # what is checked is what is there
+        with Interrupts():
+            return [waited(lambda: self._prepare(request), self.look, self._patience)]
+
+    def _carry_out(self, request: SaveRequest, prepared: list[Change]) -> Growing:
+        """Do a save in the transaction that is open."""
+        transaction = self._transaction
+        assert transaction is not None
+
+        def begin() -> Change:
+            # Prepared anew where somebody saved to the file since it was looked at.
+            change = prepared.pop() if prepared else self._prepare(request)
+            self._begin(transaction)
+            return change
+
+        change = waited(begin, self.look, self._patience)
+        attr = request.attribute.name
+        after = self._saved_by(change)
+        if not self._saves_at_once and photons.has_other(self._protocol, attr):
+            self._said[attr] = photons.Said(change.path, change.data)
+        growing = save.run(transaction, change)
+        transaction.changed.add(attr)
+        self._made_in[attr] = change.encoder.new_unit
+        self._after[attr] = after
+        if not self._safe:
+            self.look()
+        if not self._saves_at_once:
+            self._growing[attr] = growing
+        return growing
+
+    @property
+    def _patience(self) -> float | None:
+        """Return for how many seconds a save waits for others."""
+        # What somebody saves while we wait for him is what a file to come must not replace.
+        return 0 if self._is_to_come else self._timeout
 
     def _prepare(self, request: SaveRequest) -> Change:
         self._check_readable()
@@ -192,9 +331,9 @@ class SaveSession:
         """Return what the file has of an attribute after a change."""
         attr = change.attribute.name
         if attr in self._after:
-            return Saved.by(change, self._after[attr].shape)
+            return Saved.by(change, self._after[attr])
         stored = dataset_there(self.catalogue, attr)
-        return Saved.by(change, None if stored is None else stored.shape)
+        return Saved.by(change, None if stored is None else Saved(stored.shape))
 
     def _begin(self, transaction: Transaction) -> None:
         try:
@@ -211,6 +350,13 @@ class SaveSession:
     def _check_open(self) -> None:
         if self._files.closed:
             raise ClosedStoreError("the store is closed: call open() or use it in a with block")
+
+    def _check_mode_of_saves(self) -> None:
+        if self._mode == "r":
+            raise ReadOnlyStoreError(
+                f"{self._files.names[0]} is open in read-only mode: open the store with "
+                'mode="r+" or "a" to save'
+            )
 
     def _check_readable(self) -> None:
         """Raise what keeps the first file from being opened: what it has cannot be known then."""

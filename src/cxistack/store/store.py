@@ -406,11 +406,11 @@ class CXIStore(Contents):
         num_threads: int | None = None,
         raw: bool = False,
     ) -> AbstractContextManager[FrameWriter]:
-        """Give a writer that takes the frames of an attribute batch by batch.
+        """Give a writer that takes the frames of an attribute, one or many at a time.
 
-        Memory holds one batch at a time. What was appended is in the file, by one commit, when the
-        block ends well; nothing of it is when the block ends by an error. Saves of other attributes
-        within the block belong to the same commit.
+        Memory holds 16 MiB of frames, or a chunk of them where that is larger. What was appended is
+        in the file, by one commit, when the block ends well or at `flush()`; what was not flushed
+        is not when the block ends by an error. Saves of other attributes belong to the same commit.
 
         Parameters
         ----------
