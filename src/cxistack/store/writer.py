@@ -142,9 +142,10 @@ class FrameWriter:
 
     def _refuse_failed(self) -> None:
         if self._failed is not None:
+            why = str(self._failed) or type(self._failed).__name__
             raise StorageError(
                 f"nothing of this block is saved{self._but_flushed}: frames of {self.attr!r} could "
-                f"not be appended ({self._failed})"
+                f"not be appended ({why})"
             ) from self._failed
 
     @property
