@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import threading
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any, Protocol
 
 from numpy.typing import NDArray
@@ -26,22 +25,11 @@ from .commit.patience import check_timeout, waited
 from .commit.replace import after_all
 from .commit.transaction import Transaction
 from .frame_counts import Saved, refuse_unfit
+from .modes import make_ready
 from .request import SaveRequest
 from .target import dataset_there
 
-__all__ = ["SaveSession", "check_words"]
-
-_MODES = ("r", "r+", "w", "w-", "x", "a")
-
-
-def check_words(mode: str, links: str, locking: object) -> None:
-    """Raise :class:`ValueError` for what a store cannot be opened with."""
-    if mode not in _MODES:
-        raise ValueError(f"mode must be one of {', '.join(_MODES)}, not {mode!r}")
-    if links not in ("follow", "tree"):
-        raise ValueError(f'links must be "follow" or "tree", not {links!r}')
-    if locking not in (True, "best-effort"):
-        raise ValueError(f'locking must be True or "best-effort", not {locking!r}')
+__all__ = ["SaveSession", "Writer"]
 
 
 class Writer(Protocol):
@@ -88,7 +76,7 @@ class SaveSession:
         self._locking: Locking = locking
         self._timeout = check_timeout(timeout)
         self._begin_anew()
-        self._check_mode()
+        make_ready(files, mode, locking, self._timeout)
         # Whether the first file is still to come (or to be replaced) by a commit of this store.
         self._is_to_come = mode in ("w", "w-", "x")
         # What the first file was when it was looked at; of one to be replaced, when it was opened.
@@ -101,6 +89,7 @@ class SaveSession:
         self._pid = os.getpid()
         self._commits = ExitStack()  # the commit that is open
         self._transaction: Transaction | None = None
+        self._stands_together = False  # whether what is being saved was looked at as a whole
         self._groups = 0  # how many transactions of the user's are open, one in the other
         self._writers: list[Writer] = []  # whose blocks are open
         self._forget_saves()
@@ -146,6 +135,23 @@ class SaveSession:
             with self.transaction():
                 self._carry_out(request, prepared)
 
+    def save_together(self, requests: Sequence[SaveRequest]) -> None:
+        """Save several attributes in one commit; nothing is written where they cannot stand so."""
+        self._check_open()
+        self._check_mode_of_saves()
+        with self._files.saving, self.working:
+            if self._transaction is None or not self._transaction.changed:
+                changes = [self._change_of(request) for request in requests]
+                self._refuse_unfit({one.attribute.name: one for one in changes})
+            with self.transaction():
+                self._stands_together = True
+                try:
+                    # `data` first: it may be ahead of what goes with it, should the rest fail.
+                    for request in sorted(requests, key=lambda one: not one.attribute.is_data):
+                        self.save(request)
+                finally:
+                    self._stands_together = False
+
     def save_batch(self, request: SaveRequest) -> Growing:
         """Save what a writer has, in its block: as :meth:`save` does, from any thread.
 
@@ -153,7 +159,7 @@ class SaveSession:
         """
         self._check_open()
         self._check_mode_of_saves()
-        return self._carry_out(request, self._prepared(request))
+        return self._carry_out(request, self._prepared(request, of_batch=True), of_batch=True)
 
     def extend(self, growing: Growing, frames: NDArray[Any]) -> bool:
         """Add frames to what :meth:`save_batch` has saved, and do nothing else again.
@@ -274,22 +280,25 @@ class SaveSession:
             if attr in (None, writer.attr):
                 writer.settle()
 
-    def _prepared(self, request: SaveRequest) -> list[Change]:
+    def _prepared(self, request: SaveRequest, *, of_batch: bool = False) -> list[Change]:
         """Return the change of a save: nothing is touched, and who saves to the file waited for."""
         is_new = self._is_to_come or self._transaction is not None
         if not is_new and self._files.now(self._path) != self._seen:
             self.look()  # what is checked is what is there
         with Interrupts():
-            return [waited(lambda: self._prepare(request), self.look, self._patience)]
+            prepare = partial(self._prepare, request, of_batch=of_batch)
+            return [waited(prepare, self.look, self._patience)]
 
-    def _carry_out(self, request: SaveRequest, prepared: list[Change]) -> Growing:
+    def _carry_out(
+        self, request: SaveRequest, prepared: list[Change], *, of_batch: bool = False
+    ) -> Growing:
         """Do a save in the transaction that is open."""
         transaction = self._transaction
         assert transaction is not None
 
         def begin() -> Change:
             # Prepared anew where somebody saved to the file since it was looked at.
-            change = prepared.pop() if prepared else self._prepare(request)
+            change = prepared.pop() if prepared else self._prepare(request, of_batch=of_batch)
             self._begin(transaction)
             return change
 
@@ -314,18 +323,32 @@ class SaveSession:
         # What somebody saves while we wait for him is what a file to come must not replace.
         return 0 if self._is_to_come else self._timeout
 
-    def _prepare(self, request: SaveRequest) -> Change:
+    def _prepare(self, request: SaveRequest, *, of_batch: bool = False) -> Change:
+        """Return the change of a save; refuse one that cannot stand where it will at once.
+
+        What a batch of a writer has too few of, the next may bring.
+        """
+        change, around = self._change_of(request), self._transaction
+        if around is None or (self._saves_at_once and not self._stands_together):
+            self._refuse_unfit({change.attribute.name: change}, is_begun=of_batch)
+        return change
+
+    def _change_of(self, request: SaveRequest) -> Change:
         self._check_readable()
         attr, around = request.attribute.name, self._transaction
         is_changed = around is not None and attr in around.changed
-        change = save.prepare(self.catalogue, request, self._made_in.get(attr), is_changed)
-        if self._saves_at_once and photons.has_other(self._protocol, attr):
-            said = {attr: photons.Said(change.path, change.data)}
-            photons.refuse_contradictions(self.catalogue, said)
-        if around is None or self._saves_at_once:
-            after = {attr: self._saved_by(change)}
-            refuse_unfit(self.catalogue, after, is_begun=around is not None)
-        return change
+        return save.prepare(self.catalogue, request, self._made_in.get(attr), is_changed)
+
+    def _refuse_unfit(self, changes: Mapping[str, Change], *, is_begun: bool = False) -> None:
+        """Raise :class:`LayoutError` for changes that cannot stand together with what is there."""
+        said = {
+            attr: photons.Said(change.path, change.data)
+            for attr, change in changes.items()
+            if self._saves_at_once and photons.has_other(self._protocol, attr)
+        }
+        photons.refuse_contradictions(self.catalogue, said)
+        after = {attr: self._saved_by(change) for attr, change in changes.items()}
+        refuse_unfit(self.catalogue, after, is_begun=is_begun)
 
     def _saved_by(self, change: Change) -> Saved:
         """Return what the file has of an attribute after a change."""
@@ -365,33 +388,3 @@ class SaveSession:
         except OSError:
             refuse_if_written(self._path)
             self.catalogue.opened(0)  # again: who had it open may just have closed it
-
-    def _check_mode(self) -> None:
-        """Hold the mode against the files; make the file that mode "a" is to make."""
-        mode, files = self._mode, self._files
-        if mode in ("w", "w-", "x") and len(files.names) > 1:
-            raise ValueError(
-                f"mode {mode!r} makes one new file, and {len(files.names)} are named; open the "
-                "others in a store of their own"
-            )
-        first, *others = files.paths
-        exists = Path(first).exists()
-        for path in [first, *others] if mode in ("r", "r+") else others:
-            if not Path(path).exists():
-                why = os.strerror(errno.ENOENT)
-                if os.path.islink(path):  # noqa: PTH114
-                    why = f"a symbolic link to {Path(path).readlink()}, which is not there"
-                raise FileNotFoundError(errno.ENOENT, why, path)
-        if mode in ("w-", "x") and exists:
-            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), first)
-        if mode in ("w", "w-", "x", "a") and not Path(first).parent.is_dir():
-            raise FileNotFoundError(
-                errno.ENOENT, "the folder of the new file does not exist", str(Path(first).parent)
-            )
-        if mode == "a" and not exists:
-            # Somebody else may be quicker to create it.
-            with (
-                suppress(FileExistsError),
-                Transaction(first, fresh=True, new=True, locking=self._locking) as transaction,
-            ):
-                waited(transaction.begin, lambda: None, self._timeout)

@@ -170,7 +170,7 @@ class FrameWriter:
         attribute = self._request.attribute
         if attribute.is_mask and not self._request.raw:
             refuse_flags(self.attr, array, attribute.places[0].convention)  # a cast hides flags
-        if self._is_whole():
+        if self._buffer is None and self._is_whole():
             if array.dtype != self._dtype:
                 array = kernels.cast(array, self._dtype, casting=self._request.casting)
             self._save(array)
