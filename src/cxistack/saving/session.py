@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any, Protocol
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ..catalogue.catalogue import Catalogue
 from ..catalogue.detectors import Chosen
 from ..errors import ClosedStoreError, FileChangedError, ReadOnlyStoreError
-from ..hdf5.files import Files
+from ..hdf5.files import Files, forget
 from ..hdf5.links import LinkPolicy
 from ..protocol.protocol import CXIProtocol
 from . import photons, save
@@ -286,8 +286,7 @@ class SaveSession:
         if not is_new and self._files.now(self._path) != self._seen:
             self.look()  # what is checked is what is there
         with Interrupts():
-            prepare = partial(self._prepare, request, of_batch=of_batch)
-            return [waited(prepare, self.look, self._patience)]
+            return [self._waited(partial(self._prepare, request, of_batch=of_batch))]
 
     def _carry_out(
         self, request: SaveRequest, prepared: list[Change], *, of_batch: bool = False
@@ -302,7 +301,7 @@ class SaveSession:
             self._begin(transaction)
             return change
 
-        change = waited(begin, self.look, self._patience)
+        change = self._waited(begin)
         attr = request.attribute.name
         after = self._saved_by(change)
         if not self._saves_at_once and photons.has_other(self._protocol, attr):
@@ -317,11 +316,11 @@ class SaveSession:
             self._growing[attr] = growing
         return growing
 
-    @property
-    def _patience(self) -> float | None:
-        """Return for how many seconds a save waits for others."""
+    def _waited(self, action: Callable[[], Change]) -> Change:
+        """Return what `action` does, when nobody else saves to the file any more."""
         # What somebody saves while we wait for him is what a file to come must not replace.
-        return 0 if self._is_to_come else self._timeout
+        timeout = 0 if self._is_to_come else self._timeout
+        return waited(action, self.look, timeout, partial(forget, self._path))
 
     def _prepare(self, request: SaveRequest, *, of_batch: bool = False) -> Change:
         """Return the change of a save; refuse one that cannot stand where it will at once.
