@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
 from typing import Any, Protocol
 
@@ -25,6 +25,7 @@ from .commit.patience import check_timeout, waited
 from .commit.replace import after_all
 from .commit.transaction import Transaction
 from .frame_counts import Saved, refuse_unfit
+from .memory import memory_told
 from .modes import make_ready
 from .request import SaveRequest
 from .target import dataset_there
@@ -131,8 +132,9 @@ class SaveSession:
         self._check_mode_of_saves()
         with self._files.saving, self.working:
             self._settle(request.attribute.name)
-            prepared = self._prepared(request)
-            with self.transaction():
+            with self._memory_told(request):
+                prepared = self._prepared(request)
+            with self.transaction(), self._memory_told(request):
                 self._carry_out(request, prepared)
 
     def save_together(self, requests: Sequence[SaveRequest]) -> None:
@@ -141,8 +143,11 @@ class SaveSession:
         self._check_mode_of_saves()
         with self._files.saving, self.working:
             if self._transaction is None or not self._transaction.changed:
-                changes = [self._change_of(request) for request in requests]
-                self._refuse_unfit({one.attribute.name: one for one in changes})
+                changes = {}
+                for request in requests:
+                    with self._memory_told(request):
+                        changes[request.attribute.name] = self._change_of(request)
+                self._refuse_unfit(changes)
             with self.transaction():
                 self._stands_together = True
                 try:
@@ -159,7 +164,8 @@ class SaveSession:
         """
         self._check_open()
         self._check_mode_of_saves()
-        return self._carry_out(request, self._prepared(request, of_batch=True), of_batch=True)
+        with self._memory_told(request):
+            return self._carry_out(request, self._prepared(request, of_batch=True), of_batch=True)
 
     def extend(self, growing: Growing, frames: NDArray[Any]) -> bool:
         """Add frames to what :meth:`save_batch` has saved, and do nothing else again.
@@ -171,7 +177,7 @@ class SaveSession:
             return False
         change = growing.by(frames)
         after = self._saved_by(change)
-        with Interrupts():
+        with Interrupts(), memory_told(lambda: change.place, attr, frames.shape, frames.dtype):
             save.extend(transaction, change)
         self._after[attr] = after
         return True
@@ -321,6 +327,16 @@ class SaveSession:
         # What somebody saves while we wait for him is what a file to come must not replace.
         timeout = 0 if self._is_to_come else self._timeout
         return waited(action, self.look, timeout, partial(forget, self._path))
+
+    def _memory_told(self, request: SaveRequest) -> AbstractContextManager[None]:
+        attr, values = request.attribute.name, request.values
+
+        def place() -> str:
+            found = self.catalogue.found(attr).get(0)
+            path = request.attribute.paths[0] if found is None else found.path
+            return f"{self._files.names[0]}:{path}"
+
+        return memory_told(place, attr, values.shape, values.dtype)
 
     def _prepare(self, request: SaveRequest, *, of_batch: bool = False) -> Change:
         """Return the change of a save; refuse one that cannot stand where it will at once.

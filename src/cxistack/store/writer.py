@@ -17,6 +17,7 @@ from ..loading.request import LoadRequest
 from ..protocol.masks import FLAGS
 from ..saving.buffer import FrameBuffer
 from ..saving.change import Growing
+from ..saving.memory import memory_told
 from ..saving.request import SaveMode, SaveRequest, refuse_masked
 from ..saving.save import named
 from ..saving.session import SaveSession
@@ -218,14 +219,17 @@ class FrameWriter:
         growing = self._save(np.empty((0, *self._shape), dtype))
         encoder, none = growing.change.encoder, growing.change.data
         self._is_checked = encoder.only_casts(none, growing.dtype)
-        return FrameBuffer(self._shape, dtype, growing.depth, growing.length)
+        shape = (growing.depth, *self._shape)
+        with memory_told(lambda: growing.change.place, self.attr, shape, dtype):
+            return FrameBuffer(self._shape, dtype, growing.depth, growing.length)
 
     def _fill(self, places: NDArray[Any], frames: NDArray[Any]) -> None:
         """Put frames into the buffer, cast to its type; raise where the stored one is too small."""
         growing = self._growing
         assert growing is not None
         encoder, casting = growing.change.encoder, self._request.casting
-        with named(growing.change):
+        told = memory_told(lambda: growing.change.place, self.attr, frames.shape, frames.dtype)
+        with named(growing.change), told:
             if frames.dtype.newbyteorder("=") == places.dtype:
                 np.copyto(places, frames)
             else:
