@@ -3,6 +3,7 @@
 import re
 import threading
 import time
+from contextlib import suppress
 
 import h5py
 import numpy as np
@@ -148,3 +149,35 @@ def test_does_not_wait_for_what_only_its_own_thread_could_end(name, keeper):
     assert status == 0, err
     words = f"{name} is .* this process.*: save again when .* is the only one of the process$"
     assert re.match(words, lines[0])
+
+
+def test_a_file_to_come_does_not_wait_for_what_it_must_not_replace(name):
+    store = CXIStore(name, "w", timeout=60)
+    with Saving(name, 0.8):
+        begun = time.monotonic()
+        with pytest.raises(FileInUseError):
+            store.save_attribute("distance", 2.0)
+        assert time.monotonic() - begun < 0.7
+    with h5py.File(name) as h5:
+        assert h5[DATA].shape[0] == 5
+
+
+def test_a_file_that_somebody_else_may_be_making_is_waited_for(tmp_path):
+    name, begun = tmp_path / "new.cxi", threading.Event()
+
+    def make():
+        store = CXIStore(name, "x")
+        with suppress(ZeroDivisionError), store.transaction():
+            store.save_attribute("distance", 1.0)
+            begun.set()
+            time.sleep(0.4)
+            raise ZeroDivisionError
+
+    thread = threading.Thread(target=make)
+    thread.start()
+    assert begun.wait(20)
+    with pytest.raises(FileInUseError):
+        CXIStore(name, "a")
+    assert CXIStore(name, "a", timeout=20).found == []
+    thread.join()
+    assert name.exists()
