@@ -47,12 +47,13 @@ def waited(
         return end is not None and time.monotonic() >= end
 
     while True:
+        is_alone = threading.active_count() == 1  # asked first: another thread may end meanwhile
         try:
             return action()
         except FileInUseError as error:
             if is_over():
                 raise
-            if error.is_own and threading.active_count() == 1:
+            if error.is_own and is_alone:
                 raise FileInUseError(
                     f"{error}. It is not waited for: this thread is the only one of the process"
                 ) from error
