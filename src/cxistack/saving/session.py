@@ -100,7 +100,6 @@ class SaveSession:
         self._said: dict[str, photons.Said] = {}
         self._made_in: dict[str, str | None] = {}
         self._after: dict[str, Saved] = {}  # what the file has after them
-        self._growing: dict[str, Growing] = {}  # to which a writer may add
 
     def __getstate__(self) -> dict[str, Any]:
         others = SaveSession.__new__(SaveSession)
@@ -170,10 +169,11 @@ class SaveSession:
     def extend(self, growing: Growing, frames: NDArray[Any]) -> bool:
         """Add frames to what :meth:`save_batch` has saved, and do nothing else again.
 
-        False, and nothing is done, where that is no longer so: another save has come between.
+        False, and nothing is done, where each save is a commit of its own.
         """
         attr, transaction = growing.change.attribute.name, self._transaction
-        if self._growing.get(attr) is not growing or transaction is None:
+        assert transaction is not None
+        if self._saves_at_once:
             return False
         change = growing.by(frames)
         after = self._saved_by(change)
@@ -184,9 +184,9 @@ class SaveSession:
 
     def complete(self, growing: Growing) -> None:
         """Make the file tell of all that was added to it."""
-        attr, transaction = growing.change.attribute.name, self._transaction
-        if self._growing.get(attr) is growing and transaction is not None:
-            save.complete(transaction, growing.change)
+        assert self._transaction is not None
+        if not self._saves_at_once:
+            save.complete(self._transaction, growing.change)
 
     def refuse_part_of_group(self) -> None:
         """Raise :class:`ValueError` where a commit would be a part of a transaction."""
@@ -318,8 +318,6 @@ class SaveSession:
         self._after[attr] = after
         if not self._safe:
             self.look()
-        if not self._saves_at_once:
-            self._growing[attr] = growing
         return growing
 
     def _waited(self, action: Callable[[], Change]) -> Change:
