@@ -64,7 +64,15 @@ class FileChangedError(StorageError):
 
 
 class FileInUseError(StorageError):
-    """A file cannot be saved to now: somebody else writes to it; says who as far as it is known."""
+    """A file cannot be saved to now: somebody else writes to it; says who as far as it is known.
+
+    Attributes
+    ----------
+    is_own : bool
+        Whether it is this process that writes to it, by another handle.
+    """
+
+    is_own = False
 
 
 class FrameIndexError(CXIError, IndexError):

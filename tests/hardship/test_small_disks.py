@@ -35,6 +35,15 @@ def test_what_fits_is_saved(disk, compression, safe):
         np.testing.assert_array_equal(h5["/entry/data/data"][()], NOISE)
 
 
+@pytest.mark.parametrize("safe", [True, False])
+def test_what_just_fits_is_saved(disk, safe):
+    name = put(disk / "run.cxi", {WHITEFIELD: np.ones((4, 4))})
+    whole = np.tile(NOISE, (5, 1, 1))  # 640 KiB: twice what is there at the end is not free
+    CXIStore(name, "r+", safe=safe).save_attribute("data", whole, chunks=(1, 32, 32))
+    with h5py.File(name) as h5:
+        np.testing.assert_array_equal(h5["/entry/data/data"][()], whole)
+
+
 def test_so_is_a_new_file_and_what_is_large_and_compresses_well(disk):
     CXIStore(disk / "new.cxi", "x").save_attribute("data", np.zeros((64, 256, 256), "u2"))  # 8 MiB
     with h5py.File(disk / "new.cxi") as h5:

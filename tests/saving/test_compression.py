@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from cxistack import CastError, CXIStore, LayoutError, STData, StorageError
-from cxistack.saving import chunks
 from cxistack.saving.commit.transaction import Transaction
 from factory import DATA, DISTANCE, MASK, TRANSLATIONS, WHITEFIELD, frames, put
 from factory.children import ends_well, start
@@ -313,7 +312,6 @@ class TestFaults:
                 raise OSError(28, "No space left on device")
 
         monkeypatch.setattr(Transaction, "reserve", full)
-        monkeypatch.setattr(chunks, "_RESERVED", 1)
         store = CXIStore(tmp_path / "a.cxi", mode="w")
         with pytest.raises(StorageError, match="No space left"):
             store.save_attribute("data", frames(9, (200, 300)), num_threads=threads)

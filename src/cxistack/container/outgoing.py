@@ -15,6 +15,7 @@ from ..protocol.attribute import Attribute, Trait
 from ..protocol.protocol import cxi_unit
 from ..protocol.units import conversion
 from ..saving.frame_counts import counts_frames
+from ..saving.memory import memory_told
 from ..saving.request import SaveMode
 from ..store.store import CXIStore
 
@@ -47,7 +48,7 @@ class Outgoing:
         for attr in names:
             has_place = attr in self.output.protocol and attr in self.source.protocol
             if attr in self.values and has_place:
-                arrays[attr] = self._array(self.source.protocol.attribute(attr))
+                arrays[attr] = self._chosen(self.source.protocol.attribute(attr))
             elif is_named and has_place:
                 raise ValueError(f"the container has no value of {attr!r}: load it or give one")
             elif is_named:
@@ -57,6 +58,15 @@ class Outgoing:
                 )
         self._refuse_other_numbers(arrays)
         return arrays
+
+    def _chosen(self, attribute: Attribute) -> NDArray[Any]:
+        attr, value = attribute.name, np.asarray(self.values[attribute.name])
+
+        def place() -> str:
+            return f"{self.output.filenames()[0]}:{self.output.find_dataset(attr)}"
+
+        with memory_told(place, attr, value.shape, value.dtype):
+            return self._array(attribute)
 
     def _array(self, attribute: Attribute) -> NDArray[Any]:
         attr = attribute.name

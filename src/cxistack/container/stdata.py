@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ..catalogue.frames import FrameSelection, frame_numbers
 from ..errors import AttributeMissingError
 from ..protocol.attribute import Attribute
-from ..saving.request import SaveMode
+from ..saving.request import SaveMode, SaveRequest
 from ..store.store import CXIStore
 from ..transforms.base import Transform
 from ..transforms.fold import fold
@@ -371,12 +371,13 @@ class STData:
                 sent = Outgoing(self.input_file, output, values, self._as_loaded, mode, changed)
                 arrays = sent.arrays(names, is_named=attributes is not None)
                 units = {attr: sent.unit(attr) for attr in arrays}
-                if not changed:  # after other saves it is not known how many frames there are
-                    output.refuse_unequal_frames(arrays, mode, idxs)
+                requests = []
                 for attr, array in arrays.items():
-                    region = by_region if output.protocol.attribute(attr).has_pixels else {}
-                    options = {"compression": compression, "unit": units[attr], **region}
-                    output.save_attribute(attr, array, mode, idxs, **options)
+                    wanted = output.protocol.attribute(attr)
+                    options: dict[str, Any] = {"compression": compression, "unit": units[attr]}
+                    options |= by_region if wanted.has_pixels else {}
+                    requests.append(SaveRequest(wanted, array, mode, idxs, **options))
+                output.save_together(requests)
 
 
 def _transformed(attribute: Attribute, value: Any, transform: Transform | None) -> NDArray[Any]:

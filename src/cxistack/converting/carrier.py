@@ -18,6 +18,7 @@ from ..loading.load import Load
 from ..protocol.attribute import Attribute, Trait
 from ..protocol.masks import FLAGS
 from ..saving.compression import frame_chunks
+from ..saving.memory import memory_told
 from ..store.store import CXIStore
 from ..transforms.fold import fold
 from ..transforms.steps import Bin, Pick
@@ -226,7 +227,12 @@ class Carrier:
         storage = self._storage(attribute, load.shape)
         count = min(self._batch(load, attribute, storage), max(1, len(wanted)))
         # One is read into while the other is written from.
-        buffers = [np.empty((count, *load.frame_shape), load.dtype) for _ in range(2)]
+        shape = (count, *load.frame_shape)
+        target, attr = self.target, attribute.name
+        with memory_told(
+            lambda: f"{target.filenames()[0]}:{target.find_dataset(attr)}", attr, shape, load.dtype
+        ):
+            buffers = [np.empty(shape, load.dtype) for _ in range(2)]
 
         def read(first: int) -> NDArray[Any]:
             frames = wanted[first : first + count]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -16,7 +16,7 @@ from .region import Region
 from .request import SaveMode
 from .values import ValueEncoder
 
-__all__ = ["Change", "Growth"]
+__all__ = ["Change", "Growing", "Growth"]
 
 
 # Whether the first axis counts frames. A dataset of one axis less is one frame of "rows", but of
@@ -54,3 +54,38 @@ class Change:
     def keeps(self, old: Any) -> bool:
         """Tell whether a dataset that is there is stored as was asked for."""
         return not self.storage.is_given or self.storage.is_that_of(old)
+
+
+@dataclass(frozen=True, eq=False)
+class Growing:
+    """A dataset after a save, to which a writer adds frames by more of the same.
+
+    Attributes
+    ----------
+    change : Change
+        The save.
+    length : int
+        How many frames there are.
+    depth : int
+        How many of them share a chunk.
+    dtype : numpy.dtype
+        The stored type.
+    """
+
+    change: Change
+    length: int
+    depth: int
+    dtype: np.dtype[Any]
+
+    @classmethod
+    def of(cls, change: Change, dataset: Any) -> Growing:
+        """Return what a save has made of an :class:`h5py.Dataset`."""
+        length = dataset.shape[0] if dataset.shape else 1
+        depth = dataset.chunks[0] if dataset.chunks else 1
+        none = np.empty((0, *change.data.shape[1:]), change.data.dtype)  # the user's may be large
+        return cls(replace(change, data=none), length, depth, dataset.dtype)
+
+    def by(self, frames: NDArray[Any]) -> Change:
+        """Return the change that adds frames, of the type of those before them."""
+        bits = frames.view(self.change.data.dtype)  # of flags, saved as they are
+        return replace(self.change, data=bits, mode="append", rows=None)

@@ -28,7 +28,6 @@ __all__ = ["is_encoded_here", "most_stored", "write_rows"]
 
 
 _CAST = 32 << 20  # bytes that are cast before HDF5 gets them
-_RESERVED = 32 << 20  # bytes: disk space is made sure of in steps that grow to this
 
 
 @dataclass(frozen=True)
@@ -65,8 +64,8 @@ def write_rows(
     data : ndarray
         Stored values, or values that the kernels cast to the stored type: they have been checked.
     reserve : callable
-        Is told how many bytes more may be written. It raises when the disk is full, which HDF5 does
-        not survive when it writes.
+        Is told how many bytes more are to be written, before they are. It raises when the disk is
+        full, which HDF5 does not survive when it writes.
     rows : ndarray of int64, optional
         Where each row of the array goes; from the first row on when None.
     num_threads : int, optional
@@ -153,17 +152,10 @@ def _write_chunks(
         for cell in np.ndindex(*grid)
     ]
     starts = rows.tolist()
-    room = written = 0
 
     def write(number: int, chunk: memoryview) -> None:
-        nonlocal room, written
         row, cell = divmod(number, len(cells))
-        if room < len(chunk):
-            # Little more than is needed, to ask seldom and not to refuse what fits.
-            room = max(len(chunk), min(_RESERVED, written // 8))
-            reserve(room)
-        room -= len(chunk)
-        written += len(chunk)
+        reserve(len(chunk))
         dataset.id.write_direct_chunk((starts[row], *cells[cell]), chunk)
 
     run(job, threads, lambda: job.drain(write))

@@ -193,12 +193,15 @@ class Storage:
 
 
 def frame_chunks(shape: tuple[int, ...], dtype: np.dtype[Any]) -> tuple[int, ...]:
-    """Return one frame a chunk; short rows share one, and a huge frame is divided."""
+    """Return one frame a chunk; short rows share one, and a huge frame is divided.
+
+    Where there are none yet, many are to come.
+    """
     frame = _split(shape[1:], dtype.itemsize)
     size = math.prod(frame) * dtype.itemsize
     if frame != tuple(max(1, n) for n in shape[1:]):
         return (1, *frame)
-    return (max(1, min(_SMALL_CHUNK // size, max(1, shape[0]))), *frame)
+    return (max(1, min(_SMALL_CHUNK // size, shape[0] or _SMALL_CHUNK)), *frame)
 
 
 def _split(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:

@@ -22,13 +22,11 @@ from ..catalogue.together import DataFrames, data_frames, data_of, misfit
 from ..errors import FrameIndexError, LayoutError
 from ..protocol.attribute import Attribute, Trait
 from .change import Change
-from .request import SaveMode
 from .target import dataset_there
 
 __all__ = [
     "Saved",
     "counts_frames",
-    "refuse_unequal",
     "refuse_unfit",
     "rows_of_first_file",
     "shape_after",
@@ -51,44 +49,13 @@ class Saved:
     largest: int | None = None
 
     @classmethod
-    def by(cls, change: Change, there: tuple[int, ...] | None) -> Saved:
-        """Return what there is after a change of a dataset that has the shape `there` now."""
+    def by(cls, change: Change, there: Saved | None) -> Saved:
+        """Return what there is after a change of what is `there` now, if anything."""
         is_list = Trait.FRAME_NUMBERS in change.attribute.traits and change.data.size
         largest = int(change.data.max()) if is_list else None
-        return cls(shape_after(change, there), largest)
-
-
-def refuse_unequal(
-    catalogue: Catalogue,
-    saved: Mapping[str, NDArray[Any]],
-    mode: SaveMode,
-    idxs: FrameSelection,
-) -> None:
-    """Raise :class:`LayoutError` if saving some attributes would give frames the numbers of others.
-
-    `mode` and `idxs` are those of :meth:`CXIStore.save_attribute`. Attributes that are not saved
-    with the frames of `data` may follow by saves of their own.
-    """
-    protocol, data = catalogue.protocol, data_of(catalogue)
-    if data is None:
-        return
-    there: dict[str, int | None] = {}
-    after: dict[str, int | None] = {}
-    for attr, values in saved.items():
-        wanted = protocol.attribute(attr)
-        if counts_frames(wanted, values):
-            there[attr] = _frames_there(catalogue, wanted)
-            after[attr] = _after(there[attr], _count(wanted, values), mode, idxs)
-    before = _frames_there(catalogue, data) or 0
-    frames = after.get(data.name, before)
-    if not frames:
-        return
-    for attr, count in after.items():
-        if count is not None and count != frames:
-            is_first = mode != "overwrite" and data.name not in saved
-            hint = f"save those of {data.name!r} first, or " if is_first else ""
-            name, now = catalogue.files.names[0], (before, there[attr])
-            raise _unequal(name, data.name, attr, (frames, count), now, hint)
+        if there is not None and there.largest is not None and change.mode != "overwrite":
+            largest = max(there.largest, -1 if largest is None else largest)
+        return cls(shape_after(change, None if there is None else there.shape), largest)
 
 
 def shape_after(change: Change, there: tuple[int, ...] | None) -> tuple[int, ...]:
@@ -132,9 +99,8 @@ def refuse_unfit(catalogue: Catalogue, after: Mapping[str, Saved], *, is_begun: 
         if why is None:
             continue
         if misfit(wanted, saved.shape, replace(now, count=None)) is None:
-            there = _frames_there(catalogue, wanted)
-            count = 0 if before is None else before.count
-            raise _unequal(name, data.name, attr, (now.count, saved.shape[0]), (count, there))
+            there = (0 if before is None else before.count, _frames_there(catalogue, wanted))
+            raise _unequal(name, (data.name, attr), (now.count, saved.shape[0]), there)
         raise LayoutError(f"{name}: {why}")
 
 
@@ -154,34 +120,19 @@ def _refuse_beyond(
 
 def _unequal(
     name: str,
-    data: str,
-    attr: str,
-    after: tuple[int | None, int | None],
+    attrs: tuple[str, str],
+    after: tuple[int | None, int],
     before: tuple[int | None, int | None],
-    hint: str = "",
 ) -> LayoutError:
     """Return the error that tells of how many frames there would be, and are: of data and attr."""
+    data, attr = attrs
+    is_first = after[0] == before[0] and after[1] > (after[0] or 0)
+    hint = f"save those of {data!r} first, or " if is_first else ""
     return LayoutError(
         f"{name} would have {after[0]} frames of {data!r} and {after[1]} of {attr!r}, of which it "
         f"has {before[0]} and {before[1]} now: {hint}save {attr!r} of all frames that are there, "
         "with mode='overwrite', or leave it out"
     )
-
-
-def _count(wanted: Attribute, values: NDArray[Any]) -> int:
-    """Return of how many frames values are; a single image of data is one."""
-    return 1 if wanted.is_data and values.ndim == 2 else len(values)
-
-
-def _after(there: int | None, count: int, mode: SaveMode, idxs: FrameSelection) -> int | None:
-    """Return how many frames there are after a save; None: one stands for all."""
-    if mode == "overwrite":
-        return count
-    if there is None:
-        return None
-    if mode == "append":
-        return there + count
-    return max(there, int(_row_numbers(idxs, count, there).max(initial=-1)) + 1)
 
 
 def _frames_there(catalogue: Catalogue, wanted: Attribute) -> int | None:

@@ -17,7 +17,7 @@ from ..protocol.masks import FLAGS
 from ..transforms.base import Transform
 from .compression import Storage
 
-__all__ = ["SaveMode", "SaveRequest"]
+__all__ = ["SaveMode", "SaveRequest", "refuse_masked"]
 
 
 SaveMode = Literal["overwrite", "append", "insert"]
@@ -57,11 +57,7 @@ class SaveRequest:
             raise ValueError("frame_shape= and fill_value= go with transform=: give that as well")
         if self.transform is not None and self.raw:
             raise ValueError("raw= saves whole frames of flags, and transform= parts of frames")
-        if isinstance(self.data, np.ma.MaskedArray):
-            raise TypeError(
-                "a masked array would lose its mask: save its .filled() values, and the mask as an "
-                "attribute of its own"
-            )
+        refuse_masked(self.data)
         object.__setattr__(self, "data", np.asarray(self.data))
         name, kind = self.attribute.name, self.attribute.kind
         if self.transform is not None and not self.attribute.has_pixels:
@@ -87,6 +83,15 @@ class SaveRequest:
     def storage(self, shape: tuple[int, ...], is_stack: bool) -> Storage:
         """Return how an array of `shape` is stored; see :meth:`Storage.of`."""
         return Storage.of(self.compression, self.chunks, shape, is_stack)
+
+
+def refuse_masked(data: object) -> None:
+    """Raise :class:`TypeError` for an array that is more than its values."""
+    if isinstance(data, np.ma.MaskedArray):
+        raise TypeError(
+            "a masked array would lose its mask: save its .filled() values, and the mask as an "
+            "attribute of its own"
+        )
 
 
 def _refuse_other(name: str, value: object, known: tuple[str, ...]) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,7 +15,7 @@ from ..protocol.attribute import Attribute
 from ..protocol.masks import FLAGS
 from ..protocol.protocol import CXIProtocol
 from . import cxi_layout, photons, provenance
-from .change import Change, Growth
+from .change import Change, Growing, Growth
 from .commit.transaction import Transaction
 from .dataset import write
 from .frame_counts import counts_frames, rows_of_first_file
@@ -26,7 +26,7 @@ from .units import in_saved_unit
 from .values import ValueEncoder, refuse_flags
 from .whole_frames import put_back
 
-__all__ = ["prepare", "run"]
+__all__ = ["complete", "extend", "named", "prepare", "run"]
 
 
 def prepare(
@@ -81,34 +81,46 @@ def prepare(
     )
 
 
-def run(transaction: Transaction, change: Change) -> None:
+def run(transaction: Transaction, change: Change) -> Growing:
     """Do a save that was prepared."""
-    with transaction.writing() as h5:
-        try:
-            _write(h5, change, transaction.reserve)
-        except CastError as error:
-            raise CastError(
-                f"{change.attribute.name!r} cannot be saved to {change.place}: {error}",
-                error.offence,
-            ) from error
-        except CXIError:
-            raise
-        except (OSError, RuntimeError, TypeError, ValueError) as cause:  # HDF5's and h5py's words
-            raise StorageError(
-                f"{change.attribute.name!r} cannot be saved to {change.place}: {cause}"
-            ) from cause
+    with transaction.writing() as h5, named(change):
+        is_ours = cxi_layout.is_made_here(h5)
+        if change.region is None:
+            write(h5, change, transaction.reserve)
+        else:
+            put_back(h5, change, change.region, transaction.reserve)
+        if is_ours:
+            cxi_layout.follow(h5, change)
+        call = f"CXIStore.save_attribute({change.attribute.name!r}, ...)"
+        provenance.record(h5, change.place.filename, call)
+        return Growing.of(change, h5[change.place.path])
 
 
-def _write(h5: h5py.File, change: Change, reserve: Callable[[int], None]) -> None:
-    is_ours = cxi_layout.is_made_here(h5)
-    if change.region is None:
-        write(h5, change, reserve)
-    else:
-        put_back(h5, change, change.region, reserve)
-    if is_ours:
-        cxi_layout.follow(h5, change)
-    call = f"CXIStore.save_attribute({change.attribute.name!r}, ...)"
-    provenance.record(h5, change.place.filename, call)
+def extend(transaction: Transaction, change: Change) -> None:
+    """Add frames to a dataset that was saved before; :func:`complete` does what is left of it."""
+    with transaction.writing() as h5, named(change):
+        write(h5, change, transaction.reserve)
+
+
+def complete(transaction: Transaction, change: Change) -> None:
+    """Let the file tell of all that was added to it."""
+    with transaction.writing() as h5, named(change):
+        if cxi_layout.is_made_here(h5):
+            cxi_layout.follow(h5, change)
+
+
+@contextmanager
+def named(change: Change) -> Iterator[None]:
+    """Let errors say which attribute was to be saved, and where."""
+    what = f"{change.attribute.name!r} cannot be saved to {change.place}"
+    try:
+        yield
+    except CastError as error:
+        raise CastError(f"{what}: {error}", error.offence) from error
+    except CXIError:
+        raise
+    except (OSError, RuntimeError, TypeError, ValueError) as cause:  # HDF5's and h5py's words
+        raise StorageError(f"{what}: {cause}") from cause
 
 
 def _growth(wanted: Attribute, by_frame: bool) -> Growth:

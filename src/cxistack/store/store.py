@@ -18,11 +18,11 @@ from ..hdf5.names import Names, expand
 from ..kernels import Casting
 from ..loading.request import LoadWords, PixelWords
 from ..protocol.chosen import ProtocolName, protocol_of
-from ..saving import frame_counts
 from ..saving.commit.lock import Locking
 from ..saving.commit.transaction import Transaction
+from ..saving.modes import check_words
 from ..saving.request import SaveMode, SaveRequest
-from ..saving.session import SaveSession, check_words
+from ..saving.session import SaveSession
 from ..transforms.transforms import TransformLike, transform_of
 from .contents import Contents, one_of_two
 from .kept import KeptLoads
@@ -385,12 +385,10 @@ class CXIStore(Contents):
             )
         )
 
-    def refuse_unequal_frames(
-        self, saved: Mapping[str, NDArray[Any]], mode: SaveMode, idxs: FrameSelection = None
-    ) -> None:
-        """Raise LayoutError if saving attributes would give frames the numbers of others."""
+    def save_together(self, requests: Sequence[SaveRequest]) -> None:
+        """Save several attributes by one commit, of which none may be without the others."""
         self._check_open()
-        frame_counts.refuse_unequal(self._catalogue, saved, mode, idxs)
+        self._session.save_together(requests)
 
     def writer(
         self,
@@ -405,11 +403,11 @@ class CXIStore(Contents):
         num_threads: int | None = None,
         raw: bool = False,
     ) -> AbstractContextManager[FrameWriter]:
-        """Give a writer that takes the frames of an attribute batch by batch.
+        """Give a writer that takes the frames of an attribute, one or many at a time.
 
-        Memory holds one batch at a time. What was appended is in the file, by one commit, when the
-        block ends well; nothing of it is when the block ends by an error. Saves of other attributes
-        within the block belong to the same commit.
+        Memory holds 16 MiB of frames, or a chunk of them where that is larger. What was appended is
+        in the file, by one commit, when the block ends well or at `flush()`; what was not flushed
+        is not when the block ends by an error. Saves of other attributes belong to the same commit.
 
         Parameters
         ----------
@@ -444,6 +442,7 @@ class CXIStore(Contents):
         """Group saves into one commit: all of them appear in the file, or none does.
 
         Loads within the block see the file as it was. Other threads' saves wait. A save that fails
-        fails the block, also when its error is caught. With ``safe=False`` each save stays at once.
+        fails the block, also when its error is caught. With ``safe=False`` each save stays at once:
+        it must go with what is there (`data` first), and a writer's frames when its block ends.
         """
         return self._session.transaction()

@@ -36,6 +36,7 @@ _LOCKED = (errno.EAGAIN, errno.EACCES)
 _NO_LOCKS = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK, errno.EINVAL)
 _NO_FILE = (errno.ELOOP, errno.EISDIR, errno.ENXIO)  # of a link, a folder, a socket
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
+_OURS = "this process"
 _TRIES = 100  # a name that changes its file more often than this is not ours to follow
 
 
@@ -163,7 +164,7 @@ def _flock(file: Descriptor, how: int, target: Path, locking: Locking) -> bool:
         _try_to_lock(file, how)
     except OSError as cause:
         if cause.errno in _LOCKED:
-            raise FileInUseError(_who_keeps_us_out(file, how, target)) from None
+            raise _kept_out(file, how, target) from None
         if cause.errno not in _NO_LOCKS:
             raise
         if locking == "best-effort":
@@ -206,21 +207,28 @@ def _release(file: Descriptor | None, pid: int) -> None:
         file.close()
 
 
-def _who_keeps_us_out(file: Descriptor, how: int, target: Path) -> str:
+def _kept_out(file: Descriptor, how: int, target: Path) -> FileInUseError:
+    """Return the error that says who has a file locked."""
     status = os.fstat(file.fileno())
+    who = _holder(status)
+    other = who or "another program"
     if how == fcntl.LOCK_SH:
-        return (
-            f"{target} is open for writing in {_holder(status) or 'another program'}: save again "
-            "when it is closed there"
+        said = f"is open for writing in {other}: save again when it is closed there"
+    elif target.exists() and os.path.samestat(status, target.stat()):
+        said = (
+            f"is open in {other}, which a change in place would disturb: save again when it is "
+            "closed there, or leave out safe=False"
         )
-    if target.exists() and os.path.samestat(status, target.stat()):
-        return (
-            f"{target} is open in {_holder(status) or 'another program'}, which a change in place "
-            "would disturb: save again when it is closed there, or leave out safe=False"
-        )
-    note = os.pread(file.fileno(), 200, 0).decode(errors="replace").strip()
-    who = _holder(status) or note or "another program"
-    return f"{target} is being saved to by {who}: save again when that has ended"
+    else:
+        note = os.pread(file.fileno(), 200, 0).decode(errors="replace").strip()
+        said = f"is being saved to by {who or note or other}: save again when that has ended"
+    return _in_use(f"{target} {said}", is_own=who == _OURS)
+
+
+def _in_use(said: str, *, is_own: bool) -> FileInUseError:
+    error = FileInUseError(said)
+    error.is_own = is_own
+    return error
 
 
 def _holder(status: os.stat_result) -> str:
@@ -233,7 +241,7 @@ def _holder(status: os.stat_result) -> str:
                 continue
             pid = int(fields[4])
             if pid == os.getpid():
-                return "this process"
+                return _OURS
             if pid > 0:
                 with suppress(OSError):
                     words = Path(f"/proc/{pid}/comm").read_text().strip()
@@ -245,9 +253,10 @@ def _refuse_other_writers(target: Path, file: Descriptor) -> None:
     """Refuse a file that HDF5 has open for writing although no lock says so."""
     status = os.fstat(file.fileno())
     if any(of_each_written_here(lambda one: _is_on(one, target, status))):
-        raise FileInUseError(
+        raise _in_use(
             f"this process has {target} open for writing by h5py itself: close that file before "
-            "saving to it"
+            "saving to it",
+            is_own=True,
         )
     flags = _consistency_flags(file.fileno())
     if flags:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from typing import TypeVar
@@ -23,16 +24,21 @@ def check_timeout(timeout: float | None) -> float | None:
 
 
 def waited(
-    action: Callable[[], _Result], look_again: Callable[[], object], timeout: float | None
+    action: Callable[[], _Result],
+    look_again: Callable[[], object],
+    timeout: float | None,
+    let_go: Callable[[], object] = lambda: None,
 ) -> _Result:
     """Return what `action` does; while the file is in use, try again for so many seconds.
 
     Where the file has changed meanwhile, look again: no trouble once, and none while there is time.
+    Before each wait, `let_go` closes what is open of it: HDF5 has one file for all handles of a
+    process, and keeps it open for writing until the last of them is closed.
 
     Raises
     ------
     FileInUseError, FileChangedError
-        The time is over.
+        The time is over; or none but this thread could end what keeps us out.
     """
     end = None if timeout is None else time.monotonic() + timeout
     has_looked = False
@@ -41,11 +47,16 @@ def waited(
         return end is not None and time.monotonic() >= end
 
     while True:
+        is_alone = threading.active_count() == 1  # asked first: another thread may end meanwhile
         try:
             return action()
-        except FileInUseError:
+        except FileInUseError as error:
             if is_over():
                 raise
+            if error.is_own and is_alone:
+                raise FileInUseError(
+                    f"{error}. It is not waited for: this thread is the only one of the process"
+                ) from error
             is_used = True
         except FileChangedError:
             if has_looked and is_over():
@@ -53,6 +64,7 @@ def waited(
             is_used = False
         # Outside of the block: of a later error, this one is not the cause.
         if is_used:
+            let_go()
             time.sleep(_PAUSE)
         else:
             look_again()

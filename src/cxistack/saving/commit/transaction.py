@@ -20,6 +20,8 @@ from .replace import DAMAGED, Commit, changed_in_place, in_words, reserve, rewri
 __all__ = ["Transaction"]
 
 
+_AHEAD = 32 << 20  # bytes: the most disk space that is made sure of before it is asked for
+
 _open: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
@@ -57,6 +59,7 @@ class Transaction:
         self._stack = ExitStack()
         self._commit: Commit | None = None
         self._h5: Any = None
+        self._reserved = self._room = 0  # bytes: asked for in all, and free for what is to come
         # The words of an error: its traceback would keep this transaction, and the file, open.
         self._failed: str | None = None
         self.changed: set[str] = set()  # the attributes that were saved, by whoever saves them
@@ -115,10 +118,22 @@ class Transaction:
             self._stack = stack.pop_all()
 
     def reserve(self, extra: int) -> None:
-        """Raise :class:`OSError` unless the disk has room for so many bytes of values more."""
+        """Raise :class:`OSError` unless the disk has room for so many bytes of values more.
+
+        To ask seldom, more is made sure of where there is room: as much again as was asked for.
+        """
         assert self._commit is not None
-        with in_words(self._path):
-            reserve(self._commit.disk.file, extra)
+        if extra > self._room:
+            file, ahead = self._commit.disk.file, min(_AHEAD, self._reserved)
+            try:
+                reserve(file, extra + ahead)
+            except OSError:
+                ahead = 0
+                with in_words(self._path):
+                    reserve(file, extra)
+            self._room = extra + ahead
+        self._room -= extra
+        self._reserved += extra
 
     def fail(self, error: BaseException) -> None:
         """Let nothing of this transaction be committed: one of its saves has failed."""
