@@ -26,9 +26,11 @@ __all__ = [
     "Piece",
     "Stored",
     "describe",
+    "describe_open",
     "fill_value",
     "leaves",
     "nested",
+    "stated_units",
     "storage_name",
 ]
 
@@ -128,31 +130,36 @@ def describe(files: Files, place: Place, has_units: bool = False) -> Stored:
         external raw files.
     """
     with files.reading(place.filename) as h5:
-        # The low-level calls: of 10 000 files, this is done to each.
         dataset = h5py.h5d.open(h5.id, os.fsencode(place.path))
-        plist = dataset.get_create_plist()
-        storage = storage_name(plist)
-        if dataset.get_space().get_simple_extent_type() == h5py.h5s.NULL:
-            raise LayoutError(
-                f"{place} is empty: its writer gave it a type, and neither a shape nor values"
-            )
-        if storage == "external":
-            raise LayoutError(
-                f"{place} keeps its values in external raw files "
-                f"({os.fsdecode(plist.get_external(0)[0])!r}, ...), which are never read: they may "
-                "be any file"
-            )
-        return Stored(
-            place=place,
-            shape=dataset.shape,
-            dtype=_pixel_type(dataset, place),
-            storage=storage,
-            chunks=plist.get_chunk() if storage == "chunked" else None,
-            filters=tuple(FILTERS.get(one.code, f"filter {one.code}") for one in filters_of(plist)),
-            address=(place.filename, h5py.h5o.get_info(dataset).addr),
-            stamp=files.stamp(place.filename),
-            units=_units(dataset) if has_units else None,
+        return describe_open(dataset, place, files.stamp(place.filename), has_units)
+
+
+def describe_open(dataset: Any, place: Place, stamp: Stamp, has_units: bool) -> Stored:
+    """Return what :func:`describe` does, of a :class:`h5py.h5d.DatasetID`."""
+    # The low-level calls: of 10 000 files, this is done to each.
+    plist = dataset.get_create_plist()
+    storage = storage_name(plist)
+    if dataset.get_space().get_simple_extent_type() == h5py.h5s.NULL:
+        raise LayoutError(
+            f"{place} is empty: its writer gave it a type, and neither a shape nor values"
         )
+    if storage == "external":
+        raise LayoutError(
+            f"{place} keeps its values in external raw files "
+            f"({os.fsdecode(plist.get_external(0)[0])!r}, ...), which are never read: they may "
+            "be any file"
+        )
+    return Stored(
+        place=place,
+        shape=dataset.shape,
+        dtype=_pixel_type(dataset, place),
+        storage=storage,
+        chunks=plist.get_chunk() if storage == "chunked" else None,
+        filters=tuple(FILTERS.get(one.code, f"filter {one.code}") for one in filters_of(plist)),
+        address=(place.filename, h5py.h5o.get_info(dataset).addr),
+        stamp=stamp,
+        units=stated_units(dataset) if has_units else None,
+    )
 
 
 def storage_name(plist: Any) -> str:
@@ -172,7 +179,7 @@ def fill_value(plist: Any, dtype: np.dtype[Any]) -> NDArray[Any] | None:
     return fill
 
 
-def _units(dataset: Any) -> str | None:
+def stated_units(dataset: Any) -> str | None:
     """Return what the attribute ``units`` says; None where it is missing or empty."""
     if not h5py.h5a.exists(dataset, b"units"):
         return None
