@@ -104,8 +104,8 @@ with h5py.File(sys.argv[1], "w") as h5:
 @pytest.mark.parametrize(
     "code",
     [
-        "store = cxistack.CXIStore({0!r}); assert store['data'][...].sum() == 10240",
-        "store = cxistack.CXIStore({0!r}); assert store.file['/entry/data/data'][()].sum() == 10240",
+        "store = cxistack.CXIStore({0!r}); assert store['data'][...].sum() > 1e4",
+        "store = cxistack.CXIStore({0!r}); assert store.file['/entry/data/data'][()].sum() > 1e4",
         "cxistack.convert(cxistack.CXIStore({0!r}), cxistack.CXIStore({1!r}, 'w'), verbose=False)",
         "cxistack.CXIStore({1!r}, 'w').save_attribute('data', frames, compression=Blosc)",
         "cxistack.CXIStore({0!r}, 'r+').save_attribute('data', frames, 'insert', [1, 3])",
