@@ -5,76 +5,30 @@ they are; a store finds them in the files of a run and gives each from all files
 container holds what was loaded, and saves results.
 """
 
-from importlib.metadata import version
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-from . import kernels
-from .build import build_info
-from .checking.findings import Finding, Problem
-from .container.stdata import STData
-from .converting.convert import Conversion, convert
-from .discovery.discover import Discovery, discover
-from .errors import (
-    AttributeMissingError,
-    CastError,
-    ClosedStoreError,
-    CXIError,
-    FileChangedError,
-    FileInUseError,
-    FrameIndexError,
-    LayoutError,
-    LinkError,
-    Offence,
-    ProtocolError,
-    ReadOnlyStoreError,
-    StorageError,
-)
-from .protocol.protocol import CXIProtocol
-from .store.lazy import LazyArray
-from .store.reader import Reader, read
-from .store.store import CXIStore
-from .store.writer import FrameWriter
-from .transforms.base import Transform
-from .transforms.transforms import ComposeTransforms, Crop, Downscale, Mirror
+if TYPE_CHECKING:
+    from .public import *  # noqa: F403
 
-__all__ = [
-    "AttributeMissingError",
-    "CXIError",
-    "CXIProtocol",
-    "CXIStore",
-    "CastError",
-    "ClosedStoreError",
-    "ComposeTransforms",
-    "Conversion",
-    "Crop",
-    "Discovery",
-    "Downscale",
-    "FileChangedError",
-    "FileInUseError",
-    "Finding",
-    "FrameIndexError",
-    "FrameWriter",
-    "LayoutError",
-    "LazyArray",
-    "LinkError",
-    "Mirror",
-    "Offence",
-    "Problem",
-    "ProtocolError",
-    "ReadOnlyStoreError",
-    "Reader",
-    "STData",
-    "StorageError",
-    "Transform",
-    "__version__",
-    "build_info",
-    "convert",
-    "discover",
-    "kernels",
-    "read",
-]
+__version__: str
 
-__version__ = version("cxistack")
+
+def __getattr__(name: str) -> Any:
+    """Import the public names when the first is asked for: numpy and HDF5 take their time."""
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("cxistack")
+    if name.startswith("__") and name != "__all__":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    public = import_module(".public", __name__)
+    names = {one: getattr(public, one) for one in public.__all__}
+    globals().update(names, __all__=sorted([*names, "__version__"]))
+    if name not in globals():
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return globals()[name]
 
 
 def __dir__() -> list[str]:
-    return __all__
+    return list(__getattr__("__all__"))

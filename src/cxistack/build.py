@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -30,6 +29,8 @@ def build_info() -> dict[str, Any]:
     >>> sorted(build_info()["decoders"])
     ['bitshuffle', 'deflate', 'fletcher32', 'lz4', 'shuffle', 'zstd']
     """
+    from importlib.metadata import version
+
     return {
         "cxistack": version("cxistack"),
         "python": platform.python_version(),

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 import threading
 import time
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
-from tqdm.auto import tqdm
-
-__all__ = ["Bar", "Lines", "Progress", "progress_bar"]
+__all__ = ["Lines", "Progress", "bar_class", "progress_bar"]
 
 
 class Progress(Protocol):
@@ -31,22 +30,24 @@ class Progress(Protocol):
     ) -> None: ...
 
 
-class Bar(tqdm):  # type: ignore[type-arg]  # generic in its stubs alone
-    """A progress bar that leaves no thread behind, and whose lock is this process's alone.
+@functools.cache
+def bar_class() -> Any:
+    """Return the class of progress bars, made when one is first shown: tqdm is slow to import.
 
-    tqdm's own lock is shared with forked processes: a child that ends while it holds it would stop
-    every other for ever.
+    A bar leaves no thread behind, and its lock is this process's alone. tqdm's own lock is shared
+    with forked processes: a child that ends while it holds it would stop every other for ever.
     """
+    from tqdm.auto import tqdm
 
-    monitor_interval = 0
+    class Bar(tqdm):  # type: ignore[type-arg]  # generic in its stubs alone
+        monitor_interval = 0
 
+    def renew_lock() -> None:
+        Bar.set_lock(threading.RLock())
 
-def _renew_lock() -> None:
-    Bar.set_lock(threading.RLock())
-
-
-_renew_lock()
-os.register_at_fork(after_in_child=_renew_lock)
+    renew_lock()
+    os.register_at_fork(after_in_child=renew_lock)
+    return Bar
 
 
 class Lines:
@@ -92,9 +93,11 @@ class Lines:
 
 def progress_bar(total: int, what: str, unit: str = "frame") -> Progress:
     """Return what shows the progress of so many frames (or bytes), for a ``with`` block."""
-    in_notebook = any(cls.__module__ == "tqdm.notebook" for cls in Bar.__mro__)
-    if not (sys.stderr.isatty() or in_notebook):
+    is_shown = sys.stderr.isatty()
+    if not is_shown and "IPython" in sys.modules:
+        is_shown = any(cls.__module__ == "tqdm.notebook" for cls in bar_class().__mro__)
+    if not is_shown:
         return Lines(total, what, unit)
-    if unit == "byte":
-        return Bar(total=total, desc=what, unit="B", unit_scale=True)
-    return Bar(total=total, desc=what, unit=unit)
+    how = {"unit": "B", "unit_scale": True} if unit == "byte" else {"unit": unit}
+    bar: Progress = bar_class()(total=total, desc=what, **how)
+    return bar

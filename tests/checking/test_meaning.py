@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from cxistack import CXIStore
-from cxistack.checking import meaning
+from cxistack.checking import decoding
 from cxistack.cli import app
 from cxistack.loading.prepare import prepare_stored
 
@@ -41,6 +41,8 @@ def put(file, path, value, **attributes):
         (np.where(TRUTH, 1, 2), r"it is 2 at (2, 3)"),
         (np.where(TRUTH, 0.5, 0), r"it is 0.5 at (0, 0)"),
         (np.where(TRUTH, np.nan, 1.0), r"it is nan at (0, 0)"),
+        (np.full((5, 7), 0.7), r"it is 0.7 at (0, 0)"),
+        (np.where(TRUTH, 255, 7).astype("u1"), r"it is 7 at (2, 3)"),
         (np.stack([TRUTH, TRUTH, FLAGS, TRUTH]).astype("u4"), r"it is 512 at (2, 2, 3)"),
     ],
 )
@@ -55,11 +57,49 @@ def test_a_plain_mask_of_other_values_is_told_of(file, mask, told):
 
 
 @pytest.mark.parametrize(
-    "mask", [TRUTH, TRUTH.astype("i4"), TRUTH.astype("f8"), np.where(TRUTH, 255, 0).astype("u1")]
+    "mask", [TRUTH, TRUTH.astype("i4"), TRUTH.astype("f8"), np.ones((4, 5, 7)), ~FLAGS.astype(bool)]
 )
 def test_one_of_two_values_is_sound(file, mask):
     put(file, MASK, mask)
     assert CXIStore(file).check(verbose=False) == []
+
+
+@pytest.mark.parametrize(
+    ("mask", "told"),
+    [
+        (np.where(TRUTH, 255, 0).astype("u1"), "its values are 0 and 255, "),
+        (np.where(TRUTH, 255, 1).astype("u1"), "its values are 1 and 255, "),
+        (np.full((5, 7), 32767, "i2"), "its values are 32767, "),
+        (np.zeros((4, 5, 7), "f4"), "all of it is 0, so that every pixel is bad"),
+        (np.zeros((5, 7), "i8"), "all of it is 0, so that every pixel is bad"),
+    ],
+)
+def test_a_mask_that_is_odd_but_can_be_read_is_told_of_as_a_warning(file, mask, told):
+    put(file, MASK, mask)
+    (found,) = CXIStore(file).check(verbose=False)
+    assert (found.attribute, found.dataset, found.is_warning) == ("mask", MASK, True)
+    assert told in found.cause
+    done = CliRunner().invoke(app, ["check", file])
+    assert done.exit_code == 0
+    assert f"warning: mask: {told}" in done.output.replace("\n    ", " ")
+
+
+def test_a_strange_value_is_found_where_it_is_in_a_large_mask(file, monkeypatch):
+    monkeypatch.setattr(decoding, "_BLOCK_BYTES", 64)  # a few rows at a time
+    mask = np.ones((4, 5, 7), "u4")
+    mask[3, 4, 6] = 5
+    with h5py.File(file, "a") as h5:
+        h5.create_dataset(MASK, data=mask, chunks=(1, 2, 3), compression="gzip")
+    (found,) = CXIStore(file).check(verbose=False)
+    assert "it is 5 at (3, 4, 6)" in found.cause
+
+
+def test_a_mask_that_is_something_else_too_is_looked_at(file):
+    put(file, "/speckle_tracking/whitefield", FLAGS)
+    with h5py.File(file, "a") as h5:
+        h5[MASK] = h5["/speckle_tracking/whitefield"]
+    (found,) = CXIStore(file).check(["whitefield", "mask"], verbose=False)
+    assert (found.attribute, "it is 512 at (2, 3)" in found.cause) == ("mask", True)
 
 
 def test_flags_of_a_convention_are_sound(file):
@@ -89,10 +129,11 @@ def test_a_mask_that_all_files_link_to_is_read_once(file, tmp_path, monkeypatch)
     reads = []
 
     def counted(files, part, view):
-        reads.append(part.stored.place)
+        if part.stored.place.path == MASK:
+            reads.append(part.stored.place)
         return prepare_stored(files, part, view)
 
-    monkeypatch.setattr(meaning, "prepare_stored", counted)
+    monkeypatch.setattr(decoding, "prepare_stored", counted)
     (found,) = CXIStore([file, str(tmp_path / "a.h5"), str(tmp_path / "b.h5")]).check(verbose=False)
     assert "it is 512" in found.cause
     assert len(reads) == 1

@@ -44,7 +44,7 @@ def in_child(check):
 
 def tqdm_lock():
     """Return the lock of the bars that loading shows."""
-    return progress.Bar.get_lock()
+    return progress.bar_class().get_lock()
 
 
 def test_child_and_parent_load_from_a_store_that_was_open(names, parts):

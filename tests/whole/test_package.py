@@ -60,12 +60,67 @@ def test_the_version_is_written_nowhere_else():
 
 
 def test_importing_it_imports_nothing_that_is_optional_or_slow():
-    loaded = set(run("import sys, cxistack; print(*sys.modules)").split())
     heavy = {
-        *("matplotlib", "xarray", "torch", "napari", "dask", "pandas", "scipy", "PIL"),
-        *("typer", "rich", "IPython", "pytest", "hypothesis"),
+        *("matplotlib", "xarray", "torch", "napari", "dask", "pandas", "scipy", "PIL", "pint"),
+        *("typer", "rich", "IPython", "pytest", "hypothesis", "tqdm", "hdf5plugin"),
+        *("asyncio", "importlib.metadata", "importlib.resources", "configparser", "tempfile"),
+        *("hashlib", "secrets", "difflib", "unittest", "email", "socket", "ssl", "inspect"),
     }
-    assert heavy & loaded == set()
+    before = set(run("import sys, h5py; print(*sys.modules)").split())
+    for names in ("CXIStore", "*"):
+        code = f"import sys, cxistack; from cxistack import {names}; print(*sys.modules)"
+        assert {"h5py", "cxistack.store.store"} <= set(run(code).split())
+        code = code.replace(
+            "cxistack;", "cxistack; cxistack.__version__ = '';"
+        )  # not to look it up
+        assert (heavy - before) & set(run(code).split()) == set()
+
+
+def test_importing_the_package_alone_imports_neither_h5py_nor_numpy():
+    loaded = set(run("import sys, cxistack; print(*sys.modules)").split())
+    assert {"numpy", "h5py", "importlib.metadata"} & loaded == set()
+    assert {one for one in loaded if one.startswith("cxistack")} <= {"cxistack"}
+
+
+def test_what_is_not_public_is_not_there():
+    assert not hasattr(cxistack, "public_names")
+    assert sorted(dir(cxistack)) == sorted(cxistack.__all__)
+    with pytest.raises(ImportError):
+        exec("from cxistack import nothing_of_this_name", {})
+
+
+FILTERED = """
+import sys
+import h5py
+import hdf5plugin
+import numpy as np
+with h5py.File(sys.argv[1], "w") as h5:
+    frames = np.repeat(np.arange(5, dtype="u2"), 32 * 32).reshape(5, 32, 32)
+    h5.create_dataset("/entry/data/data", data=frames, chunks=(1, 32, 32), **hdf5plugin.Blosc())
+    assert h5["/entry/data/data"].id.get_chunk_info(0).filter_mask == 0
+"""
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "store = cxistack.CXIStore({0!r}); assert store['data'][...].sum() > 1e4",
+        "store = cxistack.CXIStore({0!r}); assert store.file['/entry/data/data'][()].sum() > 1e4",
+        "cxistack.convert(cxistack.CXIStore({0!r}), cxistack.CXIStore({1!r}, 'w'), verbose=False)",
+        "cxistack.CXIStore({1!r}, 'w').save_attribute('data', frames, compression=Blosc)",
+        "cxistack.CXIStore({0!r}, 'r+').save_attribute('data', frames, 'insert', [1, 3])",
+        "cxistack.CXIStore({1!r}, 'w').save_attribute('data', frames, compression='bitshuffle')",
+    ],
+)
+def test_filters_are_registered_when_a_file_first_needs_them(tmp_path, code):
+    """Each in a process of its own, in which nobody else has registered any."""
+    names = [str(tmp_path / "in.h5"), str(tmp_path / "out.cxi")]
+    subprocess.run([sys.executable, "-c", FILTERED, names[0]], check=True)
+    run(
+        "import numpy as np, cxistack; frames = np.ones((2, 32, 32), 'u2'); "
+        "Blosc = {'compression': 32001, 'compression_opts': (0, 0, 0, 0, 5, 1, 0)}; "
+        + code.format(*names)
+    )
 
 
 def test_everything_public_is_there_and_documented():

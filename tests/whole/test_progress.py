@@ -46,6 +46,6 @@ def test_a_failure_has_no_last_line_of_progress(monkeypatch, capsys):
 def test_a_terminal_gets_a_bar(monkeypatch, capsys):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     with progress.progress_bar(3, "Loading data") as shown:
-        assert isinstance(shown, progress.Bar)
+        assert isinstance(shown, progress.bar_class())
         shown.update(3)
     assert re.search(r"Loading data: 100%.*3/3", capsys.readouterr().err)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import cxistack
+from cxistack import public
 from factory import ROOT
 
 # From the ground up; the rooms of one floor do not know each other.
@@ -25,6 +26,7 @@ FLOORS = [
     {"saving", "checking"},
     {"store", "discovery"},
     {"container", "converting"},
+    {"public"},
     {"__init__"},
     {"cli"},
     {"__main__"},
@@ -131,7 +133,8 @@ def test_there_are_few_rooms_on_few_floors():
     loose = {name for name in map(name_of, PYTHON) if len(name) == 1}
     assert len(packages) + len(loose) <= 24
     assert len(FLOORS) <= 14
-    assert loose == {(name,) for name in ("__init__", "__main__", "build", "errors", "progress")}
+    ground = ("build", "errors", "progress")
+    assert loose == {(name,) for name in ("__init__", "__main__", "public", *ground)}
 
 
 @pytest.mark.parametrize("file", PYTHON, ids=lambda file: "/".join(name_of(file)))
@@ -171,6 +174,9 @@ def test_a_module_says_what_it_exports(file):
     body = ast.parse(file.read_text(encoding="utf-8")).body
     if parts[-1] == "__main__" or all(isinstance(node, ast.Expr) for node in body):
         return  # a command, or a face that holds a docstring only
+    if parts == ("__init__",):
+        assert cxistack.__all__ == sorted([*public.__all__, "__version__"])
+        return  # it shows what `public` exports
     names = {
         target.id
         for node in body

@@ -20,6 +20,7 @@ from .index import FrameIndex, align, check_rank, own_frames, refuse_twice
 from .locate import Found, bring_together, locate
 from .mask_parts import channels_along, mask_parts
 from .modules import Trains
+from .search import Search
 
 __all__ = ["Catalogue", "conversion_of"]
 
@@ -101,13 +102,10 @@ class Catalogue:
 
     def _look_for(self, attrs: Sequence[str]) -> None:
         found: dict[str, dict[int, Found]] = {attr: {} for attr in attrs}
-        for number in self.numbers:
-            if attrs and self.opens(number):
-                for attr in attrs:
-                    wanted = self.protocol.attribute(attr)
-                    one = self._mask_of_parts(number, wanted) or self._located(number, wanted)
-                    if one is not None:
-                        found[attr][number] = one
+        search = self._search(attrs)
+        for number in self.numbers if attrs else ():
+            for attr, one in self._found_by(search, number).items():
+                found[attr][number] = one
         for attr in attrs:
             wanted = self.protocol.attribute(attr)
             whole = bring_together(self.files, found[attr], wanted.kind, self._trains, self.policy)
@@ -116,7 +114,27 @@ class Catalogue:
                 whole = {n: _of_known_units(wanted, one) for n, one in whole.items()}
             self._found[attr] = whole
 
-    def _located(self, number: int, wanted: Attribute) -> Found | None:
+    def _search(self, attrs: Sequence[str]) -> Search:
+        wanted = [self.protocol.attribute(attr) for attr in attrs]
+        return Search(self.files, wanted, self._look, self.chosen.detector is None)
+
+    def _found_by(self, search: Search, number: int) -> Mapping[str, Found]:
+        """Return what a file has of what is looked for; nothing of one that does not open."""
+        if self._opened.get(number) is not None:
+            return {}
+        try:
+            found = search.found(number)
+        except OSError as error:
+            self._opened[number] = error
+            return {}
+        self._opened[number] = None
+        return found
+
+    def _look(self, number: int, wanted: Attribute) -> Found | None:
+        """Look for an attribute in a file, whatever is there."""
+        parts = self._mask_of_parts(number, wanted)
+        if parts is not None:
+            return parts
         paths = [place.path for place in wanted.places]
         has_units = bool(wanted.units)
         return locate(self.files, number, paths, self.policy, has_units, self._detectors)

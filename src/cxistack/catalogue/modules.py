@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from hashlib import blake2b
 
 import numpy as np
 from numpy.typing import NDArray
@@ -144,6 +143,8 @@ class Trains:
     def check_sum(self, stored: Stored) -> tuple[int, bytes]:
         """Return the number of rows, and a check sum of their trains and pulses."""
         if stored.place not in self._known:
+            from hashlib import blake2b
+
             ids = self.ids(stored)
             self._known[stored.place] = len(ids), blake2b(ids.tobytes()).digest()
         return self._known[stored.place]

@@ -13,6 +13,8 @@ import numpy as np
 from ..catalogue.catalogue import Catalogue
 from ..catalogue.locate import Found
 from ..errors import CXIError
+from ..hdf5.files import Files
+from ..hdf5.stored import stored_bytes
 from ..loading.prepare import prepare_single, prepare_singles
 from ..transforms.base import Transform
 from .findings import Problem
@@ -21,6 +23,7 @@ __all__ = ["Disagreement", "differences", "disagreements"]
 
 
 _TOGETHER = 32  # files, which stay open while one attribute after the other is read
+_SMALLEST = 1 << 15  # bytes of a value that is compared as it is stored
 _SMALL = 1 << 20  # bytes of a value of which the first file's is kept while all files are read
 
 
@@ -158,10 +161,14 @@ def _compared(
     firsts: dict[str, tuple[Found, Any]] = {}
     failed: set[str] = set()
     numbers = catalogue.numbers
-    for start in range(0, len(numbers), _TOGETHER):
+    for start in (
+        0,
+        *range(1, len(numbers), _TOGETHER),
+    ):  # by itself, the first that others are like
+        stop = start + (_TOGETHER if start else 1)
         for attr in attrs:
             found = catalogue.found(attr)
-            here = [found[n] for n in numbers[start : start + _TOGETHER] if n in found]
+            here = [found[n] for n in numbers[start:stop] if n in found]
             values = _values(catalogue, attr, here, firsts, transform)
             while attr not in settled and attr not in failed:
                 try:
@@ -189,7 +196,11 @@ def _values(
     use = transform if wanted.kind == "frame" else None
     left = list(found)
     if attr in firsts:  # links may lead from many files to one
-        left = [one for one in left if not _is_one(one, firsts[attr][0])]
+        first, _ = firsts[attr]
+        left = [one for one in left if not _is_one(one, first)]
+        known = _as_stored(files, first)
+        if known is not None:  # what is stored alike is alike: nothing else is done to get it
+            left = [one for one in left if _as_stored(files, one) != known]
     for _, group in itertools.groupby(left, key=_type_of):
         alike = list(group)
         step = 1 if wanted.is_text else max(1, _SMALL // max(1, _nbytes(alike[0])))
@@ -203,6 +214,15 @@ def _values(
                     continue
             for one in some:
                 yield one, prepare_single(files, wanted, one, use).read()
+
+
+def _as_stored(files: Files, found: Found) -> tuple[object, ...] | None:
+    """Return all that a small value comes from; None where that is not simple."""
+    (stored, *_) = found.datasets
+    values = stored_bytes(files, stored) if stored.nbytes <= _SMALLEST else None
+    if values is None:
+        return None
+    return found.path, stored.units, stored.shape, stored.dtype, values
 
 
 def _type_of(found: Found) -> tuple[object, ...]:

@@ -1,8 +1,8 @@
 """Whether a run is whole: everything opens, agrees and decodes; all that is wrong, not the first.
 
-``structure`` looks at what is there and whether it agrees, ``meaning`` at masks and units,
-``decoding`` decodes every chunk, ``cxi`` holds files against CXI 1.6. A further
-check is one more such function.
+``structure`` looks at what is there and whether it agrees, ``meaning`` at units, and at masks while
+``decoding`` decodes every chunk, ``cxi`` holds files against CXI 1.6. A further check is one more
+such function.
 """
 
 from __future__ import annotations

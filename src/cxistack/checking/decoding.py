@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from typing import Any
 
 from ..catalogue.catalogue import Catalogue
 from ..catalogue.index import Part, own_frames
@@ -17,6 +18,7 @@ from ..loading.prepare import prepare_stored
 from ..progress import progress_bar
 from ..transforms.steps import Axis, FrameView
 from .findings import Finding
+from .meaning import PlainMask
 from .request import CheckRequest
 
 __all__ = ["decodes"]
@@ -37,16 +39,31 @@ class _Rows:
 
 
 def decodes(catalogue: Catalogue, request: CheckRequest) -> Iterator[Finding]:
-    """Find chunks that do not decode, and all else that cannot be read."""
+    """Find chunks that do not decode, all else that cannot be read, and masks that are none."""
     chosen: dict[tuple[object, int], _Rows] = {}  # each once, whatever leads to it
+    masks: dict[object, PlainMask] = {}
     for attr in request.attributes:
-        for piece in _pieces(catalogue, attr) if catalogue.found(attr) else ():
-            chosen.setdefault((piece.part.stored.address, piece.part.row), piece)
+        wanted, found = catalogue.protocol.attribute(attr), catalogue.found(attr)
+        for piece in _pieces(catalogue, attr) if found else ():
+            stored = piece.part.stored
+            chosen.setdefault((stored.address, piece.part.row), piece)
+            mask = PlainMask.of(wanted, found[piece.part.file].path, stored)
+            if mask is not None:
+                masks.setdefault(stored.address, mask)
     total = sum(_nbytes(_whole(piece.part), piece.part) for piece in chosen.values())
     with progress_bar(total, "Checking", "byte") if request.verbose else nullcontext() as bar:
         tick: Callable[[int], object] = bar.update if bar is not None else lambda nbytes: None
         for piece in chosen.values():
-            yield from _merged(list(_failures(catalogue, piece, request.num_threads, tick)), piece)
+            mask = masks.get(piece.part.stored.address)
+
+            def read(part: Part, box: Block, mask: PlainMask | None = mask) -> None:
+                values = _read(catalogue.files, part, box, request.num_threads)
+                if mask is not None:
+                    mask.look(values if part.has_frame_axis else values[0], _start(part, box))
+
+            yield from _merged(list(_failures(piece, read, tick)), piece)
+    for mask in masks.values():
+        yield from mask.findings()
 
 
 def _pieces(catalogue: Catalogue, attr: str) -> Iterator[_Rows]:
@@ -125,7 +142,7 @@ def _halves(box: Block, part: Part) -> tuple[Block, Block] | None:
 
 
 def _failures(
-    catalogue: Catalogue, piece: _Rows, num_threads: int | None, tick: Callable[[int], object]
+    piece: _Rows, read: Callable[[Part, Block], None], tick: Callable[[int], object]
 ) -> Iterator[Finding]:
     part = piece.part
     if not part.stored.is_text and not part.stored.nbytes:
@@ -140,7 +157,7 @@ def _failures(
             todo += reversed(halves)
             continue
         try:
-            _read(catalogue.files, part, box, num_threads)
+            read(part, box)
         except FileChangedError as error:
             yield _finding(piece, None, str(error))
             return
@@ -158,7 +175,7 @@ def _failures(
         tick(size)
 
 
-def _read(files: Files, part: Part, box: Block, num_threads: int | None) -> None:
+def _read(files: Files, part: Part, box: Block, num_threads: int | None) -> Any:
     """Read and decode all of a box, as it is stored."""
     rows, ss, fs = box
     view = None
@@ -166,7 +183,7 @@ def _read(files: Files, part: Part, box: Block, num_threads: int | None) -> None
         view = FrameView(Axis(ss.start, 1, len(ss)), Axis(fs.start, 1, len(fs)))
         locate_bytes(files, part.stored)  # its chunks are all wanted, though not in this block
     some = replace(part, row=rows.start if part.has_frame_axis else part.row, count=len(rows))
-    prepare_stored(files, some, view).read(num_threads=num_threads)
+    return prepare_stored(files, some, view).read(num_threads=num_threads)
 
 
 def _finding(piece: _Rows, box: Block | None, why: str) -> Finding:
@@ -189,9 +206,16 @@ def _corner(part: Part, box: Block) -> tuple[int, ...] | None:
     chunks = part.stored.chunks
     if chunks is None:
         return None
+    row, *pixel = _start(part, box)
+    return (row // chunks[0] * chunks[0], *pixel)
+
+
+def _start(part: Part, box: Block) -> tuple[int, ...]:
+    """Return where in its dataset a box begins."""
     rows, ss, fs = box
-    start = [0] * len(chunks)
-    start[0] = rows.start // chunks[0] * chunks[0]
+    start = [0] * part.stored.ndim
+    if part.has_frame_axis:
+        start[0] = rows.start
     if len(part.frame_shape) > 1:
         start[-2], start[-1] = ss.start, fs.start
     return tuple(start)

@@ -73,7 +73,7 @@ class Finding:
             where.append(_span("row", self.rows))
         if self.chunk is not None:
             where.append(f"chunk at {self.chunk}")
-        about = f"{self.attribute}: " if self.attribute else "warning: " * self.is_warning
+        about = "warning: " * self.is_warning + (f"{self.attribute}: " if self.attribute else "")
         return " ".join(f"{', '.join(where)}: {about}{self.cause}".split("\n"))
 
     def as_dict(self) -> dict[str, Any]:

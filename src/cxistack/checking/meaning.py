@@ -5,44 +5,35 @@ Files that had flags saved as a plain mask, or a misspelt unit, load without an 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..catalogue.catalogue import Catalogue
-from ..catalogue.index import Part
-from ..catalogue.locate import Found
-from ..errors import CXIError
 from ..hdf5.stored import Stored, describe
-from ..loading.prepare import prepare_stored
 from ..protocol.attribute import Attribute
 from ..protocol.protocol import cxi_unit
 from ..protocol.units import refuse_unknown
-from ..transforms.steps import FrameView
 from .findings import Finding
 from .request import CheckRequest
 
-__all__ = ["means"]
-
-_BATCH_BYTES = 16 << 20
+__all__ = ["PlainMask", "means"]
 
 
 def means(catalogue: Catalogue, request: CheckRequest) -> Iterator[Finding]:
-    """Find plain masks with other values than two, and quantities in units that nobody knows."""
+    """Find quantities in units that nobody knows."""
     for attr in request.attributes:
-        wanted = catalogue.protocol.attribute(attr)
-        has_unit = cxi_unit(attr) is not None
+        if cxi_unit(attr) is None or not catalogue.protocol.attribute(attr).is_number:
+            continue
         seen: set[object] = set()  # links may lead from many files to one dataset
         for one in catalogue.found(attr).values():
             for stored in one.datasets if one.error is None else ():
-                if stored.address in seen:
+                if stored.address in seen or not stored.is_in_file:
                     continue
                 seen.add(stored.address)
-                why = None
-                if wanted.is_mask:
-                    why = _why_no_mask(catalogue, one, stored, wanted, request.num_threads)
-                elif has_unit and wanted.is_number and stored.is_in_file:
-                    why = _why_no_unit(catalogue, stored)
+                why = _why_no_unit(catalogue, stored)
                 if why is not None:
                     place = stored.place
                     yield Finding("agrees", attr, place.filename, why, place.path)
@@ -57,31 +48,58 @@ def _why_no_unit(catalogue: Catalogue, stored: Stored) -> str | None:
     return None
 
 
-def _why_no_mask(
-    catalogue: Catalogue, found: Found, stored: Stored, wanted: Attribute, num_threads: int | None
-) -> str | None:
-    """Return what speaks against a plain mask: 1, or the largest value of its type, is good."""
-    convention = wanted.at(found.path).convention
-    if convention not in (None, "good") or stored.dtype.kind not in "iuf" or stored.ndim < 2:
-        return None
-    most = np.iinfo(stored.dtype).max if stored.dtype.kind in "iu" else 1
-    has_rows = stored.ndim > 2
-    count = stored.shape[0] if has_rows else 1
-    view = FrameView.full((stored.shape[-2], stored.shape[-1]))
-    load = prepare_stored(catalogue.files, Part(found.file, stored, count, has_rows), view)
-    step = max(1, _BATCH_BYTES // max(1, stored.nbytes // max(1, count)))
-    for first in range(0, count, step):
-        try:
-            numbers = np.arange(first, min(count, first + step))
-            values = load.read(numbers, num_threads=num_threads)
-        except (CXIError, OSError):  # told of by the check that all decodes
+class PlainMask:
+    """The values of a plain mask, which are looked at as they are decoded.
+
+    Parameters
+    ----------
+    attr : str
+        The attribute.
+    stored : Stored
+        The dataset.
+    """
+
+    def __init__(self, attr: str, stored: Stored) -> None:
+        self._attr, self._stored = attr, stored
+        self._most = np.iinfo(stored.dtype).max if stored.dtype.kind in "iu" else 1
+        self._strange: tuple[object, tuple[int, ...]] | None = None
+        self._seen: set[int] = set()  # of 0, 1 and the largest value of the type
+
+    @classmethod
+    def of(cls, wanted: Attribute, path: str, stored: Stored) -> PlainMask | None:
+        """Return a mask of numbers that has no flags; None for all else."""
+        is_plain = wanted.is_mask and wanted.at(path).convention in (None, "good")
+        if not is_plain or stored.dtype.kind not in "iuf" or stored.ndim < 2:
             return None
-        strange = np.argwhere((values != 0) & (values != 1) & (values != most))
-        if len(strange):
-            frame, *pixel = strange[0].tolist()
-            where = [first + frame, *pixel] if has_rows else pixel
-            return (
-                f"it is {values[tuple(strange[0])]} at {tuple(where)}, and a mask is 1 for a good "
-                "pixel and 0 for a bad one: if these are flags, give the protocol their convention"
-            )
-    return None
+        return cls(wanted.name, stored)
+
+    def look(self, values: NDArray[Any], start: Sequence[int]) -> None:
+        """Look at pixels of the dataset, of which the first is at `start`."""
+        rest = np.ones(values.shape, bool)
+        for value in (0, 1, self._most):
+            is_so = values == value
+            if is_so.any():
+                self._seen.add(value)
+            rest &= ~is_so
+        if self._strange is None and rest.any():
+            place = np.unravel_index(int(np.argmax(rest)), rest.shape)
+            where = tuple(int(n) + first for n, first in zip(place, start, strict=True))
+            self._strange = values[place], where
+
+    def findings(self) -> Iterator[Finding]:
+        """Find what speaks against it: 1, or the largest value of its type, is good."""
+        good = "a mask is 1 for a good pixel and 0 for a bad one"
+        is_warning = self._strange is None
+        if self._strange is not None:
+            value, where = self._strange
+            why = f"it is {value} at {where}, and {good}: if these are flags, give the protocol "
+            why += "their convention"
+        elif self._most > 1 and self._most in self._seen:
+            told = " and ".join(str(value) for value in sorted(self._seen))
+            why = f"its values are {told}, and {good}; {self._most} is read as good, too"
+        elif self._seen == {0}:
+            why = f"all of it is 0, so that every pixel is bad: {good}"
+        else:
+            return
+        place = self._stored.place
+        yield Finding("agrees", self._attr, place.filename, why, place.path, is_warning=is_warning)

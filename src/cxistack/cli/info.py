@@ -11,6 +11,7 @@ from ..catalogue.others import addition
 from ..checking.findings import Finding
 from ..errors import CXIError
 from ..store.store import CXIStore
+from ..store.table import summary
 from .failure import failures_told
 from .lines import problem_lines, say
 from .opening import AsJSON, ChannelName, DetectorName, FileNames, ProtocolFile, open_run
@@ -35,9 +36,8 @@ def info(
         if as_json:
             typer.echo(json.dumps(_facts(store, problems), indent=2))
         else:
-            # The store's own text ends with its first few problems; here all are listed.
             names = [*store.filenames(), *store.paths()]
-            text = [repr(store).partition("\nProblems:\n")[0]]
+            text = [summary(store._catalogue, store.mode)]
             if problems:
                 text += ["Problems:", *problem_lines(problems, store.filenames())]
             say("\n    ".join(["\n".join(text[:2]), *text[2:]]), names=names)

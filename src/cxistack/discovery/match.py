@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -142,6 +141,8 @@ def _miss(files: Files, filename: str, path: str, links: LinkPolicy) -> Miss:
 
 def _near(files: Files, group: Place, name: str) -> Iterator[str]:
     """Return what a group has instead of `name`: other spellings of it first."""
+    import difflib
+
     there = children(files, group)
     alike = [other for other in there if plain(other) == plain(name)]
     alike += [

@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import h5py
-import hdf5plugin  # registers the filters of the field with HDF5
 
 from ..errors import ClosedStoreError, FileChangedError, StorageError
 from ._descriptor import Descriptor
+from .filters import register_filters
 from .messages import advice, check_regular, not_opened
 
 __all__ = [
@@ -338,6 +338,7 @@ def _open_for_reading(path: str) -> _Handle:
     status = os.stat(path)  # noqa: PTH116 (a Path costs more than the call)
     check_regular(path, status.st_mode)
     stamp = Stamp.of(status)
+    register_filters()
     try:
         # What h5py.File(path, "r") does, without what it does for other modes and drivers.
         file = h5py.h5f.open(os.fsencode(path), h5py.h5f.ACC_RDONLY)
@@ -366,6 +367,8 @@ def read_again(action: Callable[[], _Result], look_again: Callable[[], object]) 
 
 def hdf5_versions() -> dict[str, str]:
     """Return the versions of h5py, HDF5 and hdf5plugin."""
+    import hdf5plugin
+
     return {
         "h5py": h5py.version.version,
         "hdf5": h5py.version.hdf5_version,

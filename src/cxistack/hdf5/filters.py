@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any, NamedTuple
 
-__all__ = ["BITSHUFFLE", "FILTERS", "Filter", "filters_of"]
+__all__ = ["BITSHUFFLE", "FILTERS", "Filter", "filters_of", "register_filters"]
 
 BITSHUFFLE = 32008
 
@@ -33,6 +34,12 @@ class Filter(NamedTuple):
     flags: int
     values: tuple[int, ...]
     name: bytes
+
+
+@functools.cache
+def register_filters() -> None:
+    """Register the filters of the field with HDF5: once, before a file with any is opened."""
+    import hdf5plugin  # noqa: F401 (it does so when it is imported)
 
 
 def filters_of(plist: Any) -> list[Filter]:

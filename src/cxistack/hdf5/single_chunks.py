@@ -7,7 +7,6 @@ is found, still encoded, is put into a file in memory, and read from there as fr
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from functools import partial
@@ -96,5 +95,7 @@ def _memory() -> Iterator[int]:
         with closing(Descriptor(None, os.MFD_CLOEXEC)) as descriptor:
             yield descriptor.fileno()
         return
+    import tempfile
+
     with tempfile.TemporaryFile() as file:
         yield file.fileno()

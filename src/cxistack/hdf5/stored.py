@@ -19,17 +19,20 @@ from .boxes import Box, cut, may_overlap, pairs, size_of
 from .files import Files, Stamp
 from .filters import FILTERS, filters_of
 from .links import Place
-from .messages import words
+from .messages import DAMAGE, words
 
 __all__ = [
     "Assembly",
     "Piece",
     "Stored",
     "describe",
+    "describe_open",
     "fill_value",
     "leaves",
     "nested",
+    "stated_units",
     "storage_name",
+    "stored_bytes",
 ]
 
 
@@ -133,31 +136,56 @@ def describe(files: Files, place: Place, has_units: bool = False) -> Stored:
         external raw files.
     """
     with files.reading(place.filename) as h5:
-        # The low-level calls: of 10 000 files, this is done to each.
         dataset = h5py.h5d.open(h5.id, os.fsencode(place.path))
-        plist = dataset.get_create_plist()
-        storage = storage_name(plist)
-        if dataset.get_space().get_simple_extent_type() == h5py.h5s.NULL:
-            raise LayoutError(
-                f"{place} is empty: its writer gave it a type, and neither a shape nor values"
-            )
-        if storage == "external":
-            raise LayoutError(
-                f"{place} keeps its values in external raw files "
-                f"({os.fsdecode(plist.get_external(0)[0])!r}, ...), which are never read: they may "
-                "be any file"
-            )
-        return Stored(
-            place=place,
-            shape=dataset.shape,
-            dtype=_pixel_type(dataset, place),
-            storage=storage,
-            chunks=plist.get_chunk() if storage == "chunked" else None,
-            filters=tuple(FILTERS.get(one.code, f"filter {one.code}") for one in filters_of(plist)),
-            address=(place.filename, h5py.h5o.get_info(dataset).addr),
-            stamp=files.stamp(place.filename),
-            units=_units(dataset) if has_units else None,
+        return describe_open(dataset, place, files.stamp(place.filename), has_units)
+
+
+def describe_open(dataset: Any, place: Place, stamp: Stamp, has_units: bool) -> Stored:
+    """Return what :func:`describe` does, of a :class:`h5py.h5d.DatasetID`."""
+    # The low-level calls: of 10 000 files, this is done to each.
+    plist = dataset.get_create_plist()
+    storage = storage_name(plist)
+    if dataset.get_space().get_simple_extent_type() == h5py.h5s.NULL:
+        raise LayoutError(
+            f"{place} is empty: its writer gave it a type, and neither a shape nor values"
         )
+    if storage == "external":
+        raise LayoutError(
+            f"{place} keeps its values in external raw files "
+            f"({os.fsdecode(plist.get_external(0)[0])!r}, ...), which are never read: they may "
+            "be any file"
+        )
+    return Stored(
+        place=place,
+        shape=dataset.shape,
+        dtype=_pixel_type(dataset, place),
+        storage=storage,
+        chunks=plist.get_chunk() if storage == "chunked" else None,
+        filters=tuple(FILTERS.get(one.code, f"filter {one.code}") for one in filters_of(plist)),
+        address=(place.filename, h5py.h5o.get_info(dataset).addr),
+        stamp=stamp,
+        units=stated_units(dataset) if has_units else None,
+    )
+
+
+def stored_bytes(files: Files, stored: Stored) -> bytes | None:
+    """Return the values of a small dataset as they are stored; None where that is not simple.
+
+    What cannot be read is None, too: it is told of where the values are wanted.
+    """
+    if stored.filters or stored.is_text or stored.storage not in ("contiguous", "compact"):
+        return None
+    path = stored.place.filename
+    try:
+        with files.reading(path) as h5:
+            if files.stamp(path) != stored.stamp:
+                return None
+            values = np.empty(stored.shape, stored.dtype)
+            dataset = h5py.h5d.open(h5.id, os.fsencode(stored.place.path))
+            dataset.read(h5py.h5s.ALL, h5py.h5s.ALL, values)
+    except DAMAGE:
+        return None
+    return values.tobytes()
 
 
 def storage_name(plist: Any) -> str:
@@ -177,7 +205,7 @@ def fill_value(plist: Any, dtype: np.dtype[Any]) -> NDArray[Any] | None:
     return fill
 
 
-def _units(dataset: Any) -> str | None:
+def stated_units(dataset: Any) -> str | None:
     """Return what the attribute ``units`` says; None where it is missing or empty."""
     if not h5py.h5a.exists(dataset, b"units"):
         return None

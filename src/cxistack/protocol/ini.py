@@ -9,12 +9,9 @@ from __future__ import annotations
 
 import ast
 import codecs
-import configparser
 import functools
-import importlib.resources
 import os
 import re
-import secrets
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -117,12 +114,16 @@ def _unquote(literal: str) -> str:
 @functools.cache
 def builtin_names() -> tuple[str, ...]:
     """Return the names of the protocols that come with the package."""
+    import importlib.resources  # at first need: it takes long
+
     files = (importlib.resources.files("cxistack.protocol") / "builtin").iterdir()
     return tuple(sorted(Path(one.name).stem for one in files if one.name.endswith(".ini")))
 
 
 def builtin_file(name: str) -> AbstractContextManager[Path]:
     """Lend the INI file of a protocol that comes with the package."""
+    import importlib.resources
+
     folder = importlib.resources.files("cxistack.protocol") / "builtin"
     return importlib.resources.as_file(folder / f"{name}.ini")
 
@@ -194,6 +195,8 @@ def _encoding(name: str) -> str:
 
 
 def _parse(text: str, name: str) -> dict[str, dict[str, str]]:
+    import configparser
+
     # No header matches an empty name, so [DEFAULT] is a section like any other.
     parser = configparser.RawConfigParser(default_section="")
     parser.optionxform = str  # type: ignore[method-assign,assignment]
@@ -239,7 +242,7 @@ def write_ini(file: str | os.PathLike[str], sections: Sections) -> None:
     """
     text = format_sections(sections)
     target = Path(os.path.realpath(file))
-    beside = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
+    beside = target.with_name(f".{target.name}.{os.urandom(4).hex()}.tmp")
     try:
         try:
             with beside.open("x", encoding="utf-8", newline="\n") as stream:

@@ -6,7 +6,6 @@ imported when two units differ: that takes half a second.
 
 from __future__ import annotations
 
-import difflib
 import functools
 import re
 from collections.abc import Sequence
@@ -265,6 +264,8 @@ def _unit(registry: Any, text: str, terms: tuple[tuple[str, int], ...]) -> Any:
         try:
             unit *= registry.Unit(name) ** power
         except (pint.PintError, ValueError, TypeError, AttributeError, AssertionError):
+            import difflib
+
             near = difflib.get_close_matches(name, _names(registry), 1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
             raise ValueError(f"{text!r} is no unit that is known{hint}") from None

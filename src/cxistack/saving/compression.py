@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import hdf5plugin
 import numpy as np
 
 from ..errors import LayoutError
@@ -26,19 +25,21 @@ _NUMBERS = "biufc"
 Keywords = Mapping[str, Any]
 
 
-def _bitshuffle_zstd(level: int) -> Keywords:
-    return {**hdf5plugin.Bitshuffle(cname="zstd", clevel=level)}
+def _plugin(name: str, **options: Any) -> Keywords:
+    import hdf5plugin  # at first need: it takes long
+
+    return {**getattr(hdf5plugin, name)(**options)}
 
 
 _SHUFFLE = {"shuffle": True}
 _ALIASES = {"gzip": "deflate", "bitshuffle-lz4": "bitshuffle"}
 #: Names of compressions: the range of their levels, the level when none is given, h5py's keywords.
 COMPRESSIONS: Mapping[str, tuple[range | None, int, Callable[[int], Keywords]]] = {
-    "bitshuffle": (None, 0, lambda _: {**hdf5plugin.Bitshuffle(cname="lz4")}),
-    "bitshuffle-zstd": (range(1, 23), 3, _bitshuffle_zstd),
-    "zstd": (range(1, 23), 3, lambda n: {**hdf5plugin.Zstd(clevel=n), **_SHUFFLE}),
+    "bitshuffle": (None, 0, lambda _: _plugin("Bitshuffle", cname="lz4")),
+    "bitshuffle-zstd": (range(1, 23), 3, lambda n: _plugin("Bitshuffle", cname="zstd", clevel=n)),
+    "zstd": (range(1, 23), 3, lambda n: {**_plugin("Zstd", clevel=n), **_SHUFFLE}),
     "deflate": (range(10), 4, lambda n: {"compression": "gzip", "compression_opts": n, **_SHUFFLE}),
-    "lz4": (None, 0, lambda _: {**hdf5plugin.LZ4(), **_SHUFFLE}),
+    "lz4": (None, 0, lambda _: {**_plugin("LZ4"), **_SHUFFLE}),
     "none": (None, 0, lambda _: {}),
 }
 

@@ -7,7 +7,6 @@ import os
 import re
 import shlex
 import sys
-from importlib.metadata import version
 from pathlib import Path
 
 import h5py
@@ -46,6 +45,8 @@ def record(h5: h5py.File, filename: str, call: str) -> None:
     known = _recorded.get(filename)
     if known is not None and any(_read(entry, name) == known for name in names):
         return
+    from importlib.metadata import version  # at first need: it takes long
+
     values = (PROGRAM, version(PROGRAM), _command(call), _now())
     _recorded[filename] = values
     if any(_read(entry, name) == values for name in names):

@@ -263,8 +263,8 @@ class Contents(Mapping[str, LazyArray]):
 
         Every file opens, every link and virtual source is there, shapes, types, numbers of frames
         and scalars agree, a plain mask has two values, a unit is known, and every chunk of
-        `attributes` (all that are found when None) decodes, in bounded memory. Each is read once,
-        a plain mask twice. After a failure the check goes on; see :class:`Finding`. Raises
+        `attributes` (all that are found when None) decodes, in bounded memory. Each is read once.
+        After a failure the check goes on; see :class:`Finding`. Raises
         AttributeMissingError where the protocol does not know one of `attributes`. With
         `conformance`, files that say they are CXI are held against CXI 1.6: version, entries,
         links, axes, units, processes.

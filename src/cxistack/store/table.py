@@ -16,7 +16,7 @@ from ..hdf5.tour import groups_of_class
 from ..loading.prepare import prepare
 from ..loading.request import LoadRequest
 
-__all__ = ["rows", "table"]
+__all__ = ["rows", "summary", "table"]
 
 
 _ENTRY = re.compile(r"entry(_[0-9]+)?")
@@ -62,6 +62,22 @@ def _entries(catalogue: Catalogue) -> str:
 
 def table(catalogue: Catalogue, mode: str) -> str:
     """Return the text that a store shows of itself."""
+    text = [summary(catalogue, mode)]
+    problems = misfits(catalogue)
+    if problems:
+        text.append("Problems:")
+        alike = folded(problems)
+        for one in alike[:10]:
+            others = f" (and {len(one) - 1} more files alike)" if len(one) > 1 else ""
+            text.append(f"    {one[0]}{others}")
+        if len(alike) > 10:
+            left = sum(map(len, alike[10:]))
+            text.append(f"    ... and {left} more: see store.problems")
+    return "\n".join(text)
+
+
+def summary(catalogue: Catalogue, mode: str) -> str:
+    """Return the part of :func:`table` that tells what is there, without what is wrong."""
     names = catalogue.files.names
     title = names[0] if len(names) == 1 else f"{len(names)} files, {names[0]} ... {names[-1]}"
     lines = [HEADER, *rows(catalogue)]
@@ -77,14 +93,4 @@ def table(catalogue: Catalogue, mode: str) -> str:
     more = addition(catalogue)
     if more is not None:
         text.append(f"    {more}")
-    problems = misfits(catalogue)
-    if problems:
-        text.append("Problems:")
-        alike = folded(problems)
-        for one in alike[:10]:
-            others = f" (and {len(one) - 1} more files alike)" if len(one) > 1 else ""
-            text.append(f"    {one[0]}{others}")
-        if len(alike) > 10:
-            left = sum(map(len, alike[10:]))
-            text.append(f"    ... and {left} more: see store.problems")
     return "\n".join(text)

@@ -10,7 +10,6 @@ import errno
 import fcntl
 import os
 import re
-import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
@@ -84,7 +83,7 @@ def rewritten(
         with in_words(target):
             old = None if hold.file is None else os.fstat(hold.file.fileno())
             _check(target, old, hold, new, seen)
-            name = target.with_name(f".{target.name}.{secrets.token_hex(4)}.saving")
+            name = target.with_name(f".{target.name}.{os.urandom(4).hex()}.saving")
             flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
             copy = Descriptor(name, flags, 0o666 if old is None else 0o600)
         try:

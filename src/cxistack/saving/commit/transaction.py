@@ -14,6 +14,7 @@ import h5py
 
 from ...errors import StorageError
 from ...hdf5.files import Stamp, forget
+from ...hdf5.filters import register_filters
 from .lock import Locking
 from .replace import DAMAGED, Commit, changed_in_place, in_words, reserve, rewritten
 
@@ -107,6 +108,7 @@ class Transaction:
                 with in_words(self._path):
                     reserve(commit.disk.file, 0)
             try:
+                register_filters()
                 h5 = h5py.File(commit.disk, "w" if self._fresh else "r+")
             except OSError as cause:
                 self._check(commit)

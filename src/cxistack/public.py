@@ -1,0 +1,66 @@
+"""The public names, all imported; :mod:`cxistack` imports them when the first is asked for."""
+
+from . import kernels
+from .build import build_info
+from .checking.findings import Finding, Problem
+from .container.stdata import STData
+from .converting.convert import Conversion, convert
+from .discovery.discover import Discovery, discover
+from .errors import (
+    AttributeMissingError,
+    CastError,
+    ClosedStoreError,
+    CXIError,
+    FileChangedError,
+    FileInUseError,
+    FrameIndexError,
+    LayoutError,
+    LinkError,
+    Offence,
+    ProtocolError,
+    ReadOnlyStoreError,
+    StorageError,
+)
+from .protocol.protocol import CXIProtocol
+from .store.lazy import LazyArray
+from .store.reader import Reader, read
+from .store.store import CXIStore
+from .store.writer import FrameWriter
+from .transforms.base import Transform
+from .transforms.transforms import ComposeTransforms, Crop, Downscale, Mirror
+
+__all__ = [
+    "AttributeMissingError",
+    "CXIError",
+    "CXIProtocol",
+    "CXIStore",
+    "CastError",
+    "ClosedStoreError",
+    "ComposeTransforms",
+    "Conversion",
+    "Crop",
+    "Discovery",
+    "Downscale",
+    "FileChangedError",
+    "FileInUseError",
+    "Finding",
+    "FrameIndexError",
+    "FrameWriter",
+    "LayoutError",
+    "LazyArray",
+    "LinkError",
+    "Mirror",
+    "Offence",
+    "Problem",
+    "ProtocolError",
+    "ReadOnlyStoreError",
+    "Reader",
+    "STData",
+    "StorageError",
+    "Transform",
+    "build_info",
+    "convert",
+    "discover",
+    "kernels",
+    "read",
+]
