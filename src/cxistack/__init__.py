@@ -30,6 +30,7 @@ from .errors import (
 )
 from .protocol.protocol import CXIProtocol
 from .store.lazy import LazyArray
+from .store.reader import Reader, read
 from .store.store import CXIStore
 from .store.writer import FrameWriter
 from .transforms.base import Transform
@@ -60,6 +61,7 @@ __all__ = [
     "Problem",
     "ProtocolError",
     "ReadOnlyStoreError",
+    "Reader",
     "STData",
     "StorageError",
     "Transform",
@@ -68,6 +70,7 @@ __all__ = [
     "convert",
     "discover",
     "kernels",
+    "read",
 ]
 
 __version__ = version("cxistack")

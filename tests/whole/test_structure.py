@@ -41,6 +41,7 @@ VERBS = {
     "convert",
     "explain",
     "load_attribute",
+    "read",
     "save",
     "save_attribute",
     "writer",

@@ -24,7 +24,15 @@ from ..errors import ClosedStoreError, FileChangedError, StorageError
 from ._descriptor import Descriptor
 from .messages import advice, check_regular, not_opened
 
-__all__ = ["Files", "Stamp", "forget", "hdf5_versions", "most_open", "read_again"]
+__all__ = [
+    "Files",
+    "Stamp",
+    "count_reading",
+    "forget",
+    "hdf5_versions",
+    "most_open",
+    "read_again",
+]
 
 _Result = TypeVar("_Result")
 
@@ -32,6 +40,7 @@ _Result = TypeVar("_Result")
 # again in 0.06 ms.
 _MOST_HANDLES = 64
 _LOANS = 8  # of one handle: when it has as many, those that ended are cleared away
+_MOST_DESCRIPTORS = 16  # of a store, kept for who reads few chunks; to open one takes 4 us
 
 # Handles inherited through a fork. Closing one in the child would release the parent's file lock,
 # so they are kept, never used and never closed.
@@ -72,6 +81,7 @@ class _Loan:
 class _Handle:
     h5: Any
     stamp: Stamp
+    is_reading: bool = True  # HDF5 lets nobody in this process write to the file meanwhile
     pinned: bool = False
     loans: list[weakref.ref[_Loan]] = field(default_factory=list)
 
@@ -114,6 +124,10 @@ class Files:
 
     def _reset(self) -> None:
         self._open: OrderedDict[str, _Handle] = OrderedDict()
+        # Whether all of these are open, and nothing can be written to their files: not so of one
+        # that a user was given, who may close it.
+        self._is_sure = True
+        self._descriptors: OrderedDict[str, tuple[Stamp, Descriptor]] = OrderedDict()
         self._most_open = min(_MOST_HANDLES, most_open())
         self._known: dict[object, tuple[Stamp, Any]] = {}
         self._lock = threading.RLock()
@@ -143,6 +157,7 @@ class Files:
         """Return a read-only :class:`h5py.File` that stays open until :meth:`release`."""
         handle, _ = self._borrow(path)
         handle.pinned = True
+        self._is_sure = False
         return handle.h5
 
     def stamp(self, path: str) -> Stamp:
@@ -179,18 +194,40 @@ class Files:
         FileChangedError
             Another file has taken its name.
         """
+        descriptor = self.open_descriptor(path, stamp)
+        try:
+            yield descriptor.fileno()
+        finally:
+            descriptor.close()
+
+    def open_descriptor(self, path: str, stamp: Stamp) -> Descriptor:
+        """Open what :meth:`descriptor` lends; it is closed with its last name."""
         try:
             descriptor = Descriptor(path, os.O_RDONLY)
         except OSError as cause:
             why = f"{cause.strerror}{advice(cause)}"
             raise StorageError(f"{path} cannot be opened: {why}") from cause
-        try:
-            status = os.fstat(descriptor.fileno())
-            if (status.st_dev, status.st_ino) != (stamp.device, stamp.inode):
-                raise _changed(path)
-            yield descriptor.fileno()
-        finally:
-            descriptor.close()
+        status = os.fstat(descriptor.number)
+        if (status.st_dev, status.st_ino) != (stamp.device, stamp.inode):
+            raise _changed(path)
+        return descriptor
+
+    def kept_descriptor(self, path: str, stamp: Stamp) -> Descriptor:
+        """Return what :meth:`open_descriptor` does; the last ones are kept."""
+        kept = self._descriptors.get(path)
+        if kept is not None and kept[0][:2] == stamp[:2]:
+            return kept[1]
+        with self._lock:
+            descriptor = self.open_descriptor(path, stamp)
+            while len(self._descriptors) >= min(_MOST_DESCRIPTORS, most_open() // 4):
+                self._descriptors.popitem(last=False)
+            self._descriptors[path] = (stamp, descriptor)
+        return descriptor
+
+    def is_held(self, path: str) -> bool:
+        """Tell whether HDF5 lets nobody in this process write to a file: it is open for reading."""
+        handle = self._open.get(path)
+        return handle is not None and handle.is_reading and (not handle.pinned or bool(handle.h5))
 
     def by_name(self) -> Mapping[str, Any]:
         """Return a mapping from each file's name to its handle, opened when it is looked up."""
@@ -208,13 +245,14 @@ class Files:
             if handle is None:
                 self._evict()
                 handle = self._open[path] = _open_for_reading(path)
+                self._is_sure = self._is_sure and handle.is_reading
             self._open.move_to_end(path)
             return handle, handle.lend()
 
     def _leave_to_parent(self) -> None:
         """Begin anew in a forked child; before the lock, which a thread of the parent may hold."""
         if self._pid != os.getpid():
-            _inherited.append(self._open)
+            _inherited.append((self._open, self._is_sure))
             self._reset()
 
     def _evict(self) -> None:
@@ -231,17 +269,20 @@ class Files:
         """Close every handle that nobody is using at this moment."""
         self._leave_to_parent()
         with self._lock:
+            self._descriptors.clear()
             for path, handle in list(self._open.items()):
                 if not handle.is_lent:
                     del self._open[path]
                     if handle.h5:
                         # Whoever else still has a name of it, an error's traceback for one.
                         handle.h5.id.close()
+            self._is_sure = self._is_sure or not self._open
 
     def refresh(self) -> None:
         """Close handles on files that were replaced or changed since they were opened."""
         self._leave_to_parent()
         with self._lock:
+            self._descriptors.clear()
             for path, handle in list(self._open.items()):
                 if not handle.is_lent and (not Path(path).exists() or _stamp(path) != handle.stamp):
                     del self._open[path]
@@ -273,6 +314,17 @@ class _Handles(Mapping[str, Any]):
         return len(self._files.names)
 
 
+def count_reading() -> int:
+    """Return how many of HDF5's open files are our handles that nothing can be written by.
+
+    -1 where that is not known.
+    """
+    stores = list(_all_files)
+    if not all(files._is_sure for files in stores) or not all(sure for _, sure in _inherited):
+        return -1
+    return sum(len(files._open) for files in stores) + sum(len(one) for one, _ in _inherited)
+
+
 def _changed(path: str) -> FileChangedError:
     return FileChangedError(
         f"{path} was changed while it was in use: load again when nobody writes to it"
@@ -285,9 +337,11 @@ def _open_for_reading(path: str) -> _Handle:
     stamp = Stamp.of(status)
     try:
         # What h5py.File(path, "r") does, without what it does for other modes and drivers.
-        return _Handle(h5py.File(h5py.h5f.open(os.fsencode(path), h5py.h5f.ACC_RDONLY)), stamp)
+        file = h5py.h5f.open(os.fsencode(path), h5py.h5f.ACC_RDONLY)
     except OSError as cause:
         raise not_opened(path, stamp.size, cause) from cause
+    # Where this process had the file open for writing already, HDF5 says so of this handle, too.
+    return _Handle(h5py.File(file), stamp, not file.get_intent() & h5py.h5f.ACC_RDWR)
 
 
 def read_again(action: Callable[[], _Result], look_again: Callable[[], object]) -> _Result:
@@ -322,6 +376,7 @@ def forget(path: str) -> None:
     for files in list(_all_files):
         files._leave_to_parent()
         with files._lock:
+            files._descriptors.clear()
             for name, handle in list(files._open.items()):
                 if os.path.realpath(name) == real and not handle.is_lent:
                     del files._open[name]

@@ -86,6 +86,11 @@ class Stored:
         return math.prod(self.shape) * self.dtype.itemsize
 
     @property
+    def chunk_grid(self) -> tuple[int, ...]:
+        """How many chunks there are along each axis, of a dataset that has chunks."""
+        return tuple(-(-n // c) for n, c in zip(self.shape, self.chunks or (), strict=True))
+
+    @property
     def is_in_file(self) -> bool:
         """Whether it is a dataset of a file, and not put together of several by a protocol."""
         return self.storage not in ("modules", "columns")

@@ -11,6 +11,8 @@ class Pipeline:
     nbytes: int
     scratch_bytes: int
     def __init__(self, filters: _Filters, nbytes: int) -> None: ...
+    @property
+    def splits(self) -> bool: ...
 
 class Decoder:
     pipeline: Pipeline

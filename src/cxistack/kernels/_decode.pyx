@@ -86,6 +86,12 @@ cdef class Pipeline:
             raise ValueError(f"The filters {self.filters} have parameters that make no sense")
         self.scratch_bytes = cxi_decode_scratch(&self.c)
 
+    @property
+    def splits(self):
+        """Whether a chunk comes in blocks, of which some can be decoded without the others."""
+        return (self.c.n == 1 and self.c.filter[0].kind == CXI_BITSHUFFLE
+                and self.c.filter[0].codec != CXI_CODEC_NONE)
+
 
 cdef class Decoder:
     """Memory and library contexts to decode with, at the SIMD level in use when it is made.

@@ -1,16 +1,15 @@
 """Does a table of tasks: read a chunk, decode it, view and cast its pixels into their places."""
 
 from libc.errno cimport EINTR, errno
-from libc.stdint cimport INT64_MAX, int32_t, int64_t, uint32_t
+from libc.stdint cimport INT64_MAX, int32_t, int64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memmove, strerror
 
 cimport numpy as cnp
 
 from cxistack.kernels._decode cimport (
-    CXI_BITSHUFFLE, CXI_CODEC_NONE, CXI_TRUNCATED, Pipeline, cxi_bshuf, cxi_bshuf_next,
-    cxi_bshuf_open, cxi_decode_chunk, cxi_decode_error, cxi_decoder, cxi_decoder_close,
-    cxi_decoder_open
+    CXI_TRUNCATED, cxi_bshuf, cxi_bshuf_next, cxi_bshuf_open,
+    cxi_decode_chunk, cxi_decode_error, cxi_decoder_close, cxi_decoder_open
 )
 from cxistack.kernels.arrays cimport pixel_code, range_table
 from cxistack.kernels.job cimport Job
@@ -39,53 +38,15 @@ cdef enum:
 cdef double HEAD_MARGIN = 1.125
 
 
-# As numpy lays out tasks.TASK.
-cdef struct Task:
-    int64_t address
-    int64_t size
-    int64_t shift
-    int64_t place
-    int32_t count
-    int32_t file
-    int32_t cell
-    uint32_t mask
-    int32_t cells
-
-
-cdef struct CellPass:
-    Pass p
-    Py_ssize_t src              # offset of the first pixel in a chunk's frame
-    Py_ssize_t dst              # and in the result's frame
-    bint is_dense               # bytes go as they are, and in one piece
-    size_t dense_bytes
-    # For tiles: rows in the order in which they are stored.
-    bint is_tiled
-    Py_ssize_t rows
-    Py_ssize_t row_pixels
-    Py_ssize_t first            # bytes of the chunk's frame before those of the first row
-    Py_ssize_t last             # and to the end of the last one's
-    Py_ssize_t pitch            # from one row's to the next
-    Py_ssize_t span             # bytes that hold one row's pixels
-    bint is_upward              # the result's last row is stored first
-    bint is_sparse              # a block may lie between two rows, and hold no wanted pixel
-
-
 cdef class Workspace:
     """Memory and library contexts of one thread."""
-
-    cdef char *raw
-    cdef char *decoded
-    cdef char *scratch
-    cdef char *tile
-    cdef size_t scratch_bytes
-    cdef cxi_decoder decoder
-    cdef bint is_open
 
     def __cinit__(self, size_t raw, size_t decoded, size_t scratch, size_t tile):
         self.raw = <char *>malloc(raw + 64)
         self.decoded = <char *>malloc(decoded + 64)
         self.scratch = <char *>malloc(scratch + 64)
         self.tile = <char *>malloc(tile + 64)
+        self.raw_bytes = raw
         self.scratch_bytes = scratch
         self.is_open = cxi_decoder_open(&self.decoder, current_rows().name) == 0
         if (self.raw == NULL or self.decoded == NULL or self.scratch == NULL
@@ -134,26 +95,6 @@ cdef class ChunkJob(Job):
         With `ranges`: and are True in `out` already.
     """
 
-    cdef const Task *_tasks
-    cdef const int64_t *_sources
-    cdef const int64_t *_places
-    cdef const int32_t *_descriptors
-    cdef const char *_fill
-    cdef char *_out
-    cdef CellPass *_cells
-    cdef Pipeline _pipeline
-    cdef bint _is_bitshuffled
-    cdef size_t _raw_bytes, _chunk_bytes, _scratch_bytes, _tile_bytes
-    cdef Py_ssize_t _frame_bytes, _out_step
-    cdef cnp.ndarray _ranges
-    cdef bint _both
-    cdef object _keep
-    cdef list _idle
-    cdef int64_t _failed
-    cdef int64_t _read
-    cdef int _status
-    cdef int _error
-
     def __init__(self, const Task[::1] tasks, const int64_t[::1] sources,
                  const int64_t[::1] places, const int32_t[::1] descriptors, cells, pipeline,
                  const unsigned char[::1] fill, Py_ssize_t frame_bytes, cnp.dtype stored,
@@ -161,34 +102,41 @@ cdef class ChunkJob(Job):
         cdef Py_ssize_t k
         cdef bint stream = cnp.PyArray_NBYTES(out) >= STREAM_BYTES
         Job.__init__(self, tasks.shape[0])
-        self._ranges = None if ranges is None else range_table(ranges, stored)
-        self._both = both
-        self._keep = (tasks, sources, places, descriptors, fill, out)
+        self._keep = (tasks, sources, places, descriptors, out)
         self._tasks = &tasks[0]
         self._sources = &sources[0]
         self._places = &places[0]
         self._descriptors = &descriptors[0]
-        self._fill = <const char *>&fill[0]
         self._out = cnp.PyArray_BYTES(out)
         self._out_step = cnp.PyArray_STRIDE(out, 0)
+        for k in range(tasks.shape[0]):
+            if <size_t>tasks[k].size > self._raw_bytes:
+                self._raw_bytes = tasks[k].size
+        self._set_up(cells, pipeline, fill, frame_bytes, stored, out.dtype,
+                     (checked, stream, ranges, both))
+
+    cdef _set_up(self, cells, pipeline, const unsigned char[::1] fill, Py_ssize_t frame_bytes,
+                 cnp.dtype stored, cnp.dtype target, how):
+        # All but the tasks; `how` is checked, stream, ranges, both.
+        cdef Py_ssize_t k
+        checked, stream, ranges, both = how
+        self._ranges = None if ranges is None else range_table(ranges, stored)
+        self._both = both
+        self._fill_of = fill
+        self._fill = <const char *>&fill[0]
         self._frame_bytes = frame_bytes
         self._idle = []
         self._failed = INT64_MAX
         self._cells = <CellPass *>malloc(len(cells) * sizeof(CellPass))
         if self._cells == NULL:
             raise MemoryError("the cells of a frame")
-        for k in range(tasks.shape[0]):
-            if <size_t>tasks[k].size > self._raw_bytes:
-                self._raw_bytes = tasks[k].size
         if pipeline is not None:
             self._pipeline = pipeline
             self._chunk_bytes = self._pipeline.nbytes
             self._scratch_bytes = self._pipeline.scratch_bytes
-            self._is_bitshuffled = (self._pipeline.c.n == 1
-                                    and self._pipeline.c.filter[0].kind == CXI_BITSHUFFLE
-                                    and self._pipeline.c.filter[0].codec != CXI_CODEC_NONE)
+            self._is_bitshuffled = self._pipeline.splits
         for k in range(len(cells)):
-            self._set_cell(&self._cells[k], cells[k], stored, out.dtype, checked, stream)
+            self._set_cell(&self._cells[k], cells[k], stored, target, checked, stream)
 
     def __dealloc__(self):
         free(self._cells)
@@ -208,7 +156,6 @@ cdef class ChunkJob(Job):
         c.p.index = c.p.at = NULL
         c.p.frames = 1
         c.p.src_frame = self._frame_bytes
-        c.p.dst_frame = self._out_step
         for i in range(rank):
             shape[i] = cell.shape[i]
             src_step[i] = cell.src_steps[i]
@@ -332,6 +279,7 @@ cdef class ChunkJob(Job):
             for axis in range(p.rank):
                 p.src_step[axis] = 0
         p.dst = self._out + cell.dst
+        p.dst_frame = self._out_step
         p.index = self._sources + task.place
         p.at = self._places + task.place
         p.frames = task.count

@@ -18,14 +18,15 @@ from ..hdf5.single_chunks import fetched
 from ..hdf5.stored import Stored
 from ..kernels import threads
 from ._read_chunks import ChunkJob
+from .failure import chunk_failure
 from .ranges import Range
 from .reading import Output
 from .tasks import PIECE_BYTES, TASK, Cell, Geometry, Window, cells, tasks
 
-__all__ = ["Wanted", "plan", "read"]
+__all__ = ["MOST_TASKS", "Count", "Wanted", "alike", "chunk_end", "geometry_of", "plan", "read"]
 
 
-_MOST_TASKS = 1 << 18  # of one job: their table takes some MiB
+MOST_TASKS = 1 << 18  # of one job: their table takes some MiB
 _FETCHED = 64 << 20  # bytes of frames whose chunks are in memory, still encoded, at a time
 
 
@@ -96,9 +97,9 @@ def read(
     if not output.array.size or not wanted:
         return True
     rows = sum(len(one.rows) for one in wanted)
-    count = _Count(rows if frames is None else frames, rows, output.tick)
-    for group in _alike(wanted):
-        geometry = _geometry(group[0])
+    count = Count(rows if frames is None else frames, rows, output.tick)
+    for group in _groups(wanted):
+        geometry = geometry_of(group[0])
         pieces = _Cells(geometry, output.array.strides[1:])
         for batch in _batches(group, geometry, pieces):
             with ExitStack() as stack:
@@ -132,7 +133,7 @@ def _fetched(files: Files, one: Wanted, stack: ExitStack) -> Wanted:
     return replace(one, where=table, descriptor=descriptor)
 
 
-class _Count:
+class Count:
     """Reports progress: how many frames are read, counted from a job's tasks."""
 
     def __init__(self, frames: int, rows: int, tick: Callable[[int], object]) -> None:
@@ -175,7 +176,7 @@ def plan(one: Wanted) -> NDArray[np.void]:
     """Return the tasks that read what is wanted (the result's strides left out)."""
     if not len(one.rows) or 0 in one.shape or not any(window.size for window in one.windows):
         return np.zeros(0, TASK)
-    geometry = _geometry(one)
+    geometry = geometry_of(one)
     pieces = cells(geometry, one.windows, (0,) * len(one.windows[0].places))
     return tasks(geometry, pieces, one.rows, *_chunk_table(one, geometry))
 
@@ -192,11 +193,11 @@ class _Entries:
     files: list[tuple[str, Stamp] | int]
 
 
-def _alike(wanted: Sequence[Wanted]) -> Iterable[list[Wanted]]:
+def _groups(wanted: Sequence[Wanted]) -> Iterable[list[Wanted]]:
     """Gather what is stored alike."""
     groups: dict[tuple[object, ...], list[Wanted]] = {}
     for one in wanted:
-        groups.setdefault(_kind(one), []).append(one)
+        groups.setdefault(alike(one), []).append(one)
     return groups.values()
 
 
@@ -205,20 +206,20 @@ def _batches(group: Sequence[Wanted], geometry: Geometry, pieces: _Cells) -> Ite
     most_files = most_open()
     batch: list[Wanted] = []
     files: set[str] = set()
-    room = _MOST_TASKS
+    room = MOST_TASKS
     for one in group:
         per_row = max(1, len(pieces.of(one.windows)[1]))
         if isinstance(one.where, Unlisted):
             share = math.prod(one.shape[1:]) * one.stored.dtype.itemsize / _FETCHED
-            per_row = max(per_row, int(_MOST_TASKS * min(1.0, share)))
+            per_row = max(per_row, int(MOST_TASKS * min(1.0, share)))
         begin = 0
         while begin < len(one.rows):
             files.add(one.stored.place.filename)
             if batch and (len(files) > most_files or room < per_row):
                 yield batch
-                batch, room = [], _MOST_TASKS
+                batch, room = [], MOST_TASKS
                 files = {one.stored.place.filename}
-            end = _chunk_end(one.rows, begin + max(1, room // per_row), geometry.chunk[0])
+            end = chunk_end(one.rows, begin + max(1, room // per_row), geometry.chunk[0])
             batch.append(replace(one, rows=one.rows[begin:end], places=one.places[begin:end]))
             room -= (end - begin) * per_row
             begin = end
@@ -226,14 +227,14 @@ def _batches(group: Sequence[Wanted], geometry: Geometry, pieces: _Cells) -> Ite
         yield batch
 
 
-def _chunk_end(rows: NDArray[np.int64], end: int, frames: int) -> int:
+def chunk_end(rows: NDArray[np.int64], end: int, frames: int) -> int:
     """Return a place to cut at or after `end`, so that no chunk is decoded on both sides."""
     if end >= len(rows):
         return len(rows)
     return int(np.searchsorted(rows, (rows[end - 1] // frames + 1) * frames))
 
 
-def _kind(one: Wanted) -> tuple[object, ...]:
+def alike(one: Wanted) -> tuple[object, ...]:
     """Return what two datasets must share to be read by one job."""
     where = one.where
     filters = None
@@ -243,7 +244,8 @@ def _kind(one: Wanted) -> tuple[object, ...]:
     return (*stored, one.ranges)
 
 
-def _geometry(one: Wanted) -> Geometry:
+def geometry_of(one: Wanted) -> Geometry:
+    """Return how a dataset's frames lie in its chunks."""
     frame, itemsize = one.shape[1:], one.stored.dtype.itemsize
     if isinstance(one.where, Chunked):
         assert one.chunk is not None
@@ -334,6 +336,5 @@ def _failure(batch: Sequence[Wanted], entries: _Entries, number: int, why: str) 
             break
         begin += len(one.rows)
     rows = one.rows[task["place"] - begin :][: task["count"]]
-    which = f"row {rows[0]}" if len(rows) == 1 else f"rows {rows[0]} to {rows[-1]}"
-    at = f" at {task['address']}" if one.descriptor is None else ""
-    return StorageError(f"{one.stored.place}, {which}: the chunk of {task['size']} bytes{at} {why}")
+    at = task["address"] if one.descriptor is None else None
+    return chunk_failure(f"{one.stored.place}", rows.tolist(), task["size"], at, why)

@@ -12,11 +12,9 @@ from numpy.typing import NDArray
 from ..catalogue.index import FrameIndex
 from ..hdf5.files import Stamp
 from ..hdf5.open_writers import written_here
-from ..transforms.steps import FrameView
 from . import assembled, blockwise, direct
 from .assembled import datasets, why_blockwise
 from .reading import Output, Reading
-from .recipe import Recipe
 
 __all__ = ["read_frames"]
 
@@ -72,6 +70,8 @@ def _stamps(index: FrameIndex, numbers: NDArray[np.int64]) -> dict[str, Stamp]:
             stamps[stored.place.filename] = stored.stamp
     # What this process writes itself, HDF5 reads from the same buffers.
     written = written_here()
+    if not written:
+        return stamps
     return {path: stamp for path, stamp in stamps.items() if os.path.realpath(path) not in written}
 
 
@@ -89,7 +89,7 @@ def _sort_out(
         if not recipe.is_one_pass or why_blockwise(part, route) is not None:
             rest.append(which)
             continue
-        view = _view(recipe, part.frame_shape)
+        view = recipe.view(part.frame_shape)
         first, then = assembled.wanted(part, route, rows, places[which], view)
         if first and recipe.is_narrowing:
             rest.append(which)  # where fill values are bad, what is read over them stayed so
@@ -98,11 +98,3 @@ def _sort_out(
         read += [replace(one, ranges=recipe.ranges) for one in then]
     # What is left is read in the order asked for, so that the first error is the result's first.
     return fills, read, np.sort(np.concatenate(rest))
-
-
-def _view(recipe: Recipe, shape: tuple[int, ...]) -> FrameView:
-    if recipe.steps:
-        step = recipe.steps[0]
-        assert isinstance(step, FrameView)
-        return step
-    return FrameView.full((shape[-2], shape[-1]))

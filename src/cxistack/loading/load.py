@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,10 @@ from ..progress import progress_bar
 from ..protocol.attribute import Attribute
 from ..protocol.units import UnitConversion, apply_by_row
 from . import blockwise, engine, limit_masks
+from ._few import ChunkCache, FewFrames
+from .few import few_frames
 from .limit_masks import Check
+from .many import read_many
 from .reading import Output, Reading
 from .recipe import Recipe
 from .request import LoadRequest
@@ -32,7 +36,8 @@ from .route import routes
 
 __all__ = ["Load"]
 
-_BATCH_BYTES = 16 << 20  # of a layer that is read at a time
+_BATCH_BYTES = 16 << 20  # of frames that are read at a time, ahead of who takes one by one
+_LARGEST_BATCH = 256 << 20  # where a chunk, which is decoded once for a batch, has more frames
 
 
 @dataclass(frozen=True)
@@ -65,6 +70,8 @@ class Load:
     conversions : tuple of UnitConversion or None
         What happens to the values of each part when they are read, as float64; none where no value
         changes its unit.
+    cache : ChunkCache or None
+        Keeps what is decoded of a chunk beyond what a read of few chunks asked for.
     """
 
     request: LoadRequest
@@ -78,6 +85,11 @@ class Load:
     layers: tuple[Load, ...] = ()
     checks: tuple[Check, ...] = ()
     conversions: tuple[UnitConversion | None, ...] = ()
+    cache: ChunkCache | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        # What is made at first need is made again where it is unpickled.
+        return {name: getattr(self, name) for name in self.__dataclass_fields__} | {"cache": None}
 
     @property
     def attribute(self) -> Attribute:
@@ -89,7 +101,7 @@ class Load:
         """The name of what is loaded."""
         return self.request.attribute.name
 
-    @property
+    @cached_property
     def count(self) -> int:
         """How many frames there are."""
         return self.index.total
@@ -104,7 +116,16 @@ class Load:
         """Whether strings are loaded."""
         return self.dtype.kind == "O"
 
-    @property
+    @cached_property
+    def few(self) -> FewFrames | None:
+        """What reads frames that lie in few chunks, without the engine; None where all go to it."""
+        is_made = self.checks or self.layers or self.conversions or not self.recipes
+        if is_made or not self.attribute.has_pixels or not self.dtype.isnative:
+            return None
+        frame = self.grid, self.dtype
+        return few_frames(self.files, self.index, self.recipes, frame, self.cache)
+
+    @cached_property
     def is_static(self) -> bool:
         """Whether one 2-D dataset stands for every frame."""
         return (
@@ -171,7 +192,10 @@ class Load:
             return np.broadcast_to(once, shape)
         result = self._new(shape) if out is None else out
         count = self.count if numbers is None else len(numbers)
-        output = Output(result, count_threads(num_threads))
+        threads = count_threads(num_threads)
+        if self.few is not None and self._read_few(count, numbers, result):
+            return result
+        output = Output(result, threads)
         is_shown = verbose and not self.is_single and len(self.grid) >= 2
         shown = progress_bar(count, f"Loading {self.attr}") if is_shown else nullcontext()
         with shown as bar, self._memory_told(shape):
@@ -184,6 +208,53 @@ class Load:
             else:
                 self._fill(numbers, output)
         return result[()] if out is None and not result.ndim else result
+
+    @property
+    def batch(self) -> int:
+        """How many frames are best read together by who takes them one by one."""
+        size = max(1, self.dtype.itemsize * math.prod(self.frame_shape))
+        chunk = max((part.chunk_frames for part in self.index.parts[:1]), default=1)
+        batch = max(1, _BATCH_BYTES // size)
+        whole_chunks = -(-batch // chunk) * chunk
+        return whole_chunks if whole_chunks * size <= _LARGEST_BATCH else batch
+
+    def frame(self, number: int) -> NDArray[Any] | None:
+        """Return one frame if it lies in few chunks; None: :meth:`read` is to read it."""
+        few, count = self.few, self.count
+        if few is None or not -count <= number < count or self.frame_shape != self.grid:
+            return None
+        try:
+            return few.frame(number % count)
+        except MemoryError:  # the engine takes less, or says what there was too much of
+            return None
+
+    def read_one(self, number: int, out: NDArray[Any]) -> NDArray[Any] | None:
+        """Read one frame into an array and return it; or None, as :meth:`frame`."""
+        few, count = self.few, self.count
+        if few is None or not -count <= number < count or self.frame_shape != self.grid:
+            return None
+        if not isinstance(out, np.ndarray) or out.shape != self.grid or out.dtype != self.dtype:
+            return None
+        try:
+            return out if out.flags.writeable and few.read_one(number % count, out) else None
+        except MemoryError:  # as in frame()
+            return None
+
+    def _read_few(
+        self, count: int, numbers: NDArray[np.int64] | None, result: NDArray[Any]
+    ) -> bool:
+        """Read frames that lie in few chunks; return whether they do, and all went well."""
+        assert self.few is not None
+        if count > self.few.most:
+            return False
+        frames = _as_frames(result, (count, *self.grid))
+        if not np.may_share_memory(frames, result):
+            return False
+        wanted = np.arange(count) if numbers is None else np.ascontiguousarray(numbers)
+        try:
+            return self.few.read(wanted, frames)
+        except MemoryError:  # as in frame()
+            return False
 
     def reading(self, numbers: NDArray[np.int64], dtype: np.dtype[Any] | None = None) -> Reading:
         """Return by which way frames are read as the result's type, or as another."""
@@ -222,7 +293,7 @@ class Load:
         if self.checks:
             own = self._own(numbers, output) if self.recipes else None
             limit_masks.run(self.files, self.checks, numbers, own, output)
-        else:
+        elif self.few is None or not read_many(self.files, self.few, numbers, output):
             engine.read_frames(self.reading(numbers, frames.dtype), numbers, output)
             self._add_layers(numbers, output)
         if not np.may_share_memory(frames, result):

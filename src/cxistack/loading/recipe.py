@@ -69,6 +69,14 @@ class Recipe:
             and (not self.steps or (len(self.steps) == 1 and isinstance(self.steps[0], FrameView)))
         )
 
+    def view(self, frame_shape: tuple[int, ...]) -> FrameView:
+        """Return which pixels of a frame are wanted, where one pass does it."""
+        if not self.steps:
+            return FrameView.full((frame_shape[-2], frame_shape[-1]))
+        step = self.steps[0]
+        assert isinstance(step, FrameView)
+        return step
+
 
 def make(
     wanted: Attribute,

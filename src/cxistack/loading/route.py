@@ -16,7 +16,7 @@ from ..hdf5.open_writers import written_here
 from ..hdf5.stored import Stored
 from .assembled import pieces_near
 
-__all__ = ["routes"]
+__all__ = ["is_long", "route_of", "routes"]
 
 
 # Listing a chunk costs about 3 us, finding one in HDF5's index about 70 us.
@@ -43,7 +43,7 @@ def routes(
     found: list[Bytes] = [ThroughH5py("none of it is wanted")] * len(index.parts)
     for number, part, rows, _ in index.by_part(numbers):
         if part.stored.assembly is None:
-            found[number] = _route(
+            found[number] = route_of(
                 files, part.stored, part.has_frame_axis, len(rows), dtype, written
             )
         else:
@@ -70,7 +70,9 @@ def _assembled(
         pieces[number] = key
         stored[key] = (piece.stored, has_rows)
         frames[key] = frames.get(key, 0) + -(-(last - first) // piece.target[0].step)
-    routes = {key: _route(files, *one, frames[key], dtype, written) for key, one in stored.items()}
+    routes = {
+        key: route_of(files, *one, frames[key], dtype, written) for key, one in stored.items()
+    }
     obstacles = (one.reason for one in routes.values() if isinstance(one, ThroughH5py))
     reason = _unknown(dtype) or _unknown(part.stored.dtype) or next(obstacles, None)
     return Assembled({number: routes[key] for number, key in pieces.items()}, reason)
@@ -83,25 +85,34 @@ def _unknown(dtype: np.dtype[Any]) -> str | None:
     return None
 
 
-def _route(
+def is_long(stored: Stored, has_frame_axis: bool, frames: int) -> bool:
+    """Tell whether to list a dataset's chunks takes longer than to find those of some frames."""
+    if stored.chunks is None:
+        return False
+    grid = stored.chunk_grid
+    chunks, of_frame = math.prod(grid), math.prod(grid[has_frame_axis:])
+    return chunks > _SMALL_TABLE and chunks > _LISTED_FOR_ONE * frames * of_frame
+
+
+def route_of(
     files: Files,
     stored: Stored,
     has_frame_axis: bool,
     frames: int,
     dtype: np.dtype[Any],
-    written: frozenset[str],
+    written: frozenset[str] = frozenset(),
 ) -> Single:
+    """Choose the way of a dataset of which so many frames are loaded as `dtype`."""
     if written and os.path.realpath(stored.place.filename) in written:
         return ThroughH5py("this process has the file open for writing")
     unknown = _unknown(dtype)
     if unknown is not None:
         return ThroughH5py(unknown)
     if stored.chunks is not None:
-        grid = [-(-n // c) for n, c in zip(stored.shape, stored.chunks, strict=True)]
-        chunks, of_frame = math.prod(grid), math.prod(grid[1:] if has_frame_axis else grid)
+        grid = stored.chunk_grid
+        of_frame = math.prod(grid[has_frame_axis:])
         if of_frame > _MOST_CELLS:
             return ThroughH5py(f"each of its frames lies in {of_frame} chunks")
-        is_few = chunks > _SMALL_TABLE and chunks > _LISTED_FOR_ONE * frames * of_frame
-        if is_few:
-            return locate_few(files, stored, f"few of its {chunks} chunks are wanted")
+        if is_long(stored, has_frame_axis, frames):
+            return locate_few(files, stored, f"few of its {math.prod(grid)} chunks are wanted")
     return locate_bytes(files, stored)

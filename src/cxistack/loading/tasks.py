@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from ..hdf5.boxes import pairs
 from ..transforms.steps import Axis, FrameView
 
-__all__ = ["TASK", "Cell", "Column", "Geometry", "Window", "cells", "tasks"]
+__all__ = ["TASK", "Cell", "Column", "Geometry", "Window", "cells", "leads", "split_rows", "tasks"]
 
 
 PIECE_BYTES = 256 << 10  # of unfiltered bytes read in one task: they stay in L2 until they are used
@@ -269,6 +269,58 @@ def _is_first(geometry: Geometry, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
     return first
 
 
+def leads(geometry: Geometry, pieces: Sequence[Cell]) -> NDArray[np.intp]:
+    """Return with which cells tasks begin: those of a chunk that is used as a whole share one."""
+    if not geometry.is_filtered:
+        return np.arange(len(pieces))
+    return np.flatnonzero(np.diff([cell.number for cell in pieces], prepend=-1))
+
+
+def split_rows(
+    pieces: Sequence[Cell], table: NDArray[np.void], parts: int
+) -> tuple[list[Cell], NDArray[np.void]]:
+    """Cut each task that fills one cell into tasks of some of its rows, for as many threads.
+
+    Only frames of two axes: blocks of a chunk without a pixel of some rows are stepped over there.
+    """
+    if any(len(piece.shape) != 2 for piece in pieces):
+        return list(pieces), table
+    cut: list[Cell] = []
+    numbers: list[list[int]] = []
+    for piece in pieces:
+        edges = (
+            np.linspace(0, piece.shape[-2], min(parts, piece.shape[-2]) + 1).astype(int).tolist()
+        )
+        numbers.append(list(range(len(cut), len(cut) + len(edges) - 1)))
+        cut += [_rows_of(piece, begin, end) for begin, end in itertools.pairwise(edges)]
+    # What is in several cells is decoded once for all of them: it stays in one task.
+    rows = []
+    for task in table:
+        mine = numbers[task["cell"]]
+        for number in mine if task["cells"] == 1 else mine[:1]:
+            rows.append(task.copy())
+            rows[-1]["cell"] = number
+        if task["cells"] > 1:
+            last = task["cell"] + task["cells"] - 1
+            rows[-1]["cells"] = numbers[last][-1] + 1 - mine[0]
+    return cut, np.array(rows, TASK)
+
+
+def _rows_of(piece: Cell, begin: int, end: int) -> Cell:
+    """Return some rows of a cell, counted as in the result."""
+    step, rows = piece.src_steps[-2], piece.shape[-2]
+    span = piece.last - piece.first - (rows - 1) * abs(step)
+    first = piece.first + (begin if step >= 0 else rows - end) * abs(step)
+    return replace(
+        piece,
+        first=first,
+        last=first + (end - begin - 1) * abs(step) + span,
+        src=piece.src + begin * step,
+        dst=piece.dst + begin * piece.dst_steps[-2],
+        shape=(*piece.shape[:-2], end - begin, piece.shape[-1]),
+    )
+
+
 def tasks(
     geometry: Geometry,
     pieces: Sequence[Cell],
@@ -294,16 +346,12 @@ def tasks(
     chunk_of = rows // frames
     begins = np.flatnonzero(_is_first(geometry, rows))
     counts = np.diff(begins, append=len(rows))
-    numbers = np.array([cell.number for cell in pieces], np.int64)
-    # Cells that share a chunk which can only be used as a whole share a task.
-    leads = np.arange(len(pieces))
-    if geometry.is_filtered and len(pieces) > 1:
-        leads = np.flatnonzero(np.diff(numbers, prepend=-1))
-        numbers = numbers[leads]
+    first_cells = leads(geometry, pieces)
+    numbers = np.array([cell.number for cell in pieces], np.int64)[first_cells]
     where = chunk_of[begins, None] * math.prod(geometry.inner_grid) + numbers
     table = np.zeros(where.shape, TASK)
-    table["cell"] = leads
-    table["cells"] = np.diff(leads, append=len(pieces))
+    table["cell"] = first_cells
+    table["cells"] = np.diff(first_cells, append=len(pieces))
     table["place"] = begins[:, None]
     table["count"] = counts[:, None]
     table["address"] = address[where]

@@ -39,6 +39,7 @@ _TRAITS = {
     "data": Trait.DATA | Trait.COUNTS,
     "whitefield": Trait.COUNTS,
     "whitefields": Trait.COUNTS,
+    "dataset": Trait.COUNTS,  # what a Reader reads, of which nothing is known: bins do as they say
     "image": Trait.OWN_GRID,
     "image_mask": Trait.OWN_GRID,
     "good_frames": Trait.FRAME_NUMBERS,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import ItemsView, Iterator, KeysView, Mapping, Sequence, ValuesView
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from ..protocol.protocol import CXIProtocol
 from ..saving import units
 from ..transforms.transforms import TransformLike
 from . import table
+from .kept import KeptLoads, key_of
 from .lazy import LazyArray
 
 __all__ = ["Contents", "one_of_two"]
@@ -38,6 +40,7 @@ class Contents(Mapping[str, LazyArray]):
     protocol: CXIProtocol
     mode: str
     _files: Files
+    _kept: KeptLoads
 
     @property
     @abstractmethod
@@ -104,7 +107,7 @@ class Contents(Mapping[str, LazyArray]):
 
     def __getitem__(self, attr: str) -> LazyArray:
         self._check_open()
-        return LazyArray(self._prepare(attr), self._read)
+        return LazyArray(self._prepare(attr), self._present, self._read)
 
     def __eq__(self, other: object) -> bool:
         return self is other
@@ -138,9 +141,19 @@ class Contents(Mapping[str, LazyArray]):
 
     def _prepare(self, attr: str, source: int | str | None = None, **words: Any) -> Load:
         """Decide a load by the words of a :class:`LoadRequest`; a source may be a name."""
-        number = None if source is None else self._number_of(source)
-        request = LoadRequest(self.protocol.attribute(attr), source=number, **words)
-        return prepare(self._catalogue, request)
+        catalogue, key = self._catalogue, key_of(attr, source, words)
+        load = self._kept.get(catalogue, key)
+        if load is None:
+            number = None if source is None else self._number_of(source)
+            request = LoadRequest(self.protocol.attribute(attr), source=number, **words)
+            load = replace(prepare(catalogue, request), cache=self._kept.chunks)
+            self._kept.keep(catalogue, key, load)
+        return load
+
+    def _present(self, attr: str) -> Load:
+        """Return what the files have of an attribute now, as far as they were looked at."""
+        self._check_open()
+        return self._prepare(attr)
 
     def _number_of(self, source: int | str) -> int:
         """Return the number of a file that is named, or numbered."""

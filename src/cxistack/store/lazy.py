@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar, overload
 
 import numpy as np
@@ -24,6 +24,8 @@ class LazyArray:
     ----------
     load : Load
         What it is.
+    present : callable
+        Returns the load of a name as the files are now.
     read : callable
         Reads it: takes name, frames, and pixels as :meth:`CXIStore.load_attribute` does.
 
@@ -35,9 +37,12 @@ class LazyArray:
         The type that its values come in.
     """
 
-    def __init__(self, load: Load, read: Callable[..., Any]) -> None:
+    def __init__(
+        self, load: Load, present: Callable[[str], Load], read: Callable[..., Any]
+    ) -> None:
         self._attr = load.attr
         self.shape, self.dtype = load.shape, load.dtype
+        self._load, self._present = load, present
         self._has_frames = not load.is_single
         self._has_pixels = load.attribute.has_pixels
         self._reader = read
@@ -62,6 +67,20 @@ class LazyArray:
             raise TypeError("len() of unsized object")
         return self.shape[0]
 
+    def __iter__(self) -> Iterator[Any]:
+        """Return the frames one after the other; they are read ahead, in batches.
+
+        Frames of one batch, of 16 MiB or of whole chunks, are views of one array.
+        """
+        if not self.shape:
+            raise TypeError(f"iteration over {self._attr!r}, which is a scalar")
+        return self._frame_by_frame()
+
+    def _frame_by_frame(self) -> Iterator[Any]:
+        batch = self._load.batch if self._has_frames else len(self)
+        for first in range(0, len(self), batch):
+            yield from self[first : first + batch]
+
     def __repr__(self) -> str:
         return f"<{self._attr}: {self.dtype} {self.shape}, not read>"
 
@@ -82,6 +101,10 @@ class LazyArray:
     @overload
     def __getitem__(self, key: Any) -> Any: ...
     def __getitem__(self, key: Any) -> Any:
+        if type(key) is int and self._has_frames and self._present(self._attr) is self._load:
+            frame = self._load.frame(key)
+            if frame is not None:
+                return frame
         keys = key if isinstance(key, tuple) else (key,)
         if any(k is None for k in keys):
             raise FrameIndexError("np.newaxis cannot index an attribute in a file; read it first")

@@ -25,6 +25,7 @@ from ..saving.request import SaveMode, SaveRequest
 from ..saving.session import SaveSession, check_words
 from ..transforms.transforms import TransformLike, transform_of
 from .contents import Contents, one_of_two
+from .kept import KeptLoads
 from .writer import FrameWriter, writing
 
 __all__ = ["CXIStore"]
@@ -71,6 +72,8 @@ class CXIStore(Contents):
     detector, channel : str, optional
         Name of the detector's group, and of its channel, where a file has several. When None, the
         detector is the one whose frames `data` are.
+    chunk_cache : int
+        Bytes of decoded chunks that are kept where a load took only some of their frames or pixels.
 
     Raises
     ------
@@ -106,12 +109,14 @@ class CXIStore(Contents):
         timeout: float | None = 0,
         detector: str | None = None,
         channel: str | None = None,
+        chunk_cache: int = 64 << 20,
     ) -> None:
         check_words(mode, links, locking)
         self.protocol = protocol_of(protocol)
         self.mode: FileMode = mode
         self.links: LinkPolicy = links
         self.detector, self.channel = detector, channel
+        self._kept = KeptLoads(chunk_cache)
         self._files = Files(expand(names, may_be_new=mode not in ("r", "r+")))
         chosen = Chosen(detector, channel)
         self._session = SaveSession(
@@ -121,8 +126,6 @@ class CXIStore(Contents):
     @property
     def _catalogue(self) -> Catalogue:
         return self._session.catalogue
-
-    # ---------------------------------------------------------------- open and closed
 
     def open(self) -> None:
         """Open the store again after :meth:`close`; what changed on disk meanwhile is seen."""
@@ -145,8 +148,6 @@ class CXIStore(Contents):
     def update_indices(self) -> None:
         """Look at the files anew: forget what was found and reopen what has changed on disk."""
         self._session.look()
-
-    # ---------------------------------------------------------------- loading
 
     @overload
     def load_attribute(
@@ -279,8 +280,6 @@ class CXIStore(Contents):
             source=source,
             raw=raw,
         )
-
-    # ---------------------------------------------------------------- saving
 
     def save_attribute(
         self,

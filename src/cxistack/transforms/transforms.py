@@ -23,7 +23,15 @@ from .base import Transform
 from .fold import Chain
 from .steps import Axis, Bin, FrameView, Shape
 
-__all__ = ["ComposeTransforms", "Crop", "Downscale", "Mirror", "TransformLike", "transform_of"]
+__all__ = [
+    "ComposeTransforms",
+    "Crop",
+    "Downscale",
+    "Mirror",
+    "TransformLike",
+    "is_constant",
+    "transform_of",
+]
 
 
 Array: TypeAlias = npt.NDArray[Any]
@@ -377,6 +385,13 @@ def transform_of(given: TransformLike) -> Transform | None:
     if len(several) < 2:
         return several[0] if several else None
     return ComposeTransforms(several)
+
+
+def is_constant(transform: TransformLike) -> bool:
+    """Tell whether a transform always does the same, and equals one that does so."""
+    if isinstance(transform, ComposeTransforms):
+        return type(transform) is ComposeTransforms and all(map(is_constant, transform.transforms))
+    return type(transform) in (Crop, Downscale, Mirror)
 
 
 def _refuse_other_than_transform(one: object, takes: str) -> None:
