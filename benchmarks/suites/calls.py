@@ -146,7 +146,7 @@ class _Bench:
                 bounds = [_Bound(40e-6, 15e-6) if files == 1 else _Bound(60e-6, 20e-6)]
                 pool = Pool(2 * rows * columns)
                 if files == 1 and _reader(None) is not None:
-                    out = pool.array((1, rows, columns), np.uint16)
+                    out = pool.array((rows, columns), np.uint16)
                     read = _reader(opened[0])
                     ways.append(
                         _many(_READER, [_reading(read, number, out) for _, number in places])
@@ -430,11 +430,9 @@ def _reader(dataset: Any) -> Any:
 
 
 def _reading(reader: Any, number: int, out: NDArray[Any]) -> Callable[[], NDArray[Any]]:
-    frame: NDArray[Any] = out[0]
-
     def read() -> NDArray[Any]:
         reader.read(number, out=out)
-        return frame
+        return out
 
     return read
 
