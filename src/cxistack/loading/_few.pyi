@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from ..errors import StorageError
 from ..hdf5.files import Files, Stamp
 from ..hdf5.links import Place
-from ..kernels.job import Job
+from ._read_chunks import ChunkJob
 from .tasks import Cell
 
 class ChunkCache:
@@ -20,8 +20,19 @@ class ChunkCache:
 
 How = tuple[Any, NDArray[np.uint8], int, np.dtype[Any], np.dtype[Any], bool]
 
-class Rows(Job):
-    def __init__(self, cells: list[Cell], how: How) -> None: ...
+class Plan(ChunkJob):
+    def __init__(self, cells: list[Cell], how: How, stream: bool) -> None: ...
+
+class PlannedJob(ChunkJob):
+    def __init__(
+        self,
+        plan: Plan,
+        tasks: NDArray[np.void],
+        sources: NDArray[np.int64],
+        places: NDArray[np.int64],
+        descriptors: NDArray[np.int32],
+        out: NDArray[Any],
+    ) -> None: ...
 
 class Kind:
     cells: Callable[[tuple[int, ...] | None], list[Cell]]
@@ -37,6 +48,9 @@ class Kind:
         how: How,
         splits: bool,
     ) -> None: ...
+    def plan_of(
+        self, steps: tuple[int, ...], nbytes: int, parts: int
+    ) -> tuple[Plan, NDArray[np.intp] | None]: ...
 
 class Way:
     kind: Kind

@@ -14,9 +14,10 @@ cimport numpy as cnp
 
 from cxistack.hdf5._descriptor cimport Descriptor
 from cxistack.kernels._decode cimport cxi_decode_chunk
-from cxistack.loading._read_chunks cimport CellPass, ChunkJob, Task, Workspace
+from cxistack.loading._read_chunks cimport STREAM_BYTES, CellPass, ChunkJob, Task, Workspace
 
 from cxistack.loading.failure import chunk_failure
+from cxistack.loading.tasks import split_cells
 
 cdef extern from *:
     """
@@ -46,7 +47,7 @@ cdef extern from *:
 cnp.import_array()
 
 cdef enum:
-    MOST_FRAMES = 512        # of a call, and tasks
+    MOST_FRAMES = 4096       # of a call, and tasks
     MOST_BYTES = 1 << 20     # to decode: threads take about as long to start
     MOST_PLAIN = 4 << 20     # to copy
     EAGER = 1 << 20          # chunks up to here are decoded whole at once, others at second touch
@@ -120,8 +121,8 @@ cdef struct Lead:
     int64_t last
 
 
-cdef class Rows(ChunkJob):
-    """Reads rows of datasets that are stored alike to results that are laid out alike.
+cdef class Plan(ChunkJob):
+    """What readers of datasets that are stored alike share, to results that are laid out alike.
 
     Parameters
     ----------
@@ -130,7 +131,28 @@ cdef class Rows(ChunkJob):
     how : tuple
         The arguments of :class:`ChunkJob` from the pipeline to the stored type, the result's type,
         and whether a lost value ends the job.
+    stream : bool
+        Whether the result is so large that it bypasses the caches.
     """
+
+    def __init__(self, cells, how, bint stream):
+        pipeline, fill, frame_bytes, stored, target, checked = how
+        self._set_up(cells, pipeline, fill, frame_bytes, stored, target,
+                     (checked, stream, None, False))
+
+
+cdef class PlannedJob(ChunkJob):
+    """A job whose cells are those of a plan; see :class:`ChunkJob`."""
+
+    def __init__(self, Plan plan not None, const Task[::1] tasks, const int64_t[::1] sources,
+                 const int64_t[::1] places, const int32_t[::1] descriptors,
+                 cnp.ndarray out not None):
+        self._take(tasks, sources, places, descriptors, out)
+        self._share(plan)
+
+
+cdef class Rows(ChunkJob):
+    """Reads few rows at a time by a plan."""
 
     cdef Task *_few
     cdef int64_t *_entries
@@ -138,10 +160,8 @@ cdef class Rows(ChunkJob):
     cdef int32_t _fd
     cdef Workspace _space
 
-    def __init__(self, cells, how):
-        pipeline, fill, frame_bytes, stored, target, checked = how
-        self._set_up(cells, pipeline, fill, frame_bytes, stored, target,
-                     (checked, False, None, False))
+    def __init__(self, Plan plan not None):
+        self._share(plan)
         self._few = <Task *>malloc(MOST_FRAMES * sizeof(Task))
         self._entries = <int64_t *>malloc(MOST_FRAMES * sizeof(int64_t))
         self._targets = <int64_t *>malloc(MOST_FRAMES * sizeof(int64_t))
@@ -253,7 +273,7 @@ cdef class Kind:
     grid : tuple of int
         Frames in a chunk, and chunks of a frame.
     how : tuple
-        As for :class:`Rows`.
+        As for :class:`Plan`.
     splits : bool
         Whether several threads can decode one chunk.
     """
@@ -261,7 +281,7 @@ cdef class Kind:
     cdef readonly object cells
     cdef readonly tuple how
     cdef readonly bint splits
-    cdef dict _idle
+    cdef dict _idle, _plans
     cdef Lead *_leads
     cdef readonly Py_ssize_t tasks       # of a frame
     cdef readonly int64_t frames         # in a chunk
@@ -274,6 +294,7 @@ cdef class Kind:
         cdef Py_ssize_t k, begin, end
         self.cells, self.how, self.splits = cells, how, splits
         self._idle = {}
+        self._plans = {}
         self.frames, self._inner = grid
         pieces = cells(None)
         pipeline, self._step = how[0], how[2]
@@ -344,6 +365,25 @@ cdef class Kind:
             begin = end
         return count
 
+    def plan_of(self, steps, Py_ssize_t nbytes, Py_ssize_t parts):
+        """Return the plan for a result of some strides and size.
+
+        Each cell is cut into `parts` of its rows, for as many threads; the second value returned is
+        how many the cells become, or None where they stay as they are.
+        """
+        cdef bint stream = nbytes >= STREAM_BYTES
+        key = (steps, stream, parts)
+        found = self._plans.get(key)
+        if found is None:
+            cells, counts = self.cells(steps), None
+            if parts > 1:
+                cells, counts = split_cells(cells, parts)
+            found = Plan(cells, self.how, stream), counts
+            if len(self._plans) >= 8:
+                self._plans.clear()
+            self._plans[key] = found
+        return found
+
     cdef Rows take(self, steps):
         cdef list idle = self._idle.get(steps)
         if idle is None:
@@ -353,7 +393,7 @@ cdef class Kind:
         try:
             return idle.pop()
         except IndexError:
-            return Rows(self.cells(steps), self.how)
+            return Rows(self.plan_of(steps, 0, 1)[0])
 
     cdef give_back(self, steps, Rows rows):
         cdef list idle = self._idle.get(steps)

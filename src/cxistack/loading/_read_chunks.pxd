@@ -39,6 +39,10 @@ cdef struct CellPass:
     bint is_sparse              # a block may lie between two rows, and hold no wanted pixel
 
 
+cdef enum:
+    STREAM_BYTES = 8 << 20  # results from here on bypass the caches, as in kernels/loop.pyx
+
+
 cdef class Workspace:
     cdef char *raw
     cdef char *decoded
@@ -65,6 +69,7 @@ cdef class ChunkJob(Job):
     cdef cnp.ndarray _ranges
     cdef bint _both
     cdef object _keep
+    cdef ChunkJob _owner        # of the cells, where that is another
     cdef const unsigned char[::1] _fill_of
     cdef list _idle
     cdef int64_t _failed
@@ -72,6 +77,9 @@ cdef class ChunkJob(Job):
     cdef int _status
     cdef int _error
 
+    cdef _take(self, const Task[::1] tasks, const int64_t[::1] sources, const int64_t[::1] places,
+               const int32_t[::1] descriptors, cnp.ndarray out)
+    cdef _share(self, ChunkJob other)
     cdef _set_up(self, cells, pipeline, const unsigned char[::1] fill, Py_ssize_t frame_bytes,
                  cnp.dtype stored, cnp.dtype target, how)
     cdef _set_cell(self, CellPass *c, cell, cnp.dtype stored, cnp.dtype target, bint checked,

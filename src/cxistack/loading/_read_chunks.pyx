@@ -27,7 +27,6 @@ cdef extern from "<unistd.h>" nogil:
 cnp.import_array()
 
 cdef enum:
-    STREAM_BYTES = 8 << 20  # results from here on bypass the caches, as in kernels/loop.pyx
     LARGE = 1 << 20         # bytes of a chunk that takes a millisecond or more
     TILE = 65536            # decoded bytes that wait to be cast: they stay in L2
     HEAD_BYTES = 65536      # read of a chunk beyond what its head is guessed to take
@@ -98,9 +97,15 @@ cdef class ChunkJob(Job):
     def __init__(self, const Task[::1] tasks, const int64_t[::1] sources,
                  const int64_t[::1] places, const int32_t[::1] descriptors, cells, pipeline,
                  const unsigned char[::1] fill, Py_ssize_t frame_bytes, cnp.dtype stored,
-                 cnp.ndarray out, bint checked, ranges, bint both):
-        cdef Py_ssize_t k
+                 cnp.ndarray out not None, bint checked, ranges, bint both):
         cdef bint stream = cnp.PyArray_NBYTES(out) >= STREAM_BYTES
+        self._take(tasks, sources, places, descriptors, out)
+        self._set_up(cells, pipeline, fill, frame_bytes, stored, out.dtype,
+                     (checked, stream, ranges, both))
+
+    cdef _take(self, const Task[::1] tasks, const int64_t[::1] sources, const int64_t[::1] places,
+               const int32_t[::1] descriptors, cnp.ndarray out):
+        cdef Py_ssize_t k
         Job.__init__(self, tasks.shape[0])
         self._keep = (tasks, sources, places, descriptors, out)
         self._tasks = &tasks[0]
@@ -112,8 +117,17 @@ cdef class ChunkJob(Job):
         for k in range(tasks.shape[0]):
             if <size_t>tasks[k].size > self._raw_bytes:
                 self._raw_bytes = tasks[k].size
-        self._set_up(cells, pipeline, fill, frame_bytes, stored, out.dtype,
-                     (checked, stream, ranges, both))
+
+    cdef _share(self, ChunkJob other):
+        # All but the tasks is another's, which lives as long as this.
+        self._owner = other
+        self._ranges, self._both = other._ranges, other._both
+        self._fill, self._frame_bytes = other._fill, other._frame_bytes
+        self._cells, self._pipeline = other._cells, other._pipeline
+        self._chunk_bytes, self._scratch_bytes = other._chunk_bytes, other._scratch_bytes
+        self._tile_bytes, self._is_bitshuffled = other._tile_bytes, other._is_bitshuffled
+        self._idle = []
+        self._failed = INT64_MAX
 
     cdef _set_up(self, cells, pipeline, const unsigned char[::1] fill, Py_ssize_t frame_bytes,
                  cnp.dtype stored, cnp.dtype target, how):
@@ -139,7 +153,8 @@ cdef class ChunkJob(Job):
             self._set_cell(&self._cells[k], cells[k], stored, target, checked, stream)
 
     def __dealloc__(self):
-        free(self._cells)
+        if self._owner is None:
+            free(self._cells)
 
     cdef _set_cell(self, CellPass *c, cell, cnp.dtype stored, cnp.dtype target, bint checked,
                    bint stream):

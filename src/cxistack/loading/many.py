@@ -15,11 +15,10 @@ from numpy.typing import NDArray
 from ..hdf5.files import Files, most_open
 from ..hdf5.open_writers import written_here
 from ..kernels import threads
-from ._few import FewFrames, Kind, Way, tasks_of
-from ._read_chunks import ChunkJob
+from ._few import FewFrames, Kind, PlannedJob, Way, tasks_of
 from .direct import MOST_TASKS, Count, chunk_end
 from .reading import Output
-from .tasks import TASK, split_rows
+from .tasks import TASK, split_tasks
 
 __all__ = ["read_many"]
 
@@ -91,26 +90,20 @@ def _read(
     tasks = np.empty(frames * kind.tasks, TASK)
     made, sources = tasks_of(kind, runs, numbers, tasks)
     tasks = tasks[:made]
-    pieces = kind.cells(output.array.strides[1:])
-    pipeline, fill, step, stored, _, is_checked = kind.how
-    workers = threads.count_threads(output.num_threads)
-    if kind.splits and pipeline.nbytes >= _LARGE and made % workers and made < 4 * workers:
-        pieces, tasks = split_rows(pieces, tasks, workers)
+    workers, parts = threads.count_threads(output.num_threads), 1
+    if kind.splits and made % workers and made < 4 * workers and kind.how[0].nbytes >= _LARGE:
+        parts = workers
+    plan, counts = kind.plan_of(output.array.strides[1:], output.array.nbytes, parts)
+    if counts is not None:
+        tasks = split_tasks(tasks, counts)
     open_files = [files.open_descriptor(way.path, way.stamp) for way, _, _ in runs]
-    job = ChunkJob(
+    job = PlannedJob(
+        plan,
         tasks,
         sources,
         np.concatenate([places[begin:end] for _, begin, end in runs]),
         np.array([one.number for one in open_files], np.int32),
-        pieces,
-        pipeline,
-        fill,
-        step,
-        stored,
         output.array,
-        is_checked,
-        None,
-        False,
     )
     count.begin(job, frames)
     threads.run(job, output.num_threads, count.look)

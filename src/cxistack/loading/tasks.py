@@ -19,7 +19,18 @@ from numpy.typing import NDArray
 from ..hdf5.boxes import pairs
 from ..transforms.steps import Axis, FrameView
 
-__all__ = ["TASK", "Cell", "Column", "Geometry", "Window", "cells", "leads", "split_rows", "tasks"]
+__all__ = [
+    "TASK",
+    "Cell",
+    "Column",
+    "Geometry",
+    "Window",
+    "cells",
+    "leads",
+    "split_cells",
+    "split_tasks",
+    "tasks",
+]
 
 
 PIECE_BYTES = 256 << 10  # of unfiltered bytes read in one task: they stay in L2 until they are used
@@ -276,34 +287,38 @@ def leads(geometry: Geometry, pieces: Sequence[Cell]) -> NDArray[np.intp]:
     return np.flatnonzero(np.diff([cell.number for cell in pieces], prepend=-1))
 
 
-def split_rows(
-    pieces: Sequence[Cell], table: NDArray[np.void], parts: int
-) -> tuple[list[Cell], NDArray[np.void]]:
-    """Cut each task that fills one cell into tasks of some of its rows, for as many threads.
+def split_cells(pieces: Sequence[Cell], parts: int) -> tuple[list[Cell], NDArray[np.intp] | None]:
+    """Cut cells into parts of their rows; return them, and how many each cell becomes.
 
-    Only frames of two axes: blocks of a chunk without a pixel of some rows are stepped over there.
+    None where they stay as they are: only of frames of two axes, blocks of a chunk without a pixel
+    of some rows are stepped over.
     """
     if any(len(piece.shape) != 2 for piece in pieces):
-        return list(pieces), table
+        return list(pieces), None
     cut: list[Cell] = []
-    numbers: list[list[int]] = []
+    counts = []
     for piece in pieces:
-        edges = (
-            np.linspace(0, piece.shape[-2], min(parts, piece.shape[-2]) + 1).astype(int).tolist()
-        )
-        numbers.append(list(range(len(cut), len(cut) + len(edges) - 1)))
+        rows = piece.shape[0]
+        counts.append(min(parts, rows))
+        edges = [rows * k // counts[-1] for k in range(counts[-1] + 1)]
         cut += [_rows_of(piece, begin, end) for begin, end in itertools.pairwise(edges)]
-    # What is in several cells is decoded once for all of them: it stays in one task.
-    rows = []
-    for task in table:
-        mine = numbers[task["cell"]]
-        for number in mine if task["cells"] == 1 else mine[:1]:
-            rows.append(task.copy())
-            rows[-1]["cell"] = number
-        if task["cells"] > 1:
-            last = task["cell"] + task["cells"] - 1
-            rows[-1]["cells"] = numbers[last][-1] + 1 - mine[0]
-    return cut, np.array(rows, TASK)
+    return cut, np.array(counts, np.intp)
+
+
+def split_tasks(table: NDArray[np.void], counts: NDArray[np.intp]) -> NDArray[np.void]:
+    """Return tasks of cells that were cut: one for each part of a cell.
+
+    What is in several cells is decoded once for all of them: it stays in one task.
+    """
+    begins = np.concatenate([[0], np.cumsum(counts)])
+    cell, alone = table["cell"], table["cells"] == 1
+    ends = begins[cell + table["cells"]]
+    repeats = np.where(alone, counts[cell], 1)
+    split = np.repeat(table, repeats)
+    within = np.arange(len(split)) - np.repeat(np.cumsum(repeats) - repeats, repeats)
+    split["cell"] = np.repeat(begins[cell], repeats) + within
+    split["cells"] = np.repeat(np.where(alone, 1, ends - begins[cell]), repeats)
+    return split
 
 
 def _rows_of(piece: Cell, begin: int, end: int) -> Cell:
