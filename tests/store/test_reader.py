@@ -1,5 +1,7 @@
 """Reader and read: whatever dataset is open, they give what h5py and NumPy give."""
 
+from pathlib import Path
+
 import h5py
 import hdf5plugin
 import numpy as np
@@ -175,6 +177,26 @@ def test_a_file_that_was_replaced_is_not_the_one_that_is_open(tmp_path):
             np.testing.assert_array_equal(reader.read(), FRAMES)
         assert "another file has taken the name" in reader.explain()
         np.testing.assert_array_equal(read(file["x"]), FRAMES)
+
+
+def test_a_file_that_has_lost_its_name(dataset):
+    reader = Reader(dataset)
+    np.testing.assert_array_equal(reader.read(1), FRAMES[1])
+    Path(dataset.file.filename).unlink()
+    for _ in range(2):
+        np.testing.assert_array_equal(reader.read(2), FRAMES[2])
+        np.testing.assert_array_equal(reader.read([3, 0]), FRAMES[[3, 0]])
+        np.testing.assert_array_equal(read(dataset), FRAMES)
+
+
+def test_the_file_is_the_users_to_close_and_to_write(tmp_path):
+    for number in (0, 1):
+        with h5py.File(tmp_path / "a.h5", "w") as file:  # not while anybody has it open
+            file["x"] = FRAMES + number
+        with h5py.File(tmp_path / "a.h5") as file:
+            reader = Reader(file["x"])
+            reader.read(1), reader.read(), reader.explain()
+            np.testing.assert_array_equal(reader[3], FRAMES[3] + number)
 
 
 def test_files_that_only_h5py_opens(tmp_path):

@@ -171,6 +171,13 @@ def test_threads_read_frames_while_the_file_is_replaced_again_and_again(tmp_path
                     (tmp_path / f"state_{state}").replace(run.victim)
                     done[0] = state
                     stop.wait(0.01)
+                    before = sum(loaded)
+                    while (
+                        state % 10 == 0
+                        and sum(loaded) == before
+                        and not any(reader.done() for reader in readers)
+                    ):
+                        stop.wait(0.01)  # a slow machine reads between two of these, too
             finally:
                 stop.set()
             for reader in readers:
@@ -192,7 +199,6 @@ def test_an_array_of_a_store_that_was_closed_loads_after_open(warm):
     gives_all(store, lazy)
 
 
-@pytest.mark.xfail(strict=False, reason="what was loaded before is read without a look at that")
 def test_an_array_of_a_closed_store_raises(warm):
     store, lazy = warm
     store.close()

@@ -27,6 +27,7 @@ from .messages import advice, check_regular, not_opened
 __all__ = [
     "Files",
     "Stamp",
+    "changed",
     "count_reading",
     "forget",
     "hdf5_versions",
@@ -128,6 +129,7 @@ class Files:
         # that a user was given, who may close it.
         self._is_sure = True
         self._descriptors: OrderedDict[str, tuple[Stamp, Descriptor]] = OrderedDict()
+        self._held_by: dict[str, Any] = {}
         self._most_open = min(_MOST_HANDLES, most_open())
         self._known: dict[object, tuple[Stamp, Any]] = {}
         self._lock = threading.RLock()
@@ -174,7 +176,7 @@ class Files:
     def recall(self, key: tuple[str, int]) -> Any:
         """Return what was noted of an object in file ``key[0]``; None once the file has changed."""
         stamp, note = self._known.get(key, (None, None))
-        return note if stamp is not None and stamp == _stamp(key[0]) else None
+        return note if stamp is not None and stamp == self.now(key[0]) else None
 
     def note(self, key: tuple[str, int], note: Any) -> None:
         """Note something of an object in file ``key[0]``, for as long as the file is unchanged."""
@@ -182,8 +184,8 @@ class Files:
 
     def verify(self, path: str, stamp: Stamp) -> None:
         """Raise :class:`FileChangedError` unless the file at `path` still is as `stamp` says."""
-        if _stamp(path) != stamp:
-            raise _changed(path)
+        if self.now(path) != stamp:
+            raise changed(path)
 
     @contextmanager
     def descriptor(self, path: str, stamp: Stamp) -> Iterator[int]:
@@ -209,7 +211,7 @@ class Files:
             raise StorageError(f"{path} cannot be opened: {why}") from cause
         status = os.fstat(descriptor.number)
         if (status.st_dev, status.st_ino) != (stamp.device, stamp.inode):
-            raise _changed(path)
+            raise changed(path)
         return descriptor
 
     def kept_descriptor(self, path: str, stamp: Stamp) -> Descriptor:
@@ -227,7 +229,16 @@ class Files:
     def is_held(self, path: str) -> bool:
         """Tell whether HDF5 lets nobody in this process write to a file: it is open for reading."""
         handle = self._open.get(path)
-        return handle is not None and handle.is_reading and (not handle.pinned or bool(handle.h5))
+        if handle is None:
+            other = self._held_by.get(path)
+            return other is not None and bool(other.valid)
+        return handle.is_reading and (not handle.pinned or bool(handle.h5))
+
+    def held_by(self, path: str, dataset: Any) -> None:
+        """Note a dataset of the user's that keeps a file open for reading, as long as it is."""
+        file = h5py.h5i.get_file_id(dataset.id)
+        if not file.get_intent() & h5py.h5f.ACC_RDWR:
+            self._held_by[path] = dataset.id
 
     def by_name(self) -> Mapping[str, Any]:
         """Return a mapping from each file's name to its handle, opened when it is looked up."""
@@ -278,18 +289,23 @@ class Files:
                         handle.h5.id.close()
             self._is_sure = self._is_sure or not self._open
 
+    @property
+    def has_handles(self) -> bool:
+        """Whether some file is open."""
+        return bool(self._open)
+
     def refresh(self) -> None:
         """Close handles on files that were replaced or changed since they were opened."""
         self._leave_to_parent()
         with self._lock:
             self._descriptors.clear()
-            changed = [
+            others = [
                 path
                 for path, handle in self._open.items()
-                if not handle.is_lent and (not Path(path).exists() or _stamp(path) != handle.stamp)
+                if not handle.is_lent and self.now(path) != handle.stamp
             ]
         # Other stores' handles, too: while one lives, HDF5 gives the old file again.
-        for path in changed:
+        for path in others:
             forget(path)
 
     def in_tree(self, path: str) -> bool:
@@ -328,7 +344,8 @@ def count_reading() -> int:
     return sum(len(files._open) for files in stores) + sum(len(one) for one, _ in _inherited)
 
 
-def _changed(path: str) -> FileChangedError:
+def changed(path: str) -> FileChangedError:
+    """Return the error that says that a file was changed while it was in use."""
     return FileChangedError(
         f"{path} was changed while it was in use: load again when nobody writes to it"
     )

@@ -19,7 +19,7 @@ from .. import kernels
 from ..catalogue.index import Part
 from ..errors import CastError, CXIError, Offence, StorageError
 from ..hdf5.addresses import Assembled, Bytes, Chunked, Contiguous, ThroughH5py
-from ..hdf5.files import Files
+from ..hdf5.files import Files, changed
 from ..hdf5.messages import blamed, unreadable
 from ..hdf5.stored import Stored
 from ..transforms.steps import Axis, Bin, FrameView, Step
@@ -361,6 +361,8 @@ class _Reader:
         place = part.stored.place
         try:
             with self._files.reading(place.filename) as h5:
+                if h5[place.path].shape != part.stored.shape:  # this process writes to it
+                    raise changed(place.filename)
                 if part.stored.storage == "virtual":
                     # HDF5 leaves pixels in no source as they are where other sources overlap.
                     into[...] = h5[place.path].fillvalue

@@ -71,7 +71,7 @@ class _Finder:
             return None
         try:
             where = route_of(self._files, stored, part.has_frame_axis, asked, self._dtype)
-        except FileChangedError:  # the engine says so, or looks again
+        except (FileChangedError, FileNotFoundError):  # the engine says so, or looks again
             return None
         if isinstance(where, ThroughH5py | Unlisted) or where.stamp != stored.stamp:
             return None

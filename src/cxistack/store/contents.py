@@ -183,6 +183,7 @@ class Contents(Mapping[str, LazyArray]):
         """Load what :meth:`_prepare` decides; once more where a file changed meanwhile."""
 
         def read() -> Any:
+            self._check_open()
             load = self._prepare(attr, **words)
             how: dict[str, Any] = {"num_threads": num_threads, "verbose": verbose}
             if masked is None:

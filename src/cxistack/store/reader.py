@@ -53,7 +53,7 @@ class Reader:
     --------
     >>> import h5py
     >>> with h5py.File(example_run) as file:
-    ...     reader = Reader(file["entry_1/data_1/data"])
+    ...     reader = Reader(file["entry_1/instrument_1/detector_1/data"])
     ...     frame = np.empty((16, 20), reader.dtype)
     ...     reader.read(4, out=frame)[0, :3], reader.read([5, 0, 0]).shape
     (array([500, 501, 502], dtype=uint16), (3, 16, 20))
@@ -167,8 +167,15 @@ class Reader:
             if load is not None and not load.is_single:
                 frame = load.frame(idxs) if out is None else load.read_one(idxs, out)
                 if frame is not None:
+                    self._let_go()
                     return frame
-        return read_again(lambda: self._read(idxs, out, num_threads), self._look)
+        try:
+            return read_again(lambda: self._read(idxs, out, num_threads), self._look)
+        except FileNotFoundError:  # it has lost its name, and is open all the same
+            self._look()
+            return self._read(idxs, out, num_threads)
+        finally:
+            self._let_go()
 
     def explain(self, idxs: FrameSelection = None) -> str:
         """Tell how frames would be read: from which chunks, through which filters, or by h5py."""
@@ -176,6 +183,11 @@ class Reader:
         if load is None:
             return f"{_NAME}: {self._dataset.name}, read by h5py: {self._why}"
         return explanation(load, load.numbers(idxs))
+
+    def _let_go(self) -> None:
+        """Close our own handles: the file is the user's to close, and to open again."""
+        if self._store is not None and self._store._files.has_handles:
+            self._store._files.release()
 
     def _look(self) -> None:
         if self._store is not None:
@@ -192,7 +204,7 @@ class Reader:
             self._look()  # frames came to it
         try:
             load = store._prepare(_NAME, **self._words)
-        except (AttributeMissingError, LayoutError, LinkError) as error:
+        except (AttributeMissingError, FileNotFoundError, LayoutError, LinkError) as error:
             self._why = f"{error}"
             return None
         if load is not self._load:
@@ -203,6 +215,7 @@ class Reader:
             elif found.shape != self._dataset.shape:
                 self._why = "what the file has is not what is open"
             self._load, self._load_shape = load, self._dataset.shape
+            store._files.held_by(found.place.filename, self._dataset)
         return load if self._why is None else None
 
     def _read(self, idxs: FrameSelection, out: NDArray[Any] | None, num_threads: int | None) -> Any:
@@ -280,7 +293,8 @@ def read(
     --------
     >>> import h5py
     >>> with h5py.File(example_run) as file:
-    ...     read(file["entry_1/data_1/data"], [3, 1], transform=Crop([0, 1, 0, 2])).tolist()
+    ...     data = file["entry_1/instrument_1/detector_1/data"]
+    ...     read(data, [3, 1], transform=Crop([0, 1, 0, 2])).tolist()
     [[[400, 401]], [[200, 201]]]
     """
     reader = Reader(dataset, transform=transform, dtype=dtype, casting=casting, chunk_cache=0)
