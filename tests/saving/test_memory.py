@@ -74,6 +74,18 @@ def test_of_a_writer(name, monkeypatch, place, count):
         writer.append(frames(2))
 
 
+def test_of_a_writer_that_had_some(name, monkeypatch):
+    store = CXIStore(name, "r+")
+
+    def appends():
+        with store.writer("data") as writer:
+            writer.append(frames(2))
+            monkeypatch.setattr("cxistack.saving.save.write", nothing)
+
+    with pytest.raises(MemoryError, match=rf"{name}:{DATA}: {SAID.format(2, 140)}"):
+        appends()
+
+
 def test_of_a_conversion(name, tmp_path, monkeypatch):
     target = CXIStore(tmp_path / "new.cxi", "w")
     monkeypatch.setattr("cxistack.converting.carrier.np.empty", nothing)

@@ -325,11 +325,13 @@ class TestFlush:
                         writer.flush()
                 with pytest.raises(StorageError, match="nothing of this block is saved: frames"):
                     writer.append(frames(2))
+                store.save_attribute("distance", 1.0)
 
         with pytest.raises(StorageError, match="nothing of this block is saved: frames"):
             appends()
         assert len(stored(tmp_path / "a.cxi")) == 1
         assert names_in(tmp_path) == ["a.cxi"]
+        assert "distance" not in store
         store.save_attribute("data", frames(2))
 
     def test_others_may_save_after_it(self, store, tmp_path):
@@ -616,3 +618,35 @@ def test_a_child_cannot_append_for_its_parent(tmp_path):
     assert status == 0, err
     assert "a forked process cannot save" in lines[0]
     assert lines[1] == "(2, 5, 7)"
+
+
+def test_a_child_does_not_wait_for_a_thread_that_its_parent_had(tmp_path):
+    name = str(tmp_path / "a.cxi")
+    code = f"""
+        import threading
+        store, within, real = CXIStore({name!r}, "w"), threading.Event(), np.copyto
+        def copyto(*args):
+            within.set()
+            time.sleep(1)
+            real(*args)
+        np.copyto = copyto
+        with store.writer("data", (5, 7), "u2") as writer:
+            thread = threading.Thread(target=writer.append, args=(np.zeros((2, 5, 7), "u2"),))
+            thread.start()
+            within.wait()
+            pid = os.fork()
+            if not pid:
+                signal.alarm(5)
+                try:
+                    writer.append(np.ones((1 << 20, 5, 7), "u2"))
+                except CXIError as error:
+                    print(error, flush=True)
+                os._exit(0)
+            print(os.waitpid(pid, 0)[1])
+            thread.join()
+        print(store["data"].shape)
+    """
+    status, lines, err = run(code)
+    assert status == 0, err
+    assert "a forked process cannot save" in lines[0]
+    assert lines[1:] == ["0", "(2, 5, 7)"]

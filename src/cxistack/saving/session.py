@@ -205,14 +205,12 @@ class SaveSession:
         made = self._transaction
         try:
             self._commits.pop_all().close()
-        except BaseException as error:
-            self._commits.enter_context(self._commit()).fail(error)
-            raise
         finally:
             if made is not None and made.done:
                 for writer in self._writers:
                     writer.committed()
-        self._commits.enter_context(self._commit())
+            # Also after an error, for what is saved in the rest of the block: it is not committed.
+            self._commits.enter_context(self._commit())
 
     @contextmanager
     def transaction(self, writer: Writer | None = None) -> Iterator[Transaction]:

@@ -21,7 +21,8 @@ from .replace import DAMAGED, Commit, changed_in_place, in_words, reserve, rewri
 __all__ = ["Transaction"]
 
 
-_AHEAD = 32 << 20  # bytes: the most disk space that is made sure of before it is asked for
+# Bytes of disk space that are made sure of before they are asked for. A quota may not show.
+_LEAST_AHEAD, _MOST_AHEAD = 1 << 20, 32 << 20
 
 _open: weakref.WeakSet[Any] = weakref.WeakSet()
 
@@ -122,17 +123,16 @@ class Transaction:
     def reserve(self, extra: int) -> None:
         """Raise :class:`OSError` unless the disk has room for so many bytes of values more.
 
-        To ask seldom, more is made sure of where there is room: as much again as was asked for.
+        To ask seldom, some more is made sure of, where there is twice as much.
         """
         assert self._commit is not None
         if extra > self._room:
-            file, ahead = self._commit.disk.file, min(_AHEAD, self._reserved)
-            try:
+            file = self._commit.disk.file
+            with in_words(self._path):
+                disk = os.fstatvfs(file.fileno())
+                spare = max(0, disk.f_bavail * disk.f_frsize - extra)
+                ahead = min(spare // 2, max(_LEAST_AHEAD, self._reserved // 4), _MOST_AHEAD)
                 reserve(file, extra + ahead)
-            except OSError:
-                ahead = 0
-                with in_words(self._path):
-                    reserve(file, extra)
             self._room = extra + ahead
         self._room -= extra
         self._reserved += extra
