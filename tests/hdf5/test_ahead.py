@@ -1,5 +1,6 @@
 """Files that are waited for are touched ahead; what is found does not depend on it."""
 
+import itertools
 import os
 import threading
 import time
@@ -49,7 +50,9 @@ def test_who_stops_early_leaves_no_thread(touched):
 
 
 def test_a_store_finds_the_same(tmp_path, monkeypatch):
-    monkeypatch.setattr(ahead, "_LONG", -1.0)  # each file counts as waited for
+    waits = itertools.count()
+    monkeypatch.setattr(ahead, "_waits", lambda: next(waits))  # each file counts as waited for
+    monkeypatch.setattr(ahead, "_LONG", 0.0)
     parts = [frames(2, start=100 * number) for number in range(80)]
     names = factory.many_files(tmp_path, parts)
     np.testing.assert_array_equal(CXIStore(names)["data"][...], np.concatenate(parts))

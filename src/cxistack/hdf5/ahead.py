@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -13,7 +14,7 @@ __all__ = ["touched_ahead"]
 
 _THREADS = 8
 _AHEAD = 64  # files
-_LONG = 2e-4  # seconds of waiting for a file, from which on the next are touched
+_LONG = 2e-4  # seconds for a file that is waited for, from which on the next are touched
 _HEAD = 1 << 14  # bytes in which most of what is looked for lies
 
 
@@ -23,10 +24,10 @@ def touched_ahead(paths: Sequence[str]) -> Iterator[int]:
     until = 0
     try:
         for number in range(len(paths)):
-            wall, work = time.perf_counter(), time.thread_time()
+            begin, waits = time.perf_counter(), _waits()
             yield number
-            waited = time.perf_counter() - wall - (time.thread_time() - work)
-            if number < until or waited < _LONG or number + 1 == len(paths):
+            is_slow = time.perf_counter() - begin > _LONG and _waits() > waits
+            if not is_slow or number < until or number + 1 == len(paths):
                 continue
             if pool is None:
                 from concurrent.futures import ThreadPoolExecutor
@@ -38,6 +39,11 @@ def touched_ahead(paths: Sequence[str]) -> Iterator[int]:
     finally:
         if pool is not None:
             pool.shutdown(cancel_futures=True)
+
+
+def _waits() -> int:
+    """Return how often this thread has slept, for a disk; other busy programs do not count."""
+    return resource.getrusage(getattr(resource, "RUSAGE_THREAD", resource.RUSAGE_SELF)).ru_nvcsw
 
 
 def _touch(path: str) -> None:
