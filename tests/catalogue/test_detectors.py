@@ -300,3 +300,15 @@ def test_commands_take_them_by_name(tmp_path):
     named = CliRunner().invoke(app, [*words, "--detector", "b"])
     assert named.exit_code == 0
     assert "/entry/instrument/b/pixel_mask" in named.output.replace("\n", "")
+
+
+@pytest.mark.parametrize("inside", ["pixel_mask", "hi_channel/pixel_mask"])
+def test_explain_tells_the_links_that_led_to_the_detector_of_a_mask(tmp_path, inside):
+    file = master(tmp_path / "master.h5", DATA, {})
+    with h5py.File(file, "r+") as h5:
+        h5[f"hardware/eiger/{inside}"] = bits((1, 2))
+        h5["hardware/eiger"].attrs["NX_class"] = "NXdetector"
+        h5["entry/instrument/detector"] = h5py.SoftLink("/hardware/eiger")
+    store = CXIStore(file, protocol="nxmx")
+    assert not store["mask"][0][1, 2]
+    assert "/entry/instrument/detector -> /hardware/eiger" in store.explain("mask")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import factory
-from cxistack import CXIStore, LayoutError
+from cxistack import CXIProtocol, CXIStore, LayoutError
 from factory import BASIS, DATA, MASK, TRANSLATIONS, frames, good_mask, put
 
 
@@ -145,3 +145,18 @@ class TestA2DDataset:
         np.testing.assert_array_equal(
             CXIStore(names).load_attribute("mask", [3, 2, 0]), [static, stack[2], stack[0]]
         )
+
+
+def test_a_dataset_of_too_few_axes_is_refused_with_what_can_be_done(tmp_path):
+    file = put(tmp_path / "run.h5", {"/entry/data/data": np.float32(1)})
+    with pytest.raises(LayoutError) as caught:
+        CXIStore(file).load_attribute("data")
+    told = "'data' is a stack, of 2 or more axes; if the file is right, give the store a protocol "
+    assert told + "that gives 'data' another kind" in str(caught.value)
+
+
+def test_the_advice_on_a_kind_helps(tmp_path):
+    file = put(tmp_path / "run.h5", {"/entry/data/data": np.float32(1)})
+    places = CXIProtocol.import_default().load_paths["data"]
+    protocol = CXIProtocol.import_default().add_attribute("data", "number", places, "scalar")
+    assert CXIStore(file, protocol=protocol).load_attribute("data") == 1

@@ -82,6 +82,28 @@ def test_importing_the_package_alone_imports_neither_h5py_nor_numpy():
     assert {one for one in loaded if one.startswith("cxistack")} <= {"cxistack"}
 
 
+ALONE = """
+import os, sys, h5py, numpy
+for name in sys.argv[1:]:
+    child = os.fork()
+    if not child:
+        try:
+            __import__(name)
+        except ImportError as error:
+            print(name, error, flush=True)
+        os._exit(0)
+    os.waitpid(child, 0)
+"""
+
+
+def test_every_module_can_be_the_first_that_is_imported():
+    """So a pickle or a command does."""
+    files = [file.relative_to(SOURCES).with_suffix("") for file in PYTHON]
+    names = [".".join(("cxistack", *file.parts)).removesuffix(".__init__") for file in files]
+    command = [sys.executable, "-c", ALONE, *names]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == ""
+
+
 def test_what_is_not_public_is_not_there():
     assert not hasattr(cxistack, "public_names")
     assert sorted(dir(cxistack)) == sorted(cxistack.__all__)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from ..errors import AttributeMissingError, CXIError, LayoutError
+from ..hdf5.ahead import touched_ahead
 from ..hdf5.files import Files
 from ..hdf5.links import LinkPolicy, resolve
 from ..hdf5.messages import DAMAGE, named
@@ -103,9 +104,10 @@ class Catalogue:
     def _look_for(self, attrs: Sequence[str]) -> None:
         found: dict[str, dict[int, Found]] = {attr: {} for attr in attrs}
         search = self._search(attrs)
-        for number in self.numbers if attrs else ():
-            for attr, one in self._found_by(search, number).items():
-                found[attr][number] = one
+        numbers = self.numbers if attrs else ()
+        for k in touched_ahead([self.files.paths[number] for number in numbers]):
+            for attr, one in self._found_by(search, numbers[k]).items():
+                found[attr][numbers[k]] = one
         for attr in attrs:
             wanted = self.protocol.attribute(attr)
             whole = bring_together(self.files, found[attr], wanted.kind, self._trains, self.policy)

@@ -149,7 +149,8 @@ def check_rank(wanted: Attribute, found: Found) -> None:
         if not wanted.fits(stored.ndim):
             raise LayoutError(
                 f"{stored.place} has shape {stored.shape}; {wanted.name!r} is a {wanted.kind}, of "
-                f"{wanted.axes} axes; if the file is right, a protocol can say another kind"
+                f"{wanted.axes} axes; if the file is right, give the store a protocol that gives "
+                f"{wanted.name!r} another kind"
             )
     if wanted.kind in ("scalar", "frame") and len(found.datasets) > 1:
         raise LayoutError(

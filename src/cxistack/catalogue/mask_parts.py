@@ -56,7 +56,7 @@ def mask_parts(
     masks = {
         name: _masks_in(files, place, policy)
         for name in names
-        if (place := resolve(files, detector.filename, f"{detector.path}/{name}", policy))
+        if (place := resolve_in(files, detector, name, policy))
     }
     if channel is not None:
         named = [name for name in names if channel in (name, name.removesuffix(_CHANNEL))]

@@ -50,12 +50,16 @@ def _of_wrong_type(catalogue: Catalogue, attr: str, found: Mapping[int, Found]) 
     """Return the datasets of an attribute that are of no type that it may have."""
     wanted = catalogue.protocol.attribute(attr)
     problems = []
+    fine: set[tuple[object, ...]] = set()  # what is like these is right, too
     for number, one in found.items():
         try:
             if wanted.is_text:
                 check_text(wanted, one.datasets)
             for stored in () if wanted.is_text else one.datasets:
-                make(wanted, one.path, stored, (), None, "checked")
+                alike = one.path, stored.dtype, stored.units
+                if alike not in fine:
+                    make(wanted, one.path, stored, (), None, "checked")
+                    fine.add(alike)
         except CastError:
             pass  # it loads as soon as somebody says dtype=
         except LayoutError as error:
