@@ -8,6 +8,7 @@ from typing import Any
 import h5py
 
 from .files import Files
+from .filters import register_filters
 
 __all__ = ["is_open", "is_same", "named"]
 
@@ -29,6 +30,7 @@ def named(dataset: Any) -> tuple[str, str] | str:
         )
     if not is_open(dataset):
         raise ValueError("the dataset is closed: open its file again")
+    register_filters()
     if dataset.file.driver != "sec2":
         return f"its file is read by the driver {dataset.file.driver!r}"
     if dataset.name is None:
