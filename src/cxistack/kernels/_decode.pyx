@@ -92,6 +92,11 @@ cdef class Pipeline:
         return (self.c.n == 1 and self.c.filter[0].kind == CXI_BITSHUFFLE
                 and self.c.filter[0].codec != CXI_CODEC_NONE)
 
+    @property
+    def is_fast(self):
+        """Whether a chunk is decoded about as fast as memory is copied."""
+        return self.splits and self.c.filter[0].codec == CXI_CODEC_LZ4
+
 
 cdef class Decoder:
     """Memory and library contexts to decode with, at the SIMD level in use when it is made.

@@ -25,11 +25,12 @@ cdef extern from *:
     #include <sys/stat.h>
 
     /* What hdf5.files.Stamp holds, by one question to the system. */
-    static int cxi_stamp(const char *path, int64_t *stamp)
+    /* By its name, or, where that was asked before, of the open file. */
+    static int cxi_stamp(const char *path, int descriptor, int64_t *stamp)
     {
         struct stat status;
 
-        if (stat(path, &status))
+        if (path ? stat(path, &status) : fstat(descriptor, &status))
             return -1;
         stamp[0] = (int64_t)status.st_dev;
         stamp[1] = (int64_t)status.st_ino;
@@ -42,17 +43,18 @@ cdef extern from *:
         return 0;
     }
     """
-    int cxi_stamp(const char *path, int64_t *stamp) nogil
+    int cxi_stamp(const char *path, int descriptor, int64_t *stamp) nogil
 
 cnp.import_array()
 
 cdef enum:
     MOST_FRAMES = 4096       # of a call, and tasks
-    MOST_BYTES = 1 << 20     # to decode: threads take about as long to start
-    MOST_PLAIN = 4 << 20     # to copy
+    MOST_BYTES = 4 << 20     # to copy, or to decode fast: threads take about as long to start
+    SLOW = 4                 # times as long take other decoders
     EAGER = 1 << 20          # chunks up to here are decoded whole at once, others at second touch
     LEAP = 65536             # as in tasks.py
     WAY_BYTES = 1000         # of a Way without its table
+    MOST_KEPT = 64 << 20     # of the memory of threads
 
 
 cdef class ChunkCache:
@@ -140,6 +142,16 @@ cdef class Plan(ChunkJob):
         self._set_up(cells, pipeline, fill, frame_bytes, stored, target,
                      (checked, stream, None, False))
 
+    def keep(self, Py_ssize_t most):
+        """Keep memory of so many threads for the next job, if that is not much."""
+        cdef Workspace space
+        cdef Py_ssize_t size = 0
+        for space in self._idle:
+            size += space.raw_bytes + self._chunk_bytes
+        if size > MOST_KEPT:
+            self._idle.clear()
+        del self._idle[most:]
+
 
 cdef class PlannedJob(ChunkJob):
     """A job whose cells are those of a plan; see :class:`ChunkJob`."""
@@ -149,6 +161,7 @@ cdef class PlannedJob(ChunkJob):
                  cnp.ndarray out not None):
         self._take(tasks, sources, places, descriptors, out)
         self._share(plan)
+        self._idle = plan._idle
 
 
 cdef class Rows(ChunkJob):
@@ -289,6 +302,7 @@ cdef class Kind:
     cdef int64_t _step                   # bytes from a frame to the next in a chunk
     cdef int64_t frame_bytes             # to read of a frame
     cdef int64_t chunk_bytes             # to decode of a chunk; 0: chunks are not filtered
+    cdef bint is_fast
 
     def __init__(self, cells, begins, grid, how, bint splits):
         cdef Py_ssize_t k, begin, end
@@ -313,6 +327,7 @@ cdef class Kind:
         self.frame_bytes = sum(piece.last - piece.first for piece in pieces)
         if pipeline is not None:
             self.chunk_bytes = self.frame_bytes if splits else pipeline.nbytes * self.tasks
+            self.is_fast = pipeline.is_fast
 
     def __dealloc__(self):
         free(self._leads)
@@ -465,27 +480,27 @@ cdef class Way:
             return self.chunk_address[where]
         return -1 if self.first < 0 else self.first + self.step * where
 
-    cpdef bint is_as_it_was(self) noexcept:
-        """Tell whether the file is what it was when it was looked at."""
+    cpdef bint is_as_it_was(self, int descriptor=-1) noexcept:
+        """Tell whether the file is what it was: the one of its name, or that which is open."""
         cdef int64_t now[4]
-        if cxi_stamp(<const char *>self._name, now):
+        if cxi_stamp(<const char *>self._name if descriptor < 0 else NULL, descriptor, now):
             return False
         return (now[0] == self._stamp[0] and now[1] == self._stamp[1]
                 and now[2] == self._stamp[2] and now[3] == self._stamp[3])
 
     cdef int64_t cost(self, const int64_t *numbers, Py_ssize_t n) noexcept nogil:
-        # Bytes to decode, or to read; of what is copied only, a quarter counts.
+        # Bytes to decode, or to read; those that take long to decode count more.
         cdef Py_ssize_t k
         cdef int64_t chunk, before = -1, chunks = 0
         if not self.kind.chunk_bytes:
-            return n * self.kind.frame_bytes * MOST_BYTES // MOST_PLAIN
+            return n * self.kind.frame_bytes
         for k in range(n):
             chunk = self.row_of(numbers[k]) // self.kind.frames
             chunks += chunk != before
             before = chunk
         if chunks == self.kind.tasks == 1 and not self.kind.splits:
             return 0  # other threads could not help
-        return chunks * self.kind.chunk_bytes
+        return chunks * self.kind.chunk_bytes * (1 if self.kind.is_fast else SLOW)
 
 
 cdef class FewFrames:
@@ -665,7 +680,7 @@ cdef class FewFrames:
         if count >= 0:
             is_done = rows.run(way, count, out, step, descriptor.number, self.cache)
             way.kind.give_back(steps, rows)
-        if not way.is_as_it_was():
+        if not way.is_as_it_was(descriptor.number):
             return False
         if count >= 0 and rows.failure is not None:
             number, why = rows.failure

@@ -152,8 +152,10 @@ class Contents(Mapping[str, LazyArray]):
 
     def _present(self, attr: str) -> Load:
         """Return what the files have of an attribute now, as far as they were looked at."""
-        self._check_open()
-        return self._prepare(attr)
+        if self._files.closed:
+            self._check_open()
+        # By the key of a load without words: this is asked for each frame of a loop.
+        return self._kept.get(self._catalogue, (attr, None)) or self._prepare(attr)
 
     def _number_of(self, source: int | str) -> int:
         """Return the number of a file that is named, or numbered."""
