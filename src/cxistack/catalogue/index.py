@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -99,7 +100,7 @@ class FrameIndex:
         """Number of frames in all parts."""
         return int(self.offsets[-1])
 
-    @property
+    @cached_property
     def frame_shape(self) -> tuple[int, ...]:
         """Shape of one frame, the same in all parts.
 

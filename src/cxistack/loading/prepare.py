@@ -27,7 +27,7 @@ from .load import Load
 from .recipe import Recipe
 from .request import LoadRequest
 
-__all__ = ["prepare", "prepare_single", "prepare_singles", "prepare_stored"]
+__all__ = ["prepare", "prepare_single", "prepare_singles", "prepare_stored", "viewed"]
 
 
 def prepare(catalogue: Catalogue, request: LoadRequest) -> Load:
@@ -71,6 +71,28 @@ def prepare(catalogue: Catalogue, request: LoadRequest) -> Load:
     if not limits:
         return load
     return replace(load, checks=_checks(catalogue, request, limits, index))
+
+
+def viewed(load: Load, request: LoadRequest) -> Load | None:
+    """Return the load of some pixels, from that of whole frames, in little time for many files.
+
+    None where the two differ by more than the pixels.
+    """
+    if load.checks or load.layers or load.conversions or not load.recipes or load.is_text:
+        return None
+    steps, frame_shape = _steps(request, load.index.frame_shape)
+    if any(isinstance(step, Bin) for step in steps):
+        return None
+    kinds = {id(one): one for one in load.recipes}
+    made = {key: replace(one, steps=steps) for key, one in kinds.items()}
+    shape = load.index.frame_shape
+    return replace(
+        load,
+        request=request,
+        recipes=tuple(made[id(one)] for one in load.recipes),
+        grid=(*shape[:-2], *steps[-1].shape) if steps else shape,
+        frame_shape=frame_shape,
+    )
 
 
 def prepare_single(
@@ -136,12 +158,8 @@ def _prepared(
             read_as = replace(
                 request, dtype=recipe.promoted(wanted, [part.stored for part in index.parts])
             )
-        recipes = tuple(
-            _recipe(read_as, path, part.stored, steps)
-            for path, part in zip(paths, index.parts, strict=True)
-        )
-        dtype = recipe.common_dtype(recipes, [part.stored for part in index.parts])
-        recipes = tuple(replace(one, dtype=dtype) for one in recipes)
+        recipes = _recipes(read_as, paths, index, steps)
+        dtype = recipes[0].dtype
         if conversions and request.dtype is not None:
             dtype = np.dtype(request.dtype)
     return Load(
@@ -154,6 +172,21 @@ def _prepared(
         dtype=dtype,
         conversions=conversions,
     )
+
+
+def _recipes(
+    request: LoadRequest, paths: Sequence[str], index: FrameIndex, steps: tuple[Step, ...]
+) -> tuple[Recipe, ...]:
+    """Decide the recipe of each part, one for all that are alike; all give one type."""
+    stored = [part.stored for part in index.parts]
+    kinds = [(path, one.dtype) for path, one in zip(paths, stored, strict=True)]
+    made: dict[object, Recipe] = {}
+    for kind, path, one in zip(kinds, paths, stored, strict=True):
+        if kind not in made:
+            made[kind] = _recipe(request, path, one, steps)
+    dtype = recipe.common_dtype([made[kind] for kind in kinds], stored)
+    made = {kind: replace(one, dtype=dtype) for kind, one in made.items()}
+    return tuple(made[kind] for kind in kinds)
 
 
 def _recipe(request: LoadRequest, path: str, stored: Stored, steps: tuple[Step, ...]) -> Recipe:

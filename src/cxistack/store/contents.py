@@ -22,7 +22,7 @@ from ..kernels import Casting
 from ..loading.explain import explanation, masked_explanation
 from ..loading.load import Load
 from ..loading.masked import check_masked, read_masked
-from ..loading.prepare import prepare
+from ..loading.prepare import prepare, viewed
 from ..loading.request import LoadRequest
 from ..protocol.protocol import CXIProtocol
 from ..saving import units
@@ -32,6 +32,8 @@ from .kept import KeptLoads, key_of
 from .lazy import LazyArray
 
 __all__ = ["Contents", "one_of_two"]
+
+_PIXELS = ("ss_idxs", "fs_idxs", "transform")  # words of a load that say which pixels
 
 
 class Contents(Mapping[str, LazyArray]):
@@ -146,7 +148,11 @@ class Contents(Mapping[str, LazyArray]):
         if load is None:
             number = None if source is None else self._number_of(source)
             request = LoadRequest(self.protocol.attribute(attr), source=number, **words)
-            load = replace(prepare(catalogue, request), cache=self._kept.chunks)
+            whole = {name: word for name, word in words.items() if name not in _PIXELS}
+            load = self._kept.get(catalogue, key_of(attr, source, whole))
+            if load is not None and load.attribute.has_pixels:
+                load = viewed(load, request)
+            load = load or replace(prepare(catalogue, request), cache=self._kept.chunks)
             self._kept.keep(catalogue, key, load)
         return load
 

@@ -57,7 +57,13 @@ class KeptLoads:
         if self._catalogue is not catalogue:
             self._forget(catalogue)
             return None
-        return self._loads.get(key)
+        load = self._loads.get(key)
+        if load is not None:
+            try:
+                self._loads.move_to_end(key)
+            except KeyError:  # another thread has just put it out
+                return load
+        return load
 
     def keep(self, catalogue: Catalogue, key: object, load: Load) -> None:
         """Keep a load, but for one whose words may mean something else the next time."""
