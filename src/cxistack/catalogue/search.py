@@ -14,7 +14,7 @@ from ..errors import CXIError
 from ..hdf5.alike import Alike
 from ..hdf5.files import Files, Stamp
 from ..hdf5.links import Place
-from ..hdf5.messages import DAMAGE, shown
+from ..hdf5.messages import DAMAGE, is_failed_read, named, shown
 from ..hdf5.outline import Has, Outlines, plain_path
 from ..hdf5.stored import Stored
 from ..protocol.attribute import Attribute
@@ -79,17 +79,27 @@ class Search:
         filename = self._files.paths[number]
         found: dict[str, Found] = {}
         with self._files.reading(filename) as h5:
-            choices, addresses = self._outlines.of(h5)
+            choices, addresses, failure = self._outlines.of(h5)
             stamp = self._files.stamp(filename)
             for choice in choices:
-                one = _described(
-                    h5, Place(filename, choice.plain, (), True), choice, addresses, stamp
-                )
+                place = Place(filename, choice.plain, (), True)
+                try:
+                    one = _described(h5, place, choice, addresses, stamp)
+                except DAMAGE as error:
+                    one, failure = None, error if is_failed_read(error) else failure
                 if one is not None and choice.path is not None:
                     found[choice.wanted.name] = Found(number, choice.path, (one,))
-                elif (other := self._look(number, choice.wanted)) is not None:
+                elif (other := self._look_after(failure, number, choice)) is not None:
                     found[choice.wanted.name] = other
         return found
+
+    def _look_after(self, failure: Exception | None, number: int, choice: _Choice) -> Found | None:
+        """Look for an attribute, whatever is there; a read that failed once is told of."""
+        found = self._look(number, choice.wanted)
+        if failure is None or (found is not None and found.error is not None):
+            return found
+        path = choice.wanted.paths[0] if found is None else found.path
+        return Found(number, path, error=named(failure, self._files.paths[number], path))
 
 
 def _described(
@@ -101,7 +111,7 @@ def _described(
     try:
         address = addresses[place.path]
         stored = choice.alike.describe(h5, place, address, stamp, choice.has_units)
-    except (CXIError, *DAMAGE):
+    except CXIError:
         return None
     return None if stored.storage == "virtual" else stored
 

@@ -21,6 +21,7 @@ __all__ = [
     "advice",
     "blamed",
     "check_regular",
+    "is_failed_read",
     "named",
     "not_opened",
     "shown",
@@ -154,6 +155,11 @@ def _head(path: str) -> bytes:
     except OSError:
         return b""
     return head if head.startswith(b"\x89HDF") else b""
+
+
+def is_failed_read(error: BaseException) -> bool:
+    """Tell whether the system did not read what HDF5 asked it for."""
+    return "file read failed" in str(error)
 
 
 def named(error: Exception, filename: str, path: str) -> Exception:

@@ -14,7 +14,7 @@ from typing import Any, Generic, Literal, TypeAlias, TypeVar
 
 import h5py
 
-from .messages import DAMAGE
+from .messages import DAMAGE, is_failed_read
 
 __all__ = ["Has", "Outlines", "plain_path"]
 
@@ -23,7 +23,6 @@ _Decision = TypeVar("_Decision")
 #: where a link of another kind is on the way, or damage: then it must be walked.
 Has: TypeAlias = Callable[[str], Literal["there", "absent", "unsure"]]
 
-_MOST_LINKS = 200  # of a group that are listed; of a larger one, its names are asked for
 _Answer: TypeAlias = (
     tuple[tuple[bytes, bool], ...] | None
 )  # names, and whether their links are hard
@@ -75,17 +74,25 @@ class Outlines(Generic[_Decision]):
                 node = node.below.setdefault(name, _Group(inner, os.fsencode(inner)))
         self._start = self._state({})
 
-    def of(self, h5: Any) -> tuple[_Decision, Mapping[str, int]]:
-        """Return the decision on an open file, and the addresses of what was met on the way."""
+    def of(self, h5: Any) -> tuple[_Decision, Mapping[str, int], Exception | None]:
+        """Return the decision on an open file, and the addresses of what was met on the way.
+
+        And which read failed, if one did: nothing is sure of its group then.
+        """
         addresses: dict[str, int] = {}
+        failure: Exception | None = None
         state = self._start
         while state.ask is not None:
-            answer = _answer(h5, state.ask, addresses)
+            try:
+                answer = _answer(h5, state.ask, addresses)
+            except DAMAGE as error:
+                answer = None
+                failure = error if is_failed_read(error) else failure
             if answer not in state.then:
                 state.then[answer] = self._state({**state.answers, state.ask: answer})
             state = state.then[answer]
         assert state.decision is not None
-        return state.decision, addresses
+        return state.decision, addresses, failure
 
     def _state(self, answers: Mapping[_Group, _Answer]) -> _State[_Decision]:
         def has(path: str) -> Literal["there", "absent", "unsure"]:
@@ -119,11 +126,13 @@ def _pieces(path: str) -> list[str]:
 
 
 def _answer(h5: Any, group: _Group, addresses: dict[str, int]) -> _Answer:
-    """Return which of the names that matter a group has; None where that cannot be told."""
+    """Return which of the names that matter a group has."""
     try:
         links = _links(h5, group)
     except DAMAGE:
-        return () if _is_no_group(h5, group) else None
+        if _is_no_group(h5, group):
+            return ()
+        raise
     answer = []
     for name, inner in group.below.items():
         if name in links:
@@ -134,18 +143,13 @@ def _answer(h5: Any, group: _Group, addresses: dict[str, int]) -> _Answer:
 
 def _links(h5: Any, group: _Group) -> dict[bytes, tuple[int, int]]:
     """Return the kinds of the links in a group, and the addresses to which hard ones lead."""
-    found: dict[bytes, tuple[int, int]] = {}
-
-    def note(name: bytes, info: Any) -> bool | None:
-        found[name] = info.type, info.u
-        return True if len(found) > _MOST_LINKS else None
-
+    # Name by name, and not by HDF5's iteration: its callback is no place for an interrupt.
     links = h5.id.links
-    if links.iterate(note, info=True, obj_name=group.name) is None:
-        return found
+    found = {}
     for name, inner in group.below.items():
         if links.exists(inner.name):
-            note(name, links.get_info(inner.name))
+            info = links.get_info(inner.name)
+            found[name] = info.type, info.u
     return found
 
 

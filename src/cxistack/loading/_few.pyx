@@ -1,7 +1,7 @@
 """Frames that lie in few chunks: read by the calling thread in one call, without a table of tasks.
 
 What is decoded of a chunk beyond what was asked for is kept, and taken from there the next time.
-What does not go this way, or goes wrong, is left to the engine, which also says what is wrong.
+What does not go this way is left to the engine, which also finds out which value does not fit.
 """
 
 import os
@@ -24,8 +24,7 @@ cdef extern from *:
     #include <stdint.h>
     #include <sys/stat.h>
 
-    /* What hdf5.files.Stamp holds, by one question to the system. */
-    /* By its name, or, where that was asked before, of the open file. */
+    /* What hdf5.files.Stamp holds: of the file of a name, or, without a name, of an open one. */
     static int cxi_stamp(const char *path, int descriptor, int64_t *stamp)
     {
         struct stat status;

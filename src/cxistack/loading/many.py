@@ -1,7 +1,7 @@
 """Many frames of many datasets, on threads: tasks are made in compiled code from kept ways.
 
-It is for what one pass over each chunk does. What does not go this way, or goes wrong, is left to
-the engine, which also says what is wrong.
+It is for what one pass over each chunk does. What does not go this way is left to the engine, which
+also finds out which value does not fit.
 """
 
 from __future__ import annotations

@@ -237,6 +237,11 @@ class SaveSession:
                 self._groups -= writer is None
                 if writer is not None:
                     self._writers.remove(writer)
+                if around is None and self._transaction is not None:
+                    # An interrupt came where the commit was to end. It ends with its last name,
+                    # undone; what is saved next must not be taken for a part of it.
+                    self._transaction, self._commits = None, ExitStack()
+                    self._forget_saves()
 
     @contextmanager
     def _commit(self) -> Iterator[Transaction]:
