@@ -22,7 +22,6 @@ How = tuple[Any, NDArray[np.uint8], int, np.dtype[Any], np.dtype[Any], bool]
 
 class Plan(ChunkJob):
     def __init__(self, cells: list[Cell], how: How, stream: bool) -> None: ...
-    def keep(self, most: int) -> None: ...
 
 class PlannedJob(ChunkJob):
     def __init__(

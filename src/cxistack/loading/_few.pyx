@@ -53,7 +53,6 @@ cdef enum:
     EAGER = 1 << 20          # chunks up to here are decoded whole at once, others at second touch
     LEAP = 65536             # as in tasks.py
     WAY_BYTES = 1000         # of a Way without its table
-    MOST_KEPT = 64 << 20     # of the memory of threads
 
 
 cdef class ChunkCache:
@@ -141,16 +140,6 @@ cdef class Plan(ChunkJob):
         self._set_up(cells, pipeline, fill, frame_bytes, stored, target,
                      (checked, stream, None, False))
 
-    def keep(self, Py_ssize_t most):
-        """Keep memory of so many threads for the next job, if that is not much."""
-        cdef Workspace space
-        cdef Py_ssize_t size = 0
-        for space in self._idle:
-            size += space.raw_bytes + self._chunk_bytes
-        if size > MOST_KEPT:
-            self._idle.clear()
-        del self._idle[most:]
-
 
 cdef class PlannedJob(ChunkJob):
     """A job whose cells are those of a plan; see :class:`ChunkJob`."""
@@ -160,7 +149,6 @@ cdef class PlannedJob(ChunkJob):
                  cnp.ndarray out not None):
         self._take(tasks, sources, places, descriptors, out)
         self._share(plan)
-        self._idle = plan._idle
 
 
 cdef class Rows(ChunkJob):

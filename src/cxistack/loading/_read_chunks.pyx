@@ -228,8 +228,6 @@ cdef class ChunkJob(Job):
         try:
             space = self._idle.pop()
         except IndexError:
-            space = None
-        if space is None or space.raw_bytes < self._raw_bytes:
             space = Workspace(self._raw_bytes, self._chunk_bytes, self._scratch_bytes,
                               self._tile_bytes)
         with nogil:

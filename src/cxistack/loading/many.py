@@ -107,7 +107,6 @@ def _read(
     )
     count.begin(job, frames)
     threads.run(job, output.num_threads, count.look)
-    plan.keep(workers)
     del open_files  # not before all is read
     if not all(way.is_as_it_was() for way, _, _ in runs):
         return False
