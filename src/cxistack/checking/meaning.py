@@ -89,7 +89,7 @@ class PlainMask:
     def findings(self) -> Iterator[Finding]:
         """Find what speaks against it: 1, or the largest value of its type, is good."""
         good = "a mask is 1 for a good pixel and 0 for a bad one"
-        is_warning = self._strange is None
+        is_warning = False  # a save refuses what these are
         if self._strange is not None:
             value, where = self._strange
             why = f"it is {value} at {where}, and {good}: if these are flags, give the protocol "
@@ -98,7 +98,7 @@ class PlainMask:
             told = " and ".join(str(value) for value in sorted(self._seen))
             why = f"its values are {told}, and {good}; {self._most} is read as good, too"
         elif self._seen == {0}:
-            why = f"all of it is 0, so that every pixel is bad: {good}"
+            why, is_warning = f"all of it is 0, so that every pixel is bad: {good}", True
         else:
             return
         place = self._stored.place
