@@ -168,12 +168,21 @@ def named(error: Exception, filename: str, path: str) -> Exception:
     if type(error) is StorageError and filename not in str(error):
         said = f"{what} leads to another file: {error}"
     elif isinstance(error, CXIError) or (isinstance(error, OSError) and error.filename):
-        return error
+        return _without_frames(error)
     else:
         said = f"{what}: HDF5 cannot make sense of it: {blamed(error)}"
     storage = StorageError(said)
-    storage.__cause__ = error
+    storage.__cause__ = _without_frames(error)
     return storage
+
+
+def _without_frames(error: Exception) -> Exception:
+    """Return an error that may be kept: its frames would keep a file open, and HDF5's view of it."""
+    one: BaseException | None = error
+    while one is not None:
+        one.__traceback__ = None
+        one = one.__cause__ or one.__context__
+    return error
 
 
 def unreadable(dataset: Any, cause: BaseException) -> str:
