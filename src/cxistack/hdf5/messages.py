@@ -177,7 +177,7 @@ def named(error: Exception, filename: str, path: str) -> Exception:
 
 
 def _without_frames(error: Exception) -> Exception:
-    """Return an error that may be kept: its frames would keep a file open, and HDF5's view of it."""
+    """Return an error that may be kept: its frames would keep a file open in HDF5."""
     one: BaseException | None = error
     while one is not None:
         one.__traceback__ = None
