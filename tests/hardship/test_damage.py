@@ -189,7 +189,11 @@ def test_bits_flipped_in_stored_chunks(tmp_path, codec):
 
 
 def test_bits_flipped_in_metadata(tmp_path):
-    """What comes is what h5py gives of the same file, or a typed exception."""
+    """What comes is what h5py gives of the same file, what was written, or a typed exception.
+
+    Of three bits in keys of the tree of chunks, HDF5 lists a chunk and does not find it when it
+    reads: h5py gives the fill value then, and we what was written.
+    """
     whole, infos = put(tmp_path / "a.h5", "gzip+shuffle")
     np.save(tmp_path / "a.npy", frames())
     stored = {info.byte_offset + k for info in infos for k in range(info.size)}
@@ -221,7 +225,7 @@ def test_bits_flipped_in_metadata(tmp_path):
                     theirs = h5["/frames"][...]
             except Exception:
                 theirs = expected
-            if not np.array_equal(ours, theirs):
+            if not np.array_equal(ours, theirs) and not np.array_equal(ours, expected):
                 bad.append((spot, "other pixels", ours.shape))
         for one in bad:
             print(one)
