@@ -9,7 +9,7 @@ go into arrays that are there, or are let go of one by one: fresh memory has a c
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,33 +116,27 @@ class _Bench:
 
     def frame_each(self, count: int, stack: ExitStack) -> Ways:
         names = self.names(count)
-        load, numbers = _store(names, stack).load_attribute, self.size.frames * np.arange(count)
-        out, theirs = _two((count, *self.size.shape))
-
-        def by_file() -> NDArray[Any]:
-            for number, dataset in enumerate(opened_in_turn(names)):
-                dataset.read_direct(theirs, np.s_[0], np.s_[number])
-            return theirs
-
-        return {
-            OURS: lambda: load("data", numbers, num_threads=self.threads, verbose=False, out=out),
-            _H5PY: by_file,
-        }
+        return self._by_file(names, stack, 1, self.size.frames * np.arange(count))
 
     def all_frames(self, count: int, stack: ExitStack) -> Ways:
         names = self.names(count)
+        return self._by_file(names, stack, self.size.frames, None)
+
+    def _by_file(
+        self, names: Sequence[str], stack: ExitStack, frames: int, numbers: NDArray[Any] | None
+    ) -> Ways:
+        """Load the first `frames` of each file, whose numbers in the run are given."""
         load = _store(names, stack).load_attribute
-        frames = self.size.frames
-        out, theirs = _two((count * frames, *self.size.shape))
+        out, theirs = _two((len(names) * frames, *self.size.shape))
 
         def by_file() -> NDArray[Any]:
             for number, dataset in enumerate(opened_in_turn(names)):
                 begin = number * frames
-                dataset.read_direct(theirs, None, np.s_[begin : begin + frames])
+                dataset.read_direct(theirs, np.s_[:frames], np.s_[begin : begin + frames])
             return theirs
 
         return {
-            OURS: lambda: load("data", None, num_threads=self.threads, verbose=False, out=out),
+            OURS: lambda: load("data", numbers, num_threads=self.threads, verbose=False, out=out),
             _H5PY: by_file,
         }
 

@@ -99,10 +99,15 @@ def rewritten_with_the_same_size(run):
     stamped_anew(run.victim, before)
 
 
-def rewritten_by_h5py(run):
+def changed_elsewhere(run, change):
+    """Let another process change the file, by h5py."""
     before = run.victim.stat()
-    run.process.submit(rewrite, run.victim).result()
+    run.process.submit(change, run.victim).result()
     stamped_anew(run.victim, before)
+
+
+def rewritten_by_h5py(run):
+    changed_elsewhere(run, rewrite)
 
 
 def rewrite(path):
@@ -111,9 +116,7 @@ def rewrite(path):
 
 
 def appended_to_by_h5py(run):
-    before = run.victim.stat()
-    run.process.submit(append, run.victim).result()
-    stamped_anew(run.victim, before)
+    changed_elsewhere(run, append)
 
 
 def append(path):

@@ -187,23 +187,16 @@ class Files:
         if self.now(path) != stamp:
             raise changed(path)
 
-    @contextmanager
-    def descriptor(self, path: str, stamp: Stamp) -> Iterator[int]:
-        """Lend a descriptor on the very file that `stamp` was taken of.
+    def open_descriptor(self, path: str, stamp: Stamp) -> Descriptor:
+        """Open the very file that `stamp` was taken of; it is closed with its last name.
 
         Raises
         ------
         FileChangedError
             Another file has taken its name.
+        StorageError
+            It cannot be opened.
         """
-        descriptor = self.open_descriptor(path, stamp)
-        try:
-            yield descriptor.fileno()
-        finally:
-            descriptor.close()
-
-    def open_descriptor(self, path: str, stamp: Stamp) -> Descriptor:
-        """Open what :meth:`descriptor` lends; it is closed with its last name."""
         try:
             descriptor = Descriptor(path, os.O_RDONLY)
         except OSError as cause:

@@ -46,7 +46,6 @@ class Kind:
         begins: list[int],
         grid: tuple[int, int],
         how: How,
-        splits: bool,
     ) -> None: ...
     def plan_of(
         self, steps: tuple[int, ...], nbytes: int, parts: int

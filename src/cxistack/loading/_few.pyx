@@ -274,6 +274,9 @@ cdef class Kind:
         Frames in a chunk, and chunks of a frame.
     how : tuple
         As for :class:`Plan`.
+
+    Attributes
+    ----------
     splits : bool
         Whether several threads can decode one chunk.
     """
@@ -291,9 +294,9 @@ cdef class Kind:
     cdef int64_t chunk_bytes             # to decode of a chunk; 0: chunks are not filtered
     cdef bint is_fast
 
-    def __init__(self, cells, begins, grid, how, bint splits):
+    def __init__(self, cells, begins, grid, how):
         cdef Py_ssize_t k, begin, end
-        self.cells, self.how, self.splits = cells, how, splits
+        self.cells, self.how = cells, how
         self._idle = {}
         self._plans = {}
         self.frames, self._inner = grid
@@ -313,8 +316,8 @@ cdef class Kind:
             self._leads[k].last = pieces[begin].last
         self.frame_bytes = sum(piece.last - piece.first for piece in pieces)
         if pipeline is not None:
-            self.chunk_bytes = self.frame_bytes if splits else pipeline.nbytes * self.tasks
-            self.is_fast = pipeline.is_fast
+            self.splits, self.is_fast = pipeline.splits, pipeline.is_fast
+            self.chunk_bytes = self.frame_bytes if self.splits else pipeline.nbytes * self.tasks
 
     def __dealloc__(self):
         free(self._leads)

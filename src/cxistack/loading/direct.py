@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -106,7 +106,9 @@ def read(
                 batch = [_fetched(files, one, stack) for one in batch]
                 entries = _entries(batch, geometry, pieces)
                 descriptors = [
-                    file if isinstance(file, int) else stack.enter_context(files.descriptor(*file))
+                    file
+                    if isinstance(file, int)
+                    else stack.enter_context(closing(files.open_descriptor(*file))).fileno()
                     for file in entries.files
                 ]
                 job = _job(

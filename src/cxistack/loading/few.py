@@ -111,5 +111,4 @@ class _Finder:
             return cells(geometry, wanted.windows, (0,) * axes if steps is None else steps)
 
         begins = leads(geometry, pieces(None)).tolist()
-        splits = pipeline is not None and pipeline.splits
-        return Kind(pieces, begins, (geometry.chunk[0], inner), how, splits)
+        return Kind(pieces, begins, (geometry.chunk[0], inner), how)

@@ -218,27 +218,23 @@ class Load:
         whole_chunks = -(-batch // chunk) * chunk
         return whole_chunks if whole_chunks * size <= _LARGEST_BATCH else batch
 
-    def frame(self, number: int) -> NDArray[Any] | None:
-        """Return one frame if it lies in few chunks; None: :meth:`read` is to read it."""
+    def frame(self, number: int, out: NDArray[Any] | None = None) -> NDArray[Any] | None:
+        """Return one frame, in an array of its own or in `out`, if it lies in few chunks.
+
+        None: :meth:`read` is to read it, or to say what is wrong.
+        """
         few, count = self.few, self.count
         if few is None or not -count <= number < count or self.frame_shape != self.grid:
             return None
         try:
-            return few.frame(number % count)
+            if out is None:
+                return few.frame(number % count)
+            fits = isinstance(out, np.ndarray) and (out.shape, out.dtype) == (self.grid, self.dtype)
+            if fits and out.flags.writeable and few.read_one(number % count, out):
+                return out
         except (FileChangedError, MemoryError):  # the engine says of what, or looks again
             return None
-
-    def read_one(self, number: int, out: NDArray[Any]) -> NDArray[Any] | None:
-        """Read one frame into an array and return it; or None, as :meth:`frame`."""
-        few, count = self.few, self.count
-        if few is None or not -count <= number < count or self.frame_shape != self.grid:
-            return None
-        if not isinstance(out, np.ndarray) or out.shape != self.grid or out.dtype != self.dtype:
-            return None
-        try:
-            return out if out.flags.writeable and few.read_one(number % count, out) else None
-        except (FileChangedError, MemoryError):  # as in frame()
-            return None
+        return None
 
     def _read_few(
         self, count: int, numbers: NDArray[np.int64] | None, result: NDArray[Any]
@@ -299,9 +295,14 @@ class Load:
         if not np.may_share_memory(frames, result):
             result[...] = frames.reshape(result.shape)
 
+    @cached_property
+    def _without_checks(self) -> Load:
+        """What a mask's own datasets say; kept, for where their rows lie is known to it."""
+        return replace(self, checks=())
+
     def _own(self, numbers: NDArray[np.int64], output: Output) -> NDArray[Any]:
         """Return what a mask's own datasets say: in the output, or of one frame for all, that."""
-        plain = replace(self, checks=())
+        plain = self._without_checks
         if not plain.is_static or not len(numbers):
             plain._fill(numbers, Output(output.array, output.num_threads))
             return output.array

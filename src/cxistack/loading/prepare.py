@@ -90,7 +90,7 @@ def viewed(load: Load, request: LoadRequest) -> Load | None:
         load,
         request=request,
         recipes=tuple(made[id(one)] for one in load.recipes),
-        grid=(*shape[:-2], *steps[-1].shape) if steps else shape,
+        grid=_grid(steps, shape),
         frame_shape=frame_shape,
     )
 
@@ -167,7 +167,7 @@ def _prepared(
         files=files,
         index=index,
         recipes=recipes,
-        grid=(*shape[:-2], *steps[-1].shape) if steps else shape,
+        grid=_grid(steps, shape),
         frame_shape=frame_shape,
         dtype=dtype,
         conversions=conversions,
@@ -229,6 +229,11 @@ def _steps(
     else:
         steps, last = view_of_indices(request.ss_idxs, request.fs_idxs, shape[-2:])
     return steps, (*shape[:-2], *last)
+
+
+def _grid(steps: tuple[Step, ...], shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the shape of a frame as steps leave it, with two axes last."""
+    return (*shape[:-2], *steps[-1].shape) if steps else shape
 
 
 def _checks(

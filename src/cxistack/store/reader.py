@@ -165,7 +165,7 @@ class Reader:
         if type(idxs) is int:
             load = self._present()
             if load is not None and not load.is_single:
-                frame = load.frame(idxs) if out is None else load.read_one(idxs, out)
+                frame = load.frame(idxs, out)
                 if frame is not None:
                     self._let_go()
                     return frame
