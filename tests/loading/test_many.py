@@ -1,5 +1,7 @@
 """Many frames by kept ways, and one large chunk by several threads, against h5py and NumPy."""
 
+import os
+
 import h5py
 import hdf5plugin
 import numpy as np
@@ -77,3 +79,18 @@ def test_more_tasks_than_one_job_takes(tmp_path, monkeypatch, codec):
         assert many.read_many(load.files, load.few, wanted, output)
         np.testing.assert_array_equal(out, expected[wanted])
         assert sum(seen) == len(wanted)
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fadvise"), reason="pages are not put out")
+@pytest.mark.parametrize("codec", [None, "lz4"])
+def test_small_frames_come_from_the_disk_too(tmp_path, codec):
+    file = tmp_path / "a.h5"
+    with h5py.File(file, "w") as h5:
+        h5.create_dataset(DATA, data=FRAMES[:, :20, :30], chunks=(2, 20, 30), **filters(codec))
+    lazy = CXIStore(file, chunk_cache=0)["data"]
+    lazy[0]  # from now on it is known where frames lie
+    with file.open("rb") as stream:
+        os.fsync(stream.fileno())
+        for number in (5, 0, 3):
+            os.posix_fadvise(stream.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+            np.testing.assert_array_equal(lazy[number], FRAMES[number, :20, :30])

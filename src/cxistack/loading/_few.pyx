@@ -52,6 +52,7 @@ cdef enum:
     SLOW = 4                 # times as long take other decoders
     EAGER = 1 << 20          # chunks up to here are decoded whole at once, others at second touch
     LEAP = 65536             # as in tasks.py
+    TINY = 65536             # to decode or copy in less time than threads take to change places
     WAY_BYTES = 1000         # of a Way without its table
 
 
@@ -158,6 +159,7 @@ cdef class Rows(ChunkJob):
     cdef int64_t *_entries
     cdef int64_t *_targets
     cdef int32_t _fd
+    cdef bint _is_tiny
     cdef Workspace _space
 
     def __init__(self, Plan plan not None):
@@ -198,10 +200,11 @@ cdef class Rows(ChunkJob):
         cdef Workspace space = self._space
         self._out, self._out_step, self._fd = out, step, fd
         self._failed = self._first_bad = INT64_MAX
+        self._is_tiny = way.kind.is_tiny(self._few, count)
         if space is None or space.raw_bytes < self._raw_bytes:
             space = self._space = Workspace(self._raw_bytes, self._chunk_bytes,
                                             self._scratch_bytes, self._tile_bytes)
-        if cache is None or self._pipeline is None:
+        if (cache is None or self._pipeline is None) and not self._is_tiny:
             with nogil:
                 for k in range(count):
                     failed = self._do(k, space)
@@ -209,14 +212,29 @@ cdef class Rows(ChunkJob):
                         break
             return not failed
         for k in range(count):
-            if self._few[k].address < 0 or self._takes_all(&self._few[k]):
-                with nogil:
-                    failed = self._do(k, space)
+            if (cache is None or self._pipeline is None or self._few[k].address < 0
+                    or self._takes_all(&self._few[k])):
+                failed = self._do_one(k, space)
             else:
                 failed = self._from_cache(k, way, space, cache)
             if failed:
                 return False
         return True
+
+    cdef int _do_one(self, int64_t k, Workspace space) except -1:
+        # What takes less time than threads take to change places keeps the GIL, unless the disk is
+        # to be waited for.
+        cdef int failed
+        if self._is_tiny:
+            self._at_hand = True
+            failed = self._do(k, space)
+            self._at_hand = False
+            if not self.is_away():
+                return failed
+            self._failed = INT64_MAX
+        with nogil:
+            failed = self._do(k, space)
+        return failed
 
     cdef bint _takes_all(self, const Task *task) noexcept nogil:
         cdef const CellPass *cell = &self._cells[task.cell]
@@ -234,9 +252,7 @@ cdef class Rows(ChunkJob):
         chunk = cache.find(key)
         if chunk is None:
             if not cache.is_wanted(key, size):
-                with nogil:
-                    failed = self._do(k, space)
-                return failed
+                return self._do_one(k, space)
             chunk = cnp.PyArray_EMPTY(1, &size, cnp.NPY_UINT8, 0)
             pixels = cnp.PyArray_BYTES(chunk)
             with nogil:
@@ -321,6 +337,15 @@ cdef class Kind:
 
     def __dealloc__(self):
         free(self._leads)
+
+    cdef bint is_tiny(self, const Task *tasks, int64_t count) noexcept nogil:
+        # Whether tasks take less time than threads take to change places.
+        cdef int64_t k, size = 0
+        if self.chunk_bytes:
+            return count * self.chunk_bytes * (1 if self.is_fast else SLOW) <= TINY * self.tasks
+        for k in range(count):
+            size += tasks[k].size
+        return size <= TINY
 
     cdef int64_t plan(self, Way way, const int64_t *numbers, Py_ssize_t n, Task *tasks,
                       int64_t *entries, int64_t place, int32_t file, int64_t room) noexcept nogil:

@@ -68,6 +68,7 @@ cdef class ChunkJob(Job):
     cdef Py_ssize_t _frame_bytes, _out_step
     cdef cnp.ndarray _ranges
     cdef bint _both
+    cdef bint _at_hand          # nothing is waited for: what is not in memory fails
     cdef object _keep
     cdef ChunkJob _owner        # of the cells, where that is another
     cdef const unsigned char[::1] _fill_of
@@ -85,6 +86,9 @@ cdef class ChunkJob(Job):
     cdef _set_cell(self, CellPass *c, cell, cnp.dtype stored, cnp.dtype target, bint checked,
                    bint stream)
     cdef size_t _block_bytes(self) noexcept
+    cdef bint is_away(self) noexcept nogil
+    cdef bint _decodes_whole(self) noexcept nogil
+    cdef bint _is_tiled(self, const Task *task) noexcept nogil
     cdef int _do(self, int64_t k, Workspace space) noexcept nogil
     cdef int _place(self, const Task *task, const CellPass *cell, const char *pixels) noexcept nogil
     cdef bint _is_run(self, const Task *task, const CellPass *cell) noexcept nogil

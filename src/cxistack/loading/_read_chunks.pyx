@@ -21,8 +21,28 @@ from cxistack.kernels.rows cimport (
     cxi_atomic_add, cxi_atomic_load, cxi_atomic_min, cxi_atomic_store, cxi_range
 )
 
-cdef extern from "<unistd.h>" nogil:
-    ssize_t pread(int fd, void *buf, size_t count, int64_t offset)
+cdef extern from *:
+    """
+    #include <errno.h>
+    #include <stdint.h>
+    #include <unistd.h>
+    #include <sys/uio.h>
+
+    /* pread; `at_hand`: only of what is in memory, EAGAIN where that is not so or not known. */
+    static ssize_t cxi_pread(int fd, char *to, size_t count, int64_t offset, int at_hand)
+    {
+        if (!at_hand)
+            return pread(fd, to, count, offset);
+    #ifdef RWF_NOWAIT
+        struct iovec piece = {to, count};
+        return preadv2(fd, &piece, 1, offset, RWF_NOWAIT);
+    #else
+        errno = EAGAIN;
+        return -1;
+    #endif
+    }
+    """
+    ssize_t cxi_pread(int fd, char *to, size_t count, int64_t offset, int at_hand) nogil
 
 cnp.import_array()
 
@@ -33,6 +53,7 @@ cdef enum:
     NOT_READ = -1           # statuses of our own, beside those of the decoders
     CUT_OFF = -2
     LOST = -3               # a value does not fit
+    AWAY = -4               # what is to be read is not in memory
 
 cdef double HEAD_MARGIN = 1.125
 
@@ -219,6 +240,10 @@ cdef class ChunkJob(Job):
             return self._failed, "lies beyond the end of the file"
         return self._failed, cxi_decode_error(self._status).decode("ascii")
 
+    cdef bint is_away(self) noexcept nogil:
+        # Whether a task failed for it waits for nothing.
+        return self._failed != INT64_MAX and self._status == AWAY
+
     def work(self, Py_ssize_t limit=-1):
         """Do tasks until none is left or `limit` are done; return whether there may be more."""
         cdef int64_t k
@@ -228,8 +253,8 @@ cdef class ChunkJob(Job):
         try:
             space = self._idle.pop()
         except IndexError:
-            space = Workspace(self._raw_bytes, self._chunk_bytes, self._scratch_bytes,
-                              self._tile_bytes)
+            space = Workspace(self._raw_bytes, self._chunk_bytes if self._decodes_whole() else 0,
+                              self._scratch_bytes, self._tile_bytes)
         with nogil:
             while limit != 0 and not self.stopped():
                 k = cxi_atomic_add(&self._next, 1)
@@ -241,6 +266,18 @@ cdef class ChunkJob(Job):
                 limit -= 1
         self._idle.append(space)
         return not self.stopped() and cxi_atomic_load(&self._next) < self.tasks
+
+    cdef bint _decodes_whole(self) noexcept nogil:
+        # Memory that is asked for and not used makes the allocator give back what is: the next
+        # result would be of fresh pages, which take longer to come than to fill.
+        cdef Py_ssize_t k
+        for k in range(self.tasks):
+            if not self._is_tiled(&self._tasks[k]):
+                return True
+        return False
+
+    cdef bint _is_tiled(self, const Task *task) noexcept nogil:
+        return self._cells[task.cell].is_tiled and task.mask == 0 and task.cells == 1
 
     cdef int _do(self, int64_t k, Workspace space) noexcept nogil:
         cdef const Task *task = &self._tasks[k]
@@ -255,7 +292,7 @@ cdef class ChunkJob(Job):
                 direct = self._out + self._places[task.place] * self._out_step + cell.dst
                 status = self._fetch(task, direct, 0, task.size)
                 return self._fail(k, status) if status else 0
-            if cell.is_tiled and task.mask == 0 and task.cells == 1:
+            if self._is_tiled(task):
                 return self._head(k, task, cell, space)
             status = self._fetch(task, space.raw, 0, task.size)
             if status:
@@ -324,11 +361,13 @@ cdef class ChunkJob(Job):
         cdef int64_t begin = done
         cdef ssize_t n
         while done < stop:
-            n = pread(self._descriptors[task.file], buffer + done, stop - done,
-                      task.address + done)
+            n = cxi_pread(self._descriptors[task.file], buffer + done, stop - done,
+                          task.address + done, self._at_hand)
             if n < 0:
                 if errno == EINTR:
                     continue
+                if self._at_hand:
+                    return AWAY  # or the system cannot tell: then it is read as it comes
                 self._error = errno
                 return NOT_READ
             if n == 0:
