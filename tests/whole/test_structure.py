@@ -23,7 +23,7 @@ FLOORS = [
     {"protocol", "build"},
     {"catalogue"},
     {"loading"},
-    {"saving", "checking"},
+    {"saving", "checking", "streaming"},
     {"store", "discovery"},
     {"container", "converting"},
     {"public"},

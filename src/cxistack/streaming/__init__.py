@@ -1,0 +1,1 @@
+"""Frames in batches: as many as memory holds at a time, and as a writer appends them."""
