@@ -26,11 +26,14 @@ from .store.lazy import LazyArray
 from .store.reader import Reader, read
 from .store.store import CXIStore
 from .store.writer import FrameWriter
+from .streaming.batch import Batch
+from .streaming.stream import FrameStream
 from .transforms.base import Transform
 from .transforms.transforms import ComposeTransforms, Crop, Downscale, Mirror
 
 __all__ = [
     "AttributeMissingError",
+    "Batch",
     "CXIError",
     "CXIProtocol",
     "CXIStore",
@@ -45,6 +48,7 @@ __all__ = [
     "FileInUseError",
     "Finding",
     "FrameIndexError",
+    "FrameStream",
     "FrameWriter",
     "LayoutError",
     "LazyArray",

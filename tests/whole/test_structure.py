@@ -46,6 +46,7 @@ VERBS = {
     "read",
     "save",
     "save_attribute",
+    "stream",
     "writer",
 }
 

@@ -24,8 +24,9 @@ from ..saving.modes import check_words
 from ..saving.request import SaveMode, SaveRequest
 from ..saving.session import SaveSession
 from ..transforms.transforms import TransformLike, transform_of
-from .contents import Contents, one_of_two
+from .contents import one_of_two
 from .kept import KeptLoads
+from .streams import Streams
 from .writer import FrameWriter, writing
 
 __all__ = ["CXIStore"]
@@ -34,7 +35,7 @@ Pixel = TypeVar("Pixel", bound=np.generic)
 FileMode = Literal["r", "r+", "w", "w-", "x", "a"]
 
 
-class CXIStore(Contents):
+class CXIStore(Streams):
     """The files of a run: finds the protocol's attributes in them, loads and saves them by name.
 
     Parameters
