@@ -146,6 +146,7 @@ def median3x3(frames, *, mask=None, out=None, num_threads=None):
     ``scipy.ndimage.median_filter(frame, 3, mode="reflect")``, whose result this is; so is the
     mask. Beyond that function:
 
+    - Integers of 64 bits are compared as such, not as doubles.
     - A NaN among the nine (with a mask: among the good ones) makes NaN, as in `numpy.median`.
     - Of an even number of good pixels, the result is the mean of the two middle ones where pixels
       are floats, and the lower of the two where they are not.
