@@ -16,7 +16,9 @@ cdef extern from "decode/decode.h" nogil:
 
     cdef enum:
         CXI_DECODED
+        CXI_NO_MEMORY
         CXI_TRUNCATED
+        CXI_WRONG_SIZE
 
     cdef struct cxi_filter:
         int kind

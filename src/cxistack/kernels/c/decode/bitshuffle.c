@@ -103,34 +103,67 @@ static int unpack(struct cxi_bshuf *it, const char *src, size_t len, const char 
     }
 }
 
+/* Whole groups of 8 are compressed; the last few elements never are. */
+static int is_raw(const struct cxi_bshuf *it)
+{
+    return it->bytes < (size_t)8 * it->element;
+}
+
+int cxi_bshuf_stored(const struct cxi_bshuf *it, const char **stored, size_t *len)
+{
+    *stored = it->src;
+    *len = it->bytes;
+    if (!is_raw(it) && it->codec != CXI_CODEC_NONE) {
+        if (it->end - it->src < 4)
+            return CXI_TRUNCATED;
+        *stored = it->src + 4;
+        *len = cxi_big_endian_32(it->src);
+    }
+    return *len > (size_t)(it->end - *stored) ? CXI_TRUNCATED : CXI_DECODED;
+}
+
+/* To the part that follows. */
+static void step(struct cxi_bshuf *it, const char *end)
+{
+    it->src = end;
+    it->offset += it->bytes;
+    it->index++;
+    look_ahead(it);
+}
+
+int cxi_bshuf_planes(struct cxi_bshuf *it, const char **planes)
+{
+    const char *src;
+    size_t len;
+    int status = cxi_bshuf_stored(it, &src, &len);
+    if (status)
+        return status;
+    *planes = src;
+    if (!is_raw(it))
+        status = unpack(it, src, len, planes);
+    if (!status)
+        step(it, src + len);
+    return status;
+}
+
 int cxi_bshuf_next(struct cxi_bshuf *it, char *dst)
 {
-    const char *src = it->src, *planes;
-    size_t stored = it->bytes;
-    /* Whole groups of 8 are compressed; the last few elements never are. */
-    const int raw = it->bytes < (size_t)8 * it->element;
+    const char *src, *planes;
+    size_t len;
     if (it->bytes == 0)
         return CXI_DECODED;
-    if (!raw && it->codec != CXI_CODEC_NONE) {
-        if (it->end - src < 4)
-            return CXI_TRUNCATED;
-        stored = cxi_big_endian_32(src);
-        src += 4;
-    }
-    if (stored > (size_t)(it->end - src))
-        return CXI_TRUNCATED;
-    if (raw && dst) {
-        memcpy(dst, src, stored);
+    int status = cxi_bshuf_stored(it, &src, &len);
+    if (status)
+        return status;
+    if (dst && is_raw(it)) {
+        memcpy(dst, src, len);
     } else if (dst) {
-        const int status = unpack(it, src, stored, &planes);
+        status = unpack(it, src, len, &planes);
         if (status)
             return status;
         it->decoder->unshuffle->planes(planes, dst, it->bytes / it->element, it->element);
     }
-    it->src = src + stored;
-    it->offset += it->bytes;
-    it->index++;
-    look_ahead(it);
+    step(it, src + len);
     return CXI_DECODED;
 }
 

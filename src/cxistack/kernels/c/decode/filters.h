@@ -30,6 +30,13 @@ uint32_t cxi_fletcher32(const unsigned char *data, size_t len);
  * chunk's, and that is all that matters. */
 size_t cxi_bitshuffle_block(size_t elements, uint32_t element);
 
+/* The stored bytes of the block that comes next; it->bytes is not 0. */
+int cxi_bshuf_stored(const struct cxi_bshuf *it, const char **stored, size_t *len);
+
+/* Decompresses that block and moves on: *planes are its bit planes, good until the next call, or
+ * where it is the fewer than 8 last elements, these. */
+int cxi_bshuf_planes(struct cxi_bshuf *it, const char **planes);
+
 /* Blocks of the two codecs, to exactly size bytes. */
 int cxi_lz4_block(const char *src, size_t len, char *dst, size_t size);
 int cxi_zstd_block(struct cxi_decoder *decoder, const char *src, size_t len, char *dst,

@@ -3,12 +3,14 @@
 #define CXISTACK_UNSHUFFLE_H
 
 #include "../bit_planes.h"
+#include "above_planes.h"
 #include "lz4_strides.h"
 
 struct cxi_unshuffle {
     const char *name;
     cxi_planes planes;
     cxi_lz4_strides lz4;  /* not un-shuffling, but what comes before it, at the same level */
+    cxi_above_planes above;  /* instead of un-shuffling */
 };
 
 extern const struct cxi_unshuffle cxi_unshuffle_portable;

@@ -122,4 +122,5 @@ const struct cxi_unshuffle cxi_unshuffle_avx2 = {
     .name = "avx2",
     .planes = unshuffle,
     .lz4 = cxi_lz4_strides_avx2,
+    .above = cxi_above_planes_avx2,
 };

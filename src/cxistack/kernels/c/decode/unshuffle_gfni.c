@@ -133,4 +133,5 @@ const struct cxi_unshuffle cxi_unshuffle_gfni = {
     .name = "gfni",
     .planes = unshuffle,
     .lz4 = cxi_lz4_strides_gfni,
+    .above = cxi_above_planes_gfni,
 };

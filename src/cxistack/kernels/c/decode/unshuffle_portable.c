@@ -43,4 +43,5 @@ const struct cxi_unshuffle cxi_unshuffle_portable = {
     .name = "portable",
     .planes = unshuffle,
     .lz4 = cxi_lz4_strides_portable,
+    .above = cxi_above_planes_portable,
 };
