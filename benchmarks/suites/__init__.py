@@ -22,6 +22,7 @@ SUITES = (
     "many_files",
     "virtual",
     "masks",
+    "streams",
     "save",
     "convert",
     "kernels",

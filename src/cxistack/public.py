@@ -26,7 +26,7 @@ from .store.lazy import LazyArray
 from .store.reader import Reader, read
 from .store.store import CXIStore
 from .store.writer import FrameWriter
-from .streaming.batch import Batch
+from .streaming.batch import Batch, Hits
 from .streaming.stream import FrameStream
 from .transforms.base import Transform
 from .transforms.transforms import ComposeTransforms, Crop, Downscale, Mirror
@@ -50,6 +50,7 @@ __all__ = [
     "FrameIndexError",
     "FrameStream",
     "FrameWriter",
+    "Hits",
     "LayoutError",
     "LazyArray",
     "LinkError",

@@ -15,7 +15,10 @@ def index_of(folder, counts, chunk):
     for number, count in enumerate(counts):
         with h5py.File(folder / f"{number:03}.cxi", "w") as h5:
             h5.create_dataset(
-                DATA, data=np.zeros((count, 2, 3), "u2"), maxshape=(None, 2, 3), chunks=(chunk, 2, 3)
+                DATA,
+                data=np.zeros((count, 2, 3), "u2"),
+                maxshape=(None, 2, 3),
+                chunks=(chunk, 2, 3),
             )
     return CXIStore(str(folder / "*.cxi"))._prepare("data").index
 

@@ -15,6 +15,7 @@ from .demo import demo
 from .explain import explain
 from .info import info
 from .protocol import protocol_app
+from .reduce import reduce
 from .view import view
 
 __all__ = ["app", "main"]
@@ -29,6 +30,7 @@ app.command()(info)
 app.command()(view)
 app.command()(explain)
 app.command()(convert)
+app.command()(reduce)
 app.command()(check)
 app.command()(demo)
 app.add_typer(protocol_app, name="protocol")

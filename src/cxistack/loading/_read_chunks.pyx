@@ -271,6 +271,8 @@ cdef class ChunkJob(Job):
         # Memory that is asked for and not used makes the allocator give back what is: the next
         # result would be of fresh pages, which take longer to come than to fill.
         cdef Py_ssize_t k
+        if self._cells == NULL:
+            return False  # no pixel is placed
         for k in range(self.tasks):
             if not self._is_tiled(&self._tasks[k]):
                 return True

@@ -9,14 +9,20 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from ..catalogue.frames import FrameSelection
+from ..hdf5.files import read_again
 from ..kernels import Casting
 from ..kernels.threads import count_threads
 from ..loading.load import Load
 from ..loading.masked import check_masked
+from ..loading.sparse import read_above
+from ..streaming.batch import Hits
+from ..streaming.per_frame import reduce_pixels
+from ..streaming.reduce import Limits, reduce
 from ..streaming.shares import share_of
 from ..streaming.stream import FrameStream, Lane, Words
-from ..transforms.transforms import TransformLike
+from ..transforms.transforms import TransformLike, transform_of
 from .contents import Contents
+from .sources import Frames
 
 __all__ = ["Streams"]
 
@@ -37,6 +43,7 @@ class Streams(Contents):
         prefetch: int = 2,
         buffers: Sequence[Any] | None = None,
         shard: tuple[int, int] | None = None,
+        sparse: float | None = None,
         num_threads: int | None = None,
     ) -> FrameStream:
         """Return an iterator of batches of frames, which a thread reads ahead.
@@ -69,6 +76,10 @@ class Streams(Contents):
         shard : (int, int), optional
             (k, n): only the k-th of n equal shares of the frames, which end where files or chunks
             do; k counts from 0.
+        sparse : float, optional
+            Give the pixels above this threshold instead of frames, as :class:`Hits`: (idx, pixel,
+            value). Of bitshuffled frames they are found while blocks are decoded. `masked` pixels
+            are left out, if what they become is not above the threshold.
         num_threads : int, optional
             How many threads decode; every core when None.
 
@@ -113,7 +124,11 @@ class Streams(Contents):
                 words["dtype"] = types.get(name)
             load = self._by_frame(name, words)
             loads.append(load)
-            lanes.append(self._lane(load, words, masked if is_pixels else None, num_threads))
+            value = None if masked is None or not is_pixels else check_masked(load, masked)
+            if sparse is None or not is_pixels:
+                lanes.append(self._lane(load, words, value, num_threads))
+            else:
+                lanes.append(self._hits(load, words, value, sparse, num_threads))
         numbers = np.arange(loads[0].count) if idxs is None else loads[0].numbers(idxs)
         assert numbers is not None
         _check_counts(loads)
@@ -123,6 +138,117 @@ class Streams(Contents):
         return FrameStream(
             lanes, numbers, Words(batch, prefetch, buffers, isinstance(attr, str), what)
         )
+
+    def reduce(
+        self,
+        attr: str,
+        how: Any,
+        idxs: FrameSelection = None,
+        *,
+        transform: TransformLike = None,
+        mask: bool | NDArray[np.bool_] | None = None,
+        axis: int | tuple[int, int] = 0,
+        fill: Any = None,
+        memory: int | None = None,
+        num_threads: int | None = None,
+        verbose: bool = True,
+    ) -> Any:
+        """Reduce the frames of a stack, of any number, in bounded memory.
+
+        Parameters
+        ----------
+        attr : str
+            A stack or a sequence.
+        how : str, (str, value), object, or list of them
+            * "sum", "mean", "var", "std", "min", "max"
+            * "over:VALUE", "saturated:VALUE": how many values are above, and at or above, a value
+            * "median", "percentile:Q"; ("percentile", [Q, ...]) for several, first in the result
+            * ("histogram", edges): how many values lie in each bin, over all pixels
+            * an object of one's own, with ``init(shape, dtype)``, ``step(state, frames, idxs)``,
+              ``merge(a, b)`` and ``finish(state)``; see :class:`Reduction`
+            A list is done by one pass, but for medians and percentiles, which are exact and made
+            of as many rows at a time as memory holds: then each pass reads what it needs.
+        idxs : None, int, slice, sequence or array of int, or boolean mask
+            Which frames; see :meth:`load_attribute`.
+        transform : Transform or list of them, optional
+            What is done to frames first.
+        mask : bool or ndarray of bool, optional
+            True: bad pixels by the run's `mask` count as absent. Or an array, True where a pixel is
+            good: of a frame's shape as the transform leaves it, or of one for each frame.
+        axis : {0, (1, 2)}
+            What is reduced: the frames, or the pixels of each frame.
+        fill : number, optional
+            What a pixel becomes that has no good value; it is an error when None.
+        memory : int, optional
+            Bytes of frames that medians and percentiles may hold; half of what the system can spare
+            when None. Results do not depend on it.
+        num_threads : int, optional
+            How many threads work; every core when None.
+        verbose : bool
+            Show a progress bar.
+
+        Returns
+        -------
+        ndarray, or dict of them by what `how` names
+            Of a frame's shape, as NumPy's function of the name gives it over axis 0 (the variance
+            is that of all frames, ``ddof=0``). Sums of integers are int64 or uint64 and exact;
+            means, variances and deviations are float64. Sums of floats are compensated: NumPy's
+            differ from them in the last bits.
+
+        Raises
+        ------
+        ValueError
+            There is no such word; a pixel has no good value and there is no `fill`; there are no
+            frames.
+        OverflowError
+            A sum does not fit 64 bits.
+        AttributeMissingError, LayoutError, StorageError, ...
+            As :meth:`load_attribute`.
+
+        Examples
+        --------
+        >>> found = CXIStore(example_run).reduce("data", ["mean", "max"], verbose=False)
+        >>> found["mean"][0, :3], found["max"][0, :3]
+        (array([350., 351., 352.]), array([600, 601, 602], dtype=uint16))
+        """
+        self._check_open()
+        limits = Limits(fill, memory, num_threads)
+        source = self._frames(attr, idxs, transform, mask, num_threads, verbose).source()
+        if np.ndim(axis) == 0 and axis == 0:
+            return reduce(source, how, limits)
+        pixels = list(range(1, 1 + len(source.shape)))
+        if sorted(np.atleast_1d(axis).tolist()) == pixels:
+            return reduce_pixels(source, how, limits)
+        raise ValueError(
+            f"axis is 0 (the frames) or {tuple(pixels)} (the pixels of each), not {axis!r}"
+        )
+
+    def _frames(
+        self,
+        attr: str,
+        idxs: FrameSelection,
+        transform: TransformLike,
+        mask: Any,
+        num_threads: int | None,
+        verbose: bool,
+    ) -> Frames:
+        """Return what is reduced."""
+        has_pixels = self.protocol.attribute(attr).has_pixels
+        made = transform_of(transform) if has_pixels else None
+        load = self._by_frame(attr, {"transform": made} if has_pixels else {})
+        numbers = np.arange(load.count) if idxs is None else load.numbers(idxs)
+        assert numbers is not None
+        how: dict[str, Any] = {"num_threads": num_threads}
+
+        def stream(names: list[str]) -> FrameStream:
+            return self.stream(names, idxs=numbers, transform=made, prefetch=1, **how)
+
+        def read(name: str, view: Any) -> NDArray[Any]:
+            words = {"transform": view} if has_pixels else {}
+            found: NDArray[Any] = self._read(name, numbers, **words, **how)
+            return found
+
+        return Frames(load, made, numbers, mask, stream, read, verbose)
 
     def _by_frame(self, attr: str, words: Mapping[str, Any]) -> Load:
         """Return the load of an attribute that has a frame axis."""
@@ -146,17 +272,53 @@ class Streams(Contents):
             )
 
         is_one = load.is_static and load.count > 0
-        if masked is not None:
-            check_masked(load, masked)
         return Lane(
             attr,
             load.frame_shape,
             load.dtype,
             read,
             once=read(np.zeros(1, np.int64), None)[0] if is_one and masked is None else None,
-            batch=max((part.chunk_frames for part in load.index.parts[:1]), default=1),
+            batch=_in_chunk(load),
             makes_its_own=load.is_text,
         )
+
+    def _hits(
+        self,
+        load: Load,
+        words: Mapping[str, Any],
+        masked: Any,
+        threshold: float,
+        num_threads: int | None,
+    ) -> Lane:
+        """Return a lane of the pixels above a threshold."""
+        attr, threads = load.attr, count_threads(num_threads)
+        if masked is not None and not masked <= threshold:
+            raise ValueError(
+                f"masked={masked} is above the threshold, {threshold}: bad pixels would be found"
+            )
+
+        def read(numbers: NDArray[np.int64], out: NDArray[Any] | None) -> Hits:
+            def once() -> Hits:
+                self._check_open()
+                now, good = self._prepare(attr, **words), None
+                if masked is not None:
+                    how = {"num_threads": threads, "transform": words["transform"]}
+                    good = self._read("mask", numbers, **how)
+                    if good.ndim > len(load.frame_shape) and not good.strides[0]:
+                        good = good[0]  # one for all
+                found = read_above(now, threshold, numbers, mask=good, num_threads=threads)
+                return Hits(numbers[found[0]], *found[1:])
+
+            return read_again(once, self.update_indices)
+
+        return Lane(
+            attr, load.frame_shape, load.dtype, read, batch=_in_chunk(load), makes_its_own=True
+        )
+
+
+def _in_chunk(load: Load) -> int:
+    """Return how many frames the first chunk has."""
+    return max((part.chunk_frames for part in load.index.parts[:1]), default=1)
 
 
 def _check_counts(loads: Sequence[Load]) -> None:

@@ -7,7 +7,25 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Batch"]
+__all__ = ["Batch", "Hits"]
+
+
+class Hits(NamedTuple):
+    """The pixels of some frames that are above a threshold, in the order of frames and pixels.
+
+    Attributes
+    ----------
+    idx : ndarray of int64
+        Of each pixel, the number of its frame in the store.
+    pixel : ndarray of int64
+        Its place in the flattened frame.
+    value : ndarray
+        Its value.
+    """
+
+    idx: NDArray[np.int64]
+    pixel: NDArray[np.int64]
+    value: NDArray[Any]
 
 
 class Batch(NamedTuple):
@@ -15,8 +33,9 @@ class Batch(NamedTuple):
 
     Attributes
     ----------
-    frames : ndarray, shape (frames, ...), or dict of them by attribute
-        The frames; a dict where several attributes were asked for.
+    frames : ndarray, shape (frames, ...), or dict of them by attribute, or Hits
+        The frames; a dict where several attributes were asked for; of a sparse stream, the pixels
+        above its threshold.
     idxs : ndarray of int64, shape (frames,)
         Their numbers in the store.
 
@@ -32,8 +51,14 @@ class Batch(NamedTuple):
 
     def copy(self) -> Batch:
         """Return the same in arrays of its own, which nobody fills again."""
+        frames: Any
         if isinstance(self.frames, dict):
-            frames: Any = {attr: np.array(one) for attr, one in self.frames.items()}
+            frames = {attr: _own(one) for attr, one in self.frames.items()}
         else:
-            frames = np.array(self.frames)
+            frames = _own(self.frames)
         return Batch(frames, self.idxs.copy())
+
+
+def _own(frames: Any) -> Any:
+    """Return a copy; hits are arrays of their own already."""
+    return frames if isinstance(frames, Hits) else np.array(frames)

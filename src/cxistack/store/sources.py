@@ -1,0 +1,131 @@
+"""The frames of a store as what reduces them takes them: in batches or bands of rows, masked."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..loading.load import Load
+from ..progress import progress_bar
+from ..streaming.batch import Batch
+from ..streaming.reduce import Banded, Source
+from ..streaming.stream import FrameStream
+from ..transforms.transforms import ComposeTransforms, Crop
+
+__all__ = ["Frames"]
+
+
+@dataclass(frozen=True)
+class Frames:
+    """Frames of one attribute, and which of their pixels are good.
+
+    Attributes
+    ----------
+    load : Load
+        What is read.
+    transform : Transform or None
+        What is done to frames first.
+    numbers : ndarray of int64
+        Which frames.
+    mask : bool, ndarray or None
+        As :meth:`CXIStore.reduce` takes it.
+    stream : callable
+        Takes names of attributes; returns the stream of them.
+    read : callable
+        Takes a name and a transform; returns the frames.
+    verbose : bool
+        Whether a progress bar is shown.
+    """
+
+    load: Load
+    transform: Any
+    numbers: NDArray[np.int64]
+    mask: Any
+    stream: Callable[[list[str]], FrameStream]
+    read: Callable[[str, Any], NDArray[Any]]
+    verbose: bool
+
+    def __post_init__(self) -> None:
+        if not len(self.numbers):
+            raise ValueError(f"there are no frames of {self.load.attr!r} to reduce")
+        shape = self.load.frame_shape
+        if self.mask is None or isinstance(self.mask, bool):
+            if self.mask and not self.load.attribute.has_pixels:
+                raise ValueError(f"{self.load.attr!r} has no pixels that a mask is about")
+            return
+        if np.shape(self.mask) not in (shape, (len(self.numbers), *shape)):
+            raise ValueError(
+                f"mask has shape {np.shape(self.mask)}, and the frames {shape}: it is of one "
+                f"frame, or of all {len(self.numbers)}"
+            )
+        if np.asarray(self.mask).dtype != np.bool_:
+            raise TypeError("mask is boolean, True where a pixel is good")
+
+    def source(self) -> Source:
+        """Return the frames as what is reduced."""
+        shape, dtype = self.load.frame_shape, self.load.dtype
+        rows = shape[-2] if self.load.attribute.has_pixels else 0
+        # Flags of a mask are looked at frame by frame.
+        pixel = dtype.itemsize + (self.mask is not None and self.mask is not False)
+        size = len(self.numbers) * math.prod(shape) * pixel
+        bands = Banded(rows, size // max(1, rows), self._band)
+        return Source(shape, dtype, len(self.numbers), self._batches, bands)
+
+    def _batches(self) -> Iterator[Batch]:
+        attr, done = self.load.attr, 0
+        names = [attr, "mask"] if self.mask is True else [attr]
+        with (
+            closing(self.stream(names)) as stream,
+            progress_bar(stream.total, f"Reducing {attr}") if self.verbose else _Quiet() as bar,
+        ):
+            for frames, idxs in stream:
+                good = self._good(frames.get("mask"), slice(done, done + len(idxs)))
+                yield Batch(_masked(frames[attr], good), idxs)
+                done += len(idxs)
+                bar.update(len(idxs))
+
+    def _good(self, read: Any, some: slice) -> Any:
+        if self.mask is True or self.mask is None or self.mask is False:
+            return read
+        array = np.asarray(self.mask)
+        return array if array.ndim == len(self.load.frame_shape) else array[some]
+
+    def _band(self, first: int, last: int | None) -> NDArray[Any]:
+        attr, transform = self.load.attr, self.transform
+        if last is not None:
+            band = Crop([first, last, 0, self.load.frame_shape[-1]])
+            transform = band if transform is None else ComposeTransforms([transform, band])
+        frames = self.read(attr, transform)
+        good = self.read("mask", transform) if self.mask is True else None
+        good = self._good(good, slice(None))
+        if self.mask is not True and good is not None and last is not None:
+            good = good[..., first:last, :]
+        return _masked(frames, good)
+
+
+def _masked(frames: NDArray[Any], good: Any) -> NDArray[Any]:
+    """Return frames that know which of their pixels are bad, without a copy of either."""
+    if good is None:
+        return frames
+    one = good if good.ndim < frames.ndim else good[0] if good.strides[0] == 0 else None
+    bad = ~good if one is None else np.broadcast_to(~one, frames.shape)
+    return np.ma.MaskedArray(frames, mask=bad, copy=False)
+
+
+class _Quiet:
+    """A progress bar that is not shown."""
+
+    def __enter__(self) -> _Quiet:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        return None
+
+    def update(self, n: int) -> None:
+        """Take note of nothing."""

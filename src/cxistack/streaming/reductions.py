@@ -1,0 +1,243 @@
+"""What frames are reduced to: objects that begin, take frames, are merged, and finish."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..kernels import Moments, histogram, percentile
+
+__all__ = ["MOMENTS", "RANKS", "Histogram", "Percentiles", "Reduction", "Statistics", "parsed"]
+
+MOMENTS = ("sum", "mean", "var", "std", "min", "max", "over", "saturated")
+RANKS = ("median", "percentile")
+_WITH_VALUE = ("over", "saturated", "percentile", "histogram")
+_WORDS = (*MOMENTS, *RANKS, "histogram")
+
+
+@runtime_checkable
+class Reduction(Protocol):
+    """What :meth:`CXIStore.reduce` reduces frames by: the built-in ones, and a user's own.
+
+    Its state may be anything; where states are to come from several processes, what pickles.
+    """
+
+    def init(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Any:
+        """Return the state before the first frame: of frames of this shape and type."""
+
+    def step(self, state: Any, frames: NDArray[Any], idxs: NDArray[np.int64]) -> Any:
+        """Return the state with some more frames, (frames, ...), and their numbers.
+
+        With a mask, `frames` is a :class:`numpy.ma.MaskedArray`, masked where a pixel is bad. The
+        memory of `frames` is used again: what is kept of it must be a copy.
+        """
+
+    def merge(self, a: Any, b: Any) -> Any:
+        """Return the state of the frames of two states; those of `b` come after those of `a`."""
+
+    def finish(self, state: Any) -> Any:
+        """Return the result."""
+
+
+def good_of(frames: NDArray[Any]) -> NDArray[np.bool_] | None:
+    """Return which pixels are good: of each frame, or (...) of all; None: all are."""
+    bad = np.ma.getmask(frames)
+    if bad is np.ma.nomask:
+        return None
+    one_for_all = len(bad) > 0 and bad.strides[0] == 0
+    good: NDArray[np.bool_] = ~(bad[0] if one_for_all else bad)
+    return good
+
+
+class Statistics:
+    """Sums, means, deviations, extremes and counts, several by one pass.
+
+    Parameters
+    ----------
+    how : sequence of (str, value)
+        Words of :class:`cxistack.kernels.Moments`, each with the value that it needs, or None.
+    fill : number, optional
+        What pixels become that have no good value.
+    num_threads : int, optional
+        How many threads work.
+    """
+
+    def __init__(
+        self, how: Sequence[tuple[str, Any]], fill: Any = None, num_threads: int | None = None
+    ) -> None:
+        self._how, self._fill, self._threads = tuple(how), fill, num_threads
+
+    def init(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> list[Moments]:
+        """Return the state before the first frame."""
+        # One object holds one threshold: further ones of "over" come with an object each.
+        groups: list[dict[str, Any]] = []
+        for word, value in self._how:
+            fits = (one for one in groups if one.get(word, value) == value)
+            group = next(fits, None)
+            if group is None:
+                groups.append(group := {})
+            group[word] = value
+        return [
+            Moments(
+                shape,
+                dtype,
+                list(group),  # type: ignore[arg-type]  # the words were checked
+                threshold=group.get("over"),
+                saturation=group.get("saturated"),
+            )
+            for group in groups
+        ]
+
+    def step(
+        self, state: list[Moments], frames: NDArray[Any], idxs: NDArray[np.int64]
+    ) -> list[Moments]:
+        """Return the state with some more frames."""
+        good = good_of(frames)
+        for moments in state:
+            moments.add(np.asarray(frames), good, num_threads=self._threads)
+        return state
+
+    def merge(self, a: list[Moments], b: list[Moments]) -> list[Moments]:
+        """Return the state of the frames of both."""
+        for one, other in zip(a, b, strict=True):
+            one.merge(other)
+        return a
+
+    def finish(self, state: list[Moments]) -> list[NDArray[Any]]:
+        """Return the result."""
+        return [self._result(state, word, value) for word, value in self._how]
+
+    def _result(self, state: Sequence[Moments], word: str, value: Any) -> NDArray[Any]:
+        limits = {"over": "threshold", "saturated": "saturation"}
+        for moments in state:
+            if word in moments.how and (
+                word not in limits or getattr(moments, limits[word]) == value
+            ):
+                return moments.result(word, fill=self._fill)  # type: ignore[arg-type]
+        raise ValueError(word)
+
+
+class Percentiles:
+    """Exact medians and percentiles of frames that are all in memory at once.
+
+    Parameters
+    ----------
+    how : sequence of float or sequence of float
+        Percentiles, or lists of them.
+    fill, num_threads
+        As for :class:`Statistics`.
+    """
+
+    def __init__(
+        self, how: Sequence[Any], fill: Any = None, num_threads: int | None = None
+    ) -> None:
+        self._how, self._fill, self._threads = tuple(how), fill, num_threads
+
+    def of(self, frames: NDArray[Any]) -> list[NDArray[Any]]:
+        """Return each of the frames (frames, ...), masked where pixels are bad."""
+        flat = np.unique(np.concatenate([np.atleast_1d(np.asarray(q, float)) for q in self._how]))
+        found = percentile(
+            np.asarray(frames),
+            flat,
+            mask=good_of(frames),
+            fill=self._fill,
+            num_threads=self._threads,
+        )
+        # NumPy gives float32 pixels a float32 for a plain number, and float64 for a list.
+        kept = np.asarray(frames).dtype if frames.dtype.kind == "f" else found.dtype
+        where = [np.searchsorted(flat, np.asarray(q, float)) for q in self._how]
+        return [
+            found[at].astype(kept, copy=False) if not np.ndim(q) else found[at]
+            for q, at in zip(self._how, where, strict=True)
+        ]
+
+
+class Histogram:
+    """How many values lie in each bin, over all pixels of all frames.
+
+    Parameters
+    ----------
+    edges : array_like
+        Edges of the bins, ascending; the last bin is closed, as NumPy has it.
+    num_threads : int, optional
+        How many threads work.
+    """
+
+    def __init__(self, edges: Any, num_threads: int | None = None) -> None:
+        self._edges, self._threads = np.asarray(edges), num_threads
+
+    def init(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[np.int64]:
+        """Return the state before the first frame."""
+        return np.zeros(max(0, len(self._edges) - 1), np.int64)
+
+    def step(
+        self, state: NDArray[np.int64], frames: NDArray[Any], idxs: NDArray[np.int64]
+    ) -> NDArray[np.int64]:
+        """Return the state with some more frames."""
+        return histogram(
+            np.asarray(frames),
+            self._edges,
+            mask=good_of(frames),
+            counts=state,
+            num_threads=self._threads,
+        )
+
+    def merge(self, a: NDArray[np.int64], b: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the state of the frames of both."""
+        return a + b
+
+    def finish(self, state: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the result."""
+        return state
+
+
+def parsed(how: Any) -> list[tuple[Any, str, Any]]:
+    """Return what a user asks for: the key of each result, its word ("own": an object), its value.
+
+    Raises
+    ------
+    ValueError
+        There is no such word, or it needs a value, or has none.
+    """
+    several = list(how) if isinstance(how, Iterable) and not isinstance(how, str | tuple) else [how]
+    if not several:
+        raise ValueError("how names nothing to reduce frames to")
+    found: list[tuple[Any, str, Any]] = []
+    for one in several:
+        if not isinstance(one, str | tuple):
+            if not isinstance(one, Reduction):
+                raise ValueError(
+                    f"{one!r} reduces nothing: it is one of {', '.join(_WORDS)}, or an object with "
+                    "init(), step(), merge() and finish()"
+                )
+            found.append((one, "own", one))
+            continue
+        word, value = (*one, None)[:2] if isinstance(one, tuple) else _split(one)
+        if word not in _WORDS:
+            raise ValueError(f"there is no {word!r} of frames; there are {', '.join(_WORDS)}")
+        if (value is None) == (word in _WITH_VALUE):
+            example = f'"{word}:99", or ("{word}", 99)'
+            raise ValueError(
+                f"{word!r} takes no value"
+                if value is not None
+                else f"{word!r} needs a value: {example}"
+                if word != "histogram"
+                else "'histogram' needs the edges of its bins: (\"histogram\", edges)"
+            )
+        key = one if isinstance(one, str) else (word, *(value if np.ndim(value) else [value]))
+        found.append((key, word, value))
+    return found
+
+
+def _split(one: str) -> tuple[str, Any]:
+    word, colon, value = one.partition(":")
+    if not colon:
+        return word, None
+    try:
+        number = float(value)
+    except ValueError:
+        raise ValueError(f"{one!r}: {value!r} is no number") from None
+    return word, int(number) if number.is_integer() else number
