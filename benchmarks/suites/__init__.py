@@ -25,6 +25,7 @@ SUITES = (
     "save",
     "convert",
     "kernels",
+    "pixels",
     "decoders",
     "against",
 )
