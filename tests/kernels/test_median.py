@@ -62,9 +62,7 @@ def drawn(dtype: str, shape: tuple[int, ...], seed: int = 0) -> Array:
 @pytest.mark.parametrize(
     "shape", [(1, 1), (1, 9), (9, 1), (2, 2), (3, 1030), (2, 40, 261), (2, 3, 33, 70)]
 )
-def test_medians_are_scipys(
-    level: str, strategy: str, dtype: str, shape: tuple[int, ...]
-) -> None:
+def test_medians_are_scipys(level: str, strategy: str, dtype: str, shape: tuple[int, ...]) -> None:
     frames = drawn(dtype, shape)
     result = kernels.median3x3(frames, num_threads=3)
     assert result.dtype == frames.dtype

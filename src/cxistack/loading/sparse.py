@@ -194,7 +194,7 @@ def _read_chunks(
 
 
 def _batches(runs: Sequence[_Run]) -> Iterator[list[_Run]]:
-    """Cut runs, in order, into what one job does: one kind, few files, a table of a bounded size."""
+    """Cut runs, in order, into what one job does: one kind, few files, a bounded table."""
     batch: list[_Run] = []
     room = MOST_TASKS
     for way, begin, end in runs:
@@ -233,9 +233,8 @@ def _read(
         tasks = np.repeat(tasks, tasks["count"])  # each frame has a mask of its own
         tasks["place"], tasks["count"] = np.arange(len(tasks)), 1
         good = good[first:last]
-    if (tasks["address"] < 0).any():
-        if fill.view(stored)[0] >= least:
-            return None  # pixels that were never written are found, too
+    if (tasks["address"] < 0).any() and fill.view(stored)[0] >= least:
+        return None  # pixels that were never written are found, too
     descriptors = {path: load.files.open_descriptor(path, way.stamp) for path, way in ways.items()}
     numbers_of = np.array([descriptors[way.path].number for way, _, _ in runs], np.int32)
     places = np.arange(last - first)
@@ -245,8 +244,9 @@ def _read(
     if not all(way.is_as_it_was() for way in ways.values()):
         return None
     if not job.has_memory:
-        raise MemoryError(f"{load.attr!r} has too many pixels above the threshold: raise it, or "
-                          "take fewer frames")
+        raise MemoryError(
+            f"{load.attr!r} has too many pixels above the threshold: raise it, or take fewer frames"
+        )
     if job.failure is not None:
         number, why = job.failure
         task = tasks[number]
