@@ -26,6 +26,7 @@ SUITES = (
     "save",
     "convert",
     "kernels",
+    "pixels",
     "decoders",
     "against",
 )

@@ -27,7 +27,7 @@ cnp.import_array()
 
 cdef enum:
     PIECE = 1024            # pixels that rest in L1
-    BLOCK = 8192            # pixels of a frame, whose corrections stay in L2 for the next frames
+    BLOCK = 32768            # pixels of a frame, whose corrections stay in L2 for the next frames
 
 
 cdef struct Correction:

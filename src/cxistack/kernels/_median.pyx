@@ -152,8 +152,8 @@ def median3x3(frames, *, mask=None, out=None, num_threads=None):
       are floats, and the lower of the two where they are not.
     - A pixel without a good one among the nine keeps its own value.
 
-    The median of nine is found by comparing sorted columns: A. W. Paeth, "Median finding on a 3x3
-    grid", Graphics Gems (1990), 171-175.
+    The median of nine is found by comparing sorted columns, after "Median Finding on a 3 x 3
+    Grid", Graphics Gems (1990), 171-175.
 
     Examples
     --------

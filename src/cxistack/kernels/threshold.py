@@ -31,6 +31,10 @@ def least_above(threshold: Any, dtype: np.dtype[Any]) -> np.generic | None:
     number = _number(threshold)
     dtype = np.dtype(np.uint8) if dtype.kind == "b" else dtype.newbyteorder("=")
     if dtype.kind == "f":
+        try:
+            number = float(number)
+        except OverflowError:
+            number = math.copysign(math.inf, 1 if number > 0 else -1)
         with np.errstate(over="ignore"):
             rounded = dtype.type(number)
             least: np.generic = np.nextafter(rounded, dtype.type(math.inf))

@@ -194,7 +194,7 @@ def _read_chunks(
 
 
 def _batches(runs: Sequence[_Run]) -> Iterator[list[_Run]]:
-    """Cut runs, in order, into what one job does: of one kind, few files, a table of some size."""
+    """Cut runs, in order, into what one job does: one kind, few files, a bounded table."""
     batch: list[_Run] = []
     room = MOST_TASKS
     for way, begin, end in runs:

@@ -11,8 +11,12 @@ import random
 import sys
 import time
 
+import numpy as np
+
 from cxistack import kernels
 from cxistack.kernels import _decode
+from cxistack.kernels._above_chunk import chunk_above
+from cxistack.kernels.threshold import least_above
 
 from ...factory.chunks import Stored
 from .mutations import mutate
@@ -64,6 +68,36 @@ def fuzz(decoder: str, count: int, seed: int) -> dict[str, int]:
             raise
         ends[status] = ends.get(status, 0) + 1
     return {_decode.explain_status(status): n for status, n in sorted(ends.items())}
+
+
+def fuzz_above(decoder: str, count: int, seed: int) -> dict[str, int]:
+    """Find pixels in so many damaged chunks; those of a chunk that decodes are its pixels."""
+    targets = [Target(one) for one in samples(decoder) if one.filters[0][1][2] in (1, 2, 4, 8)]
+    targets = [one for one in targets if one.decoders[0].pipeline.splits]
+    ends = {"found": 0, "refused": 0}
+    for i in range(count):
+        rng = random.Random(f"{seed} above {decoder} {i}")
+        target = rng.choice(targets)
+        chunk = mutate(target.stored.chunk, rng)
+        dtype = np.dtype(f"{rng.choice('<>')}{rng.choice('iu')}{target.stored.filters[0][1][2]}")
+        threshold = rng.choice((-1, 0, 3, 17, 127, 200))
+        try:
+            with kernels.use_simd(rng.choice(kernels.simd_levels())):
+                pixel, value = chunk_above(
+                    chunk, threshold, target.decoders[0].pipeline, dtype, filter_mask=0
+                )
+        except ValueError:
+            assert target.decode(chunk, rng) != 0, f"refused: seed {seed}, mutation {i}"
+            ends["refused"] += 1
+            continue
+        least = least_above(threshold, dtype)
+        if least is not None:  # else no byte of the chunk was looked at
+            assert target.decode(chunk, rng) == 0, f"damage is missed: seed {seed}, mutation {i}"
+            pixels = np.frombuffer(bytes(target.out), dtype)
+            assert np.array_equal(pixel, np.flatnonzero(pixels >= least)), f"seed {seed}, {i}"
+            assert np.array_equal(value, pixels[pixel]), f"seed {seed}, mutation {i}"
+        ends["found"] += 1
+    return ends
 
 
 def blocks_of(stored: Stored) -> list[tuple[bytes, int]]:

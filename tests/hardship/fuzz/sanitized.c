@@ -3,6 +3,7 @@
  * Usage: sanitized COUNT SEED SAMPLE...
  * A sample: uint32 filters, uint32 mask, uint64 chunk bytes; per filter uint32 kind, element,
  * block, codec; then the stored chunk. */
+#include "above.h"
 #include "filters.h"
 #include "unshuffle.h"
 
@@ -177,6 +178,49 @@ static void blocks(struct cxi_decoder *decoder, const struct cxi_pipeline *pipel
     free(scratch);
 }
 
+/* Pixels above a threshold, in memory of exactly the room that was asked for, with a mask of exactly
+ * its bits; where the chunk decodes, they are those of the pixels. */
+static void above(struct cxi_decoder *decoder, const struct cxi_pipeline *pipeline,
+                  const char *src, size_t n)
+{
+    struct cxi_bshuf it;
+    const struct cxi_filter *filter = &pipeline->filter[0];
+    const size_t scratch_len = cxi_bshuf_scratch(filter, pipeline->chunk_bytes);
+    struct cxi_above how = {filter->element, (int)draw(2), (int)draw(2), draw(4) ? draw(9) : draw(256),
+                            NULL};
+    struct cxi_hits hits = {NULL, NULL, 0, 0};
+    if (scratch_len > 1 << 26 || pipeline->chunk_bytes > 1 << 26)
+        return;
+    if (draw(16) == 0)
+        how.element = (uint32_t)draw(10);
+    const size_t pixels = how.element ? pipeline->chunk_bytes / how.element : 0;
+    char *scratch = malloc(scratch_len), *good = malloc(pixels / 8 + 1);
+    for (size_t i = 0; i < pixels / 8 + 1; i++)
+        good[i] = (char)(draw(2) ? 0 : draw(256));
+    if (draw(2))
+        how.good = good;
+    int status = cxi_bshuf_open(&it, decoder, filter, pipeline->chunk_bytes, src, n, scratch,
+                                scratch_len);
+    while (!status && it.bytes > 0) {
+        const size_t more = how.element ? it.bytes / how.element : 1;
+        const size_t offset = it.offset;
+        if (hits.room - hits.count < more) {
+            hits.room = hits.count + more + draw(2) * more;
+            hits.pixels = realloc(hits.pixels, sizeof *hits.pixels * hits.room);
+            hits.values = realloc(hits.values, (how.element ? how.element : 1) * hits.room);
+        }
+        status = cxi_bshuf_above(&it, &how, &hits);
+        need(status || it.offset > offset, "a block is gone over and over");
+    }
+    for (size_t i = 0; i < hits.count; i++)
+        need(hits.pixels[i] >= (i ? hits.pixels[i - 1] + 1 : 0) && (size_t)hits.pixels[i] < pixels,
+             "pixels are found out of order");
+    free(hits.pixels);
+    free(hits.values);
+    free(good);
+    free(scratch);
+}
+
 /* A run of bytes as a block: what the stride decoder accepts, liblz4 does, too. */
 static int strides(const struct cxi_unshuffle *table, const char *src, size_t n, size_t size)
 {
@@ -226,6 +270,7 @@ int main(int argc, char **argv)
         ends[whole(decoder, &pipeline, mask, exact, n)]++;
         if (pipeline.n > 0 && pipeline.filter[0].kind == CXI_BITSHUFFLE) {
             blocks(decoder, &pipeline, exact, n);
+            above(decoder, &pipeline, exact, n);
             /* The first block's data are a block on their own. */
             const uint32_t element = s->pipeline.filter[0].element;
             const size_t eights = s->pipeline.chunk_bytes / (8 * element);

@@ -30,14 +30,14 @@ def build(folder: Path, compiler: str) -> Path:
     flags = [*WARNINGS, *SANITIZERS, "-DCXI_X86", "-DCXI_GFNI", f"-I{DECODE}"]
     objects = []
     for level, own in LEVELS.items():
-        for name in (f"unshuffle_{level}", "lz4_strides"):
+        for name in (f"unshuffle_{level}", "above_planes", "lz4_strides"):
             objects.append(str(folder / f"{name}_{level}.o"))
             source = str(DECODE / f"{name}.c")
             subprocess.run(
                 [compiler, *flags, *own, f"-DCXI_LEVEL={level}", "-c", source, "-o", objects[-1]],
                 check=True,
             )
-    once = {f"unshuffle_{level}.c" for level in LEVELS} | {"lz4_strides.c"}
+    once = {f"unshuffle_{level}.c" for level in LEVELS} | {"above_planes.c", "lz4_strides.c"}
     sources = [str(p) for p in sorted(DECODE.glob("*.c")) if p.name not in once]
     program = folder / "sanitized"
     driver = str(HERE / "sanitized.c")

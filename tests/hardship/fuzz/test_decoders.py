@@ -6,7 +6,7 @@ import pytest
 
 from cxistack.kernels import _decode
 
-from .decoders import Target, blocks_of, fuzz, fuzz_blocks
+from .decoders import Target, blocks_of, fuzz, fuzz_above, fuzz_blocks
 from .samples import DECODERS, samples
 
 COUNT = 20_000
@@ -17,6 +17,12 @@ def test_damaged_chunks(decoder: str) -> None:
     ends = fuzz(decoder, COUNT, seed=1)
     assert sum(ends.values()) == COUNT
     assert len(ends) > 1
+
+
+@pytest.mark.parametrize("decoder", ["bitshuffle+lz4", "bitshuffle+zstd"])
+def test_pixels_of_damaged_chunks(decoder: str) -> None:
+    ends = fuzz_above(decoder, COUNT, seed=1)
+    assert min(ends.values()) > 0
 
 
 def test_the_stride_decoder_agrees_with_liblz4() -> None:

@@ -34,31 +34,63 @@
         return lost != 0;                                                                         \
     }
 
+/* The same where no pixel is dead and every result is a number; else it is non-zero, and dst holds
+ * anything. */
+#define FLAT_PLAIN(s, word, flag)                                                                 \
+    static inline __attribute__((always_inline)) int flat_plain_##s(                              \
+        const struct cxi_flat *how, size_t at, const char *src, char *dst, size_t n, int has_dark,\
+        int has_white, int has_good)                                                              \
+    {                                                                                             \
+        const s *restrict p = (const s *)src;                                                     \
+        const s *restrict d = (const s *)how->dark + (has_dark ? at : 0);                         \
+        const s *restrict w = (const s *)how->white + (has_white ? at : 0);                       \
+        const u1 *restrict g = (const u1 *)how->good + (has_good ? at : 0);                       \
+        s *restrict q = (s *)dst;                                                                 \
+        const word bad = (word)how->bad;                                                          \
+        flag lost = 0;                                                                            \
+        for (size_t i = 0; i < n; i++) {                                                          \
+            const word less = has_dark ? p[i] - d[i] : p[i];                                      \
+            const word v = has_white ? less / w[i] : less;                                        \
+            /* 0 of a number, NaN of what is none: a whitefield of 0 shows in v */                \
+            const word none = has_white ? (v - v) + (w[i] - w[i]) : v - v;                        \
+            const flag good = has_good ? g[i] != 0 : 1;                                           \
+            lost |= good & (flag)(none != 0);                                                     \
+            q[i] = good ? v : bad;                                                                \
+        }                                                                                         \
+        return lost != 0;                                                                         \
+    }
+
+#define FLAT_EITHER(s, d, w, g)                                                                   \
+    flat_plain_##s(how, at, src, dst, n, d, w, g)                                                 \
+        && flat_row_##s(how, at, src, dst, n, d, w, g)
+
 #define FLAT(s)                                                                                   \
     static int flat_##s(const struct cxi_flat *how, size_t at, const char *src, char *dst,        \
                         size_t n)                                                                 \
     {                                                                                             \
         switch ((how->dark != NULL) | (how->white != NULL) << 1 | (how->good != NULL) << 2) {     \
         case 0:                                                                                   \
-            return flat_row_##s(how, at, src, dst, n, 0, 0, 0);                                   \
+            return FLAT_EITHER(s, 0, 0, 0);                                                   \
         case 1:                                                                                   \
-            return flat_row_##s(how, at, src, dst, n, 1, 0, 0);                                   \
+            return FLAT_EITHER(s, 1, 0, 0);                                                   \
         case 2:                                                                                   \
-            return flat_row_##s(how, at, src, dst, n, 0, 1, 0);                                   \
+            return FLAT_EITHER(s, 0, 1, 0);                                                   \
         case 3:                                                                                   \
-            return flat_row_##s(how, at, src, dst, n, 1, 1, 0);                                   \
+            return FLAT_EITHER(s, 1, 1, 0);                                                   \
         case 4:                                                                                   \
-            return flat_row_##s(how, at, src, dst, n, 0, 0, 1);                                   \
+            return FLAT_EITHER(s, 0, 0, 1);                                                   \
         case 5:                                                                                   \
-            return flat_row_##s(how, at, src, dst, n, 1, 0, 1);                                   \
+            return FLAT_EITHER(s, 1, 0, 1);                                                   \
         case 6:                                                                                   \
-            return flat_row_##s(how, at, src, dst, n, 0, 1, 1);                                   \
+            return FLAT_EITHER(s, 0, 1, 1);                                                   \
         default:                                                                                  \
-            return flat_row_##s(how, at, src, dst, n, 1, 1, 1);                                   \
+            return FLAT_EITHER(s, 1, 1, 1);                                                   \
         }                                                                                         \
     }
 
 FLAT_ROW(f4, float, uint32_t)
 FLAT_ROW(f8, double, uint64_t)
+FLAT_PLAIN(f4, float, uint32_t)
+FLAT_PLAIN(f8, double, uint64_t)
 FLAT(f4)
 FLAT(f8)

@@ -1,4 +1,4 @@
-/* Medians of 3 x 3 pixels: each column of three is sorted once, for the three squares it lies in. */
+/* Medians of 3 x 3 pixels: each column of three is sorted once, for the squares it lies in. */
 
 #define LESSER(a, b) ((a) < (b) ? (a) : (b))
 #define GREATER(a, b) ((a) < (b) ? (b) : (a))

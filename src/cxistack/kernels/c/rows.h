@@ -89,8 +89,8 @@ struct cxi_flat {
 typedef int (*cxi_flat_row)(const struct cxi_flat *how, size_t at, const char *src, char *dst,
                             size_t n);
 
-/* Values of at least *low where good[i] is not 0 (NULL: anywhere) to `values`, their places, counted
- * from `first`, to `pixels`; returns how many. There is room for n. */
+/* Values of at least *low where good[i] is not 0 (NULL: anywhere) to `values`, and their places,
+ * counted from `first`, to `pixels`; returns how many. There is room for n. */
 typedef size_t (*cxi_above_row)(const char *src, const char *good, size_t n, const char *low,
                                 int64_t first, int64_t *pixels, char *values);
 

@@ -87,7 +87,8 @@ int cxi_bshuf_above(struct cxi_bshuf *it, const struct cxi_above *how, struct cx
         if (n < 8)
             cxi_above_raw(planes, n, how, first, hits);
         else
-            it->decoder->unshuffle->above(planes, n, &turned, first, hits);
+            it->decoder->unshuffle->above(planes, n, &turned, first, hits,
+                                          it->decoder->unshuffle->planes);
     }
     return status;
 }
