@@ -2,18 +2,24 @@
 
 from typing import Literal
 
+from ._above import above
 from ._bin import bin
 from ._cast import cast, gather, good_pixels, transform, within
+from ._flat import flat_field
+from ._median import median3x3
 from .levels import simd_level, simd_levels, use_simd
 
 #: Whether a cast that would change a value raises.
 Casting = Literal["checked", "unsafe"]
 
 __all__ = [
+    "above",
     "bin",
     "cast",
+    "flat_field",
     "gather",
     "good_pixels",
+    "median3x3",
     "simd_level",
     "simd_levels",
     "transform",

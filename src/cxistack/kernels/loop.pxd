@@ -68,6 +68,9 @@ cdef size_t row_to_memory(const Pass *p, const char *src, Py_ssize_t step, char 
 # How many units of work make a task; all of them, if threads would not pay.
 cdef int64_t task_units(int64_t units, int64_t unit_bytes) noexcept nogil
 
+# Whether a dense result of this size bypasses the caches.
+cdef bint is_streamed(int64_t nbytes) noexcept nogil
+
 # Pixels start to stop, numbered through all frames in C order. Returns where the row piece that
 # first lost a value begins, or -1.
 cdef int64_t run_pass(const Pass *p, int64_t start, int64_t stop) noexcept nogil

@@ -294,6 +294,10 @@ cdef int64_t task_units(int64_t units, int64_t unit_bytes) noexcept nogil:
     return min(units, max(1, _task_bytes // max(1, unit_bytes)))
 
 
+cdef bint is_streamed(int64_t nbytes) noexcept nogil:
+    return nbytes >= _stream_bytes
+
+
 cdef class PassJob(Job):
     """A pass cut into ranges of result pixels; the arrays are the caller's to keep alive."""
 

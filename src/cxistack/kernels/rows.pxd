@@ -6,6 +6,8 @@ from libc.stdint cimport int64_t, uint64_t
 cdef extern from "rows.h" nogil:
     cdef enum:
         CXI_BOOL
+        CXI_FLOAT32
+        CXI_FLOAT64
         CXI_PIXELS
         CXI_SIZES
 
@@ -43,6 +45,24 @@ cdef extern from "rows.h" nogil:
         char *pixels
         char *results
 
+    cdef struct cxi_median:
+        void (*all)(const char *const *rows, char *dst, size_t n) noexcept nogil
+        void (*good)(const char *const *rows, const char *const *good, char *dst,
+                     size_t n) noexcept nogil
+
+    cdef struct cxi_flat:
+        const char *dark
+        const char *white
+        const char *good
+        double bad
+        int64_t strict
+
+    ctypedef int (*cxi_flat_row)(const cxi_flat *how, size_t at, const char *src, char *dst,
+                                 size_t n) noexcept nogil
+    ctypedef size_t (*cxi_above_row)(const char *src, const char *good, size_t n, const char *low,
+                                     int64_t first, int64_t *pixels,
+                                     char *values) noexcept nogil
+
     cdef struct cxi_rows:
         const char *name
         cxi_cast cast[11][11]
@@ -52,6 +72,9 @@ cdef extern from "rows.h" nogil:
         cxi_within within[11]
         cxi_stream stream
         cxi_bin bin[11]
+        cxi_median median[11]
+        cxi_flat_row flat[2]
+        cxi_above_row above[11]
 
 
 cdef extern from "levels.h" nogil:

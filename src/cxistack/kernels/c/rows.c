@@ -10,8 +10,11 @@
 
 #include "bin_rows.h"
 #include "cast_rows.h"
+#include "flat_rows.h"
 #include "limit_rows.h"
+#include "median_rows.h"
 #include "move_rows.h"
+#include "above_rows.h"  /* takes words of median_rows.h */
 
 #define JOIN(a, b) a##b
 #define TABLE(level) JOIN(cxi_rows_, level)
@@ -30,4 +33,8 @@ const struct cxi_rows TABLE(CXI_LEVEL) = {
                within_u8, within_f4, within_f8},
     .stream = stream_lines,
     .bin = BINS,
+    .median = MEDIANS,
+    .flat = {flat_f4, flat_f8},
+    .above = {above_b1, above_i1, above_i2, above_i4, above_i8, above_u1, above_u2, above_u4, above_u8,
+              above_f4, above_f8},
 };

@@ -68,6 +68,32 @@ struct cxi_bin_scratch {
     char results[CXI_LANES * 8] __attribute__((aligned(64)));
 };
 
+/* Medians of squares of 3 x 3: three rows of n + 2 pixels, the middle one's second being the first
+ * that has a square. Then, from rows of flags of the same pixels, each 0 or 1, those squares again
+ * that are not good throughout: the median of the good ones, or the pixel itself where none is. */
+struct cxi_median {
+    void (*all)(const char *const rows[3], char *dst, size_t n);
+    void (*good)(const char *const rows[3], const char *const good[3], char *dst, size_t n);
+};
+
+/* What frames are corrected by: arrays of the frame's pixels, or NULL, of the type that is computed
+ * with; `bad` is what pixels become that are not good. */
+struct cxi_flat {
+    const char *dark, *white, *good;
+    double bad;
+    int64_t strict;
+};
+
+/* n pixels from pixel `at` of the frame on. Non-zero: one of them has no result, flat_rows.h says
+ * which. */
+typedef int (*cxi_flat_row)(const struct cxi_flat *how, size_t at, const char *src, char *dst,
+                            size_t n);
+
+/* Values of at least *low where good[i] is not 0 (NULL: anywhere) to `values`, their places, counted
+ * from `first`, to `pixels`; returns how many. There is room for n. */
+typedef size_t (*cxi_above_row)(const char *src, const char *good, size_t n, const char *low,
+                                int64_t first, int64_t *pixels, char *values);
+
 struct cxi_rows {
     const char *name;
     cxi_cast cast[CXI_PIXELS][CXI_PIXELS];  /* [source][target] */
@@ -77,6 +103,9 @@ struct cxi_rows {
     cxi_within within[CXI_PIXELS];
     cxi_stream stream;
     struct cxi_bin bin[CXI_PIXELS];
+    struct cxi_median median[CXI_PIXELS];
+    cxi_flat_row flat[2];                   /* of float32, of float64 */
+    cxi_above_row above[CXI_PIXELS];
 };
 
 extern const struct cxi_rows cxi_rows_portable;
