@@ -7,16 +7,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import kernels
+
 __all__ = ["lower_median", "median3x3"]
 
 
 def median3x3(frames: NDArray[Any]) -> NDArray[Any]:
     """Return the median of the 3 x 3 pixels around each; frames are mirrored beyond their edges."""
-    padded = np.pad(frames, [(0, 0)] * (frames.ndim - 2) + [(1, 1)] * 2, mode="symmetric")
-    ss, fs = frames.shape[-2:]
-    around = [padded[..., y : y + ss, x : x + fs] for y in range(3) for x in range(3)]
-    centre: NDArray[Any] = np.partition(np.stack(around), 4, axis=0)[4]
-    return centre
+    if frames.dtype.itemsize == 2 and frames.dtype.kind == "f":
+        return kernels.median3x3(frames.astype(np.float32)).astype(frames.dtype)
+    return kernels.median3x3(frames)
 
 
 def lower_median(frames: NDArray[Any], mask: NDArray[np.bool_] | None) -> NDArray[Any]:

@@ -174,17 +174,17 @@ def eigen_whitefields(frames: Stack, flat_fields: NDArray[Any], whitefield: NDAr
         )
     length = block_length(frames)
     fields = np.ascontiguousarray(flat_fields, np.float64).reshape(len(flat_fields), -1)
-    squares = np.einsum("kp,kp->k", fields, fields)
     weights = np.zeros((len(frames), len(fields)))
     with np.errstate(invalid="ignore", over="ignore"):
+        squares = np.einsum("kp,kp->k", fields, fields)
         for some in blocks(len(frames), length):
             weights[some] = _matrix(np.asarray(frames[some])) @ fields.T
-    np.divide(weights, squares, out=weights, where=squares > 0)
     if not (np.isfinite(weights).all() and np.isfinite(squares).all()):
         raise ValueError(
             "a frame or a flat-field has a pixel that is NaN, infinite or too large: mark it as "
             'bad, update_mask("range-bad", update="multiply") does so'
         )
+    np.divide(weights, squares, out=weights, where=squares > 0)
     rule = partial(_combined, weights, fields, whitefield.astype(np.float64), length)
     return made(ComputedStack(frames.shape, np.float64, rule, length), frames)
 
