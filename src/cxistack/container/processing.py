@@ -137,7 +137,7 @@ class Processed:
                 if method == "range-bad":
                     mask = masks.range_mask(data, vmin, vmax)
                 else:
-                    mask = masks.percentile_mask(masks.zeroed(data, old), pmin, pmax)
+                    mask = masks.percentile_mask(data, pmin, pmax, old)
                 mask = mask if old is None else masks.both_good(mask, old)
             return self._with_its_whitefield(mask=mask)
 

@@ -64,7 +64,7 @@ def range_mask(data: Stack, vmin: float, vmax: float) -> Any:
     return made(ComputedStack(data.shape, bool, rule), data)
 
 
-def percentile_mask(data: Stack, pmin: float, pmax: float) -> Any:
+def percentile_mask(data: Stack, pmin: float, pmax: float, mask: Stack | None = None) -> Any:
     """Return where a pixel is off the median of its neighbours by no more than most pixels are.
 
     A pixel is good if ``data - median`` lies within two percentiles of this difference, both
@@ -78,11 +78,13 @@ def percentile_mask(data: Stack, pmin: float, pmax: float) -> Any:
         The frames.
     pmin, pmax : float
         The percentiles, 0 to 100; as :func:`numpy.percentile` defines them.
+    mask : Stack of bool, optional
+        Where pixels are good already; others count as 0. All are good when None.
 
     Returns
     -------
     Stack of bool, of the shape of `data`
-        In memory if `data` is. Where all pixels are equal, all are good.
+        In memory if `data` and `mask` are. Where all pixels are equal, all are good.
 
     Raises
     ------
@@ -99,11 +101,13 @@ def percentile_mask(data: Stack, pmin: float, pmax: float) -> Any:
     """
     is_small = data.dtype.kind in "biu" and data.dtype.itemsize <= 2
     dtype = np.float64 if data.dtype.kind == "f" else np.int32 if is_small else np.int64
-    offsets = ComputedStack(data.shape, dtype, partial(_offsets, data, np.dtype(dtype)))
+    offsets = ComputedStack(
+        data.shape, dtype, partial(_offsets, zeroed(data, mask), np.dtype(dtype))
+    )
     most = (1 << 8 * data.dtype.itemsize) - 1  # that two pixels of a small type differ by
     low, high = percentiles(offsets, (pmin, pmax), (-most, most) if is_small else None)
     rule = partial(_within, offsets, low, high, True)
-    return made(ComputedStack(data.shape, bool, rule), data)
+    return made(ComputedStack(data.shape, bool, rule), data, mask)
 
 
 def both_good(mask: Stack, other: Stack) -> Any:
