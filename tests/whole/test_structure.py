@@ -18,7 +18,7 @@ from factory import ROOT
 FLOORS = [
     {"errors", "progress"},
     {"kernels"},
-    {"transforms"},
+    {"transforms", "processing"},
     {"hdf5"},
     {"protocol", "build"},
     {"catalogue"},

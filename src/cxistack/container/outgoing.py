@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import LayoutError
+from ..catalogue.frames import FrameSelection
+from ..errors import FrameIndexError, LayoutError
+from ..processing.stacks import ComputedStack, blocks, picked
 from ..protocol.attribute import Attribute, Trait
 from ..protocol.protocol import cxi_unit
 from ..protocol.units import conversion
@@ -20,6 +22,8 @@ from ..saving.request import SaveMode
 from ..store.store import CXIStore
 
 __all__ = ["Outgoing", "opened"]
+
+Saved = NDArray[Any] | ComputedStack
 
 
 @dataclass(frozen=True)
@@ -38,8 +42,8 @@ class Outgoing:
     mode: SaveMode
     changed: Collection[str]
 
-    def arrays(self, names: Collection[str], *, is_named: bool) -> dict[str, NDArray[Any]]:
-        """Return the arrays that are saved: of stacks and sequences the good frames.
+    def stacks(self, names: Collection[str], *, is_named: bool) -> dict[str, Saved]:
+        """Return what is saved: arrays and computed stacks, of which the good frames.
 
         What has no value, or no place in the output, is left out; where a user named it, that
         raises ValueError.
@@ -59,8 +63,8 @@ class Outgoing:
         self._refuse_other_numbers(arrays)
         return arrays
 
-    def _chosen(self, attribute: Attribute) -> NDArray[Any]:
-        attr, value = attribute.name, np.asarray(self.values[attribute.name])
+    def _chosen(self, attribute: Attribute) -> Saved:
+        attr, value = attribute.name, _saved(self.values[attribute.name])
 
         def place() -> str:
             return f"{self.output.filenames()[0]}:{self.output.find_dataset(attr)}"
@@ -68,10 +72,10 @@ class Outgoing:
         with memory_told(place, attr, value.shape, value.dtype):
             return self._array(attribute)
 
-    def _array(self, attribute: Attribute) -> NDArray[Any]:
+    def _array(self, attribute: Attribute) -> Saved:
         attr = attribute.name
-        array = np.asarray(self.values[attr])
-        if counts_frames(attribute, array):
+        array = _saved(self.values[attr])
+        if counts_frames(attribute, cast("NDArray[Any]", array)):
             data = self.values.get("data")
             if data is not None and len(data) != len(array):
                 raise LayoutError(
@@ -79,6 +83,8 @@ class Outgoing:
                     "load both with the same idxs"
                 )
             array = _good(attr, array, self.values.get("good_frames"))
+        if isinstance(array, ComputedStack):
+            return array
         if attribute.kind == "stack" and not attribute.is_data and _is_repeated(array):
             # One frame is saved for all, if the output has no others that it would stand for, too.
             has_others = self.output.frame_count or attr in self.output or attr in self.changed
@@ -86,7 +92,7 @@ class Outgoing:
                 return np.asarray(array[0])
         return array
 
-    def _refuse_other_numbers(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+    def _refuse_other_numbers(self, arrays: Mapping[str, Saved]) -> None:
         """Refuse frame numbers that would name other frames in the file than in the container."""
         attributes = [self.output.protocol.attribute(attr) for attr in arrays]
         saved = [
@@ -99,7 +105,7 @@ class Outgoing:
         for one in attributes:
             if Trait.FRAME_NUMBERS not in one.traits:
                 continue
-            if saved and not (is_first and np.array_equal(arrays[one.name], np.arange(saved[0]))):
+            if saved and not (is_first and _are_all(arrays[one.name], saved[0])):
                 raise LayoutError(
                     "only the good frames are saved, and the output file numbers them anew: leave "
                     f"{one.name!r} out, or save the file's own numbers by "
@@ -111,6 +117,35 @@ class Outgoing:
                     f"of the run: save frames[{one.name}] by output_file.save_attribute() if the "
                     "output file has the frames of the run"
                 )
+
+    def has_pixels(self, attr: str) -> bool:
+        """Tell whether a transform acts on an attribute."""
+        return self.output.protocol.attribute(attr).has_pixels
+
+    def save_in_blocks(
+        self, attr: str, stack: ComputedStack, idxs: FrameSelection, **options: Any
+    ) -> None:
+        """Save a computed stack, a block of its frames after the other, in the open transaction."""
+        if "transform" not in options and self.mode != "insert":
+            frame = stack.shape[1:]
+            with self.output.writer(attr, frame, stack.dtype, self.mode, **options) as writer:
+                for some in blocks(len(stack), stack.block):
+                    writer.append(stack[some])
+            return
+        mode = self.mode
+        if mode == "overwrite" and attr in self.output:
+            raise NotImplementedError(
+                f"{attr!r} is computed in blocks, and cannot overwrite a part of the frames that "
+                f"are there: save it without apply_transform, or make it an array before, "
+                f"st.replace({attr}=np.asarray(st.{attr}))"
+            )
+        places = np.asarray(idxs) if mode == "insert" else None
+        if places is not None and places.shape != (len(stack),):
+            raise FrameIndexError(f"idxs have shape {places.shape}, for {len(stack)} frames")
+        for some in blocks(len(stack), stack.block):
+            to = None if places is None else places[some]
+            self.output.save_attribute(attr, stack[some], mode, to, **options)
+            mode = "append" if mode == "overwrite" else mode
 
     def unit(self, attr: str) -> str | None:
         """Return the unit that a value is in; None: the one in which the output keeps it."""
@@ -142,7 +177,11 @@ def _are_all(numbers: Any, count: int) -> bool:
     return np.array_equal(numbers, np.arange(count))
 
 
-def _good(attr: str, array: NDArray[Any], good: Any) -> NDArray[Any]:
+def _saved(value: Any) -> Saved:
+    return value if isinstance(value, ComputedStack) else np.asarray(value)
+
+
+def _good(attr: str, array: Saved, good: Any) -> Saved:
     """Return the good frames of an array; all of them where it is not known which are good."""
     if good is None or _are_all(good, len(array)):
         return array
@@ -152,14 +191,17 @@ def _good(attr: str, array: NDArray[Any], good: Any) -> NDArray[Any]:
         raise LayoutError(
             f"good_frames name frame {np.max(good)}, and there are {len(array)} frames of {attr!r}"
         )
+    if isinstance(array, ComputedStack):
+        return picked(array, np.asarray(good))
     chosen: NDArray[Any] = array[good]
     return chosen
 
 
-def _is_repeated(array: NDArray[Any]) -> bool:
+def _is_repeated(array: Saved) -> bool:
     """Tell whether an array is one frame, repeated without taking memory."""
     return (
-        array.ndim > 2
+        isinstance(array, np.ndarray)
+        and array.ndim > 2
         and len(array) > 0
         and array.strides[0] == 0
         and not array.flags.writeable  # an array of one frame, such as frame[None], is writeable

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ..catalogue.frames import FrameSelection, frame_numbers
 from ..errors import AttributeMissingError
+from ..processing.stacks import ComputedStack
 from ..protocol.attribute import Attribute
 from ..saving.request import SaveMode, SaveRequest
 from ..store.store import CXIStore
@@ -17,6 +18,7 @@ from ..transforms.base import Transform
 from ..transforms.fold import fold
 from ..transforms.transforms import TransformLike, transform_of
 from .outgoing import Outgoing, opened
+from .processing import Processed
 
 __all__ = ["STData"]
 
@@ -24,7 +26,7 @@ __all__ = ["STData"]
 _FIELDS = ("input_file", "transform", "output_file", "frames", "num_threads")
 
 
-class STData:
+class STData(Processed):
     """What was loaded of a run: the protocol's attributes by name, and where to save them.
 
     Parameters
@@ -42,8 +44,13 @@ class STData:
     Notes
     -----
     Attributes are items (``st["data"]``) and Python attributes (``st.data``); what has no value is
-    None. Methods return a new container. Where there is `data`, `good_frames` are all frames and
-    `mask` is all good until others are loaded or given.
+    None. Methods return a new container. Where there is `data`, `good_frames` are all frames,
+    `mask` is all good, and `whitefield` is that of :meth:`update_whitefield` until others are
+    loaded or given; the last is computed when it is first asked for.
+
+    Where there is no `data`, the methods that process it read it from the input file, a part at a
+    time, and stacks that they make are computed when they are indexed or saved. So a run is
+    processed that memory does not hold: load all else that the file has, and not `data`.
 
     Examples
     --------
@@ -66,8 +73,9 @@ class STData:
     ) -> None:
         values = {"input_file": input_file, "transform": None, "output_file": output_file}
         object.__setattr__(self, "_values", values)
-        self["transform"] = transform
         object.__setattr__(self, "_as_loaded", {})
+        object.__setattr__(self, "_made", {})
+        self["transform"] = transform
         for attr, value in attributes.items():
             self[attr] = value
 
@@ -76,6 +84,8 @@ class STData:
     _values: dict[str, Any]
     # Scalars and sequences as the files gave them: the unit of these is known.
     _as_loaded: dict[str, Any]
+    # What was made of the values when it was asked for, until one of them is replaced.
+    _made: dict[str, Any]
 
     def keys(self) -> list[str]:
         """Return the names that may have a value: the container's own and the protocol's."""
@@ -105,11 +115,24 @@ class STData:
                 return np.arange(len(data))
             if attr == "mask":
                 return np.broadcast_to(np.True_, np.shape(data))
+            if attr == "whitefield" and self._has_whitefield:
+                if attr not in self._made:
+                    self._made[attr] = self._whitefield(self._frames())
+                return self._made[attr]
         return value
+
+    @property
+    def _has_whitefield(self) -> bool:
+        """Whether there is a whitefield, if only when it is asked for."""
+        if self._values.get("whitefield") is not None:
+            return True
+        data = self._values.get("data")
+        return data is not None and np.ndim(data) > 2 and len(self["good_frames"]) > 0
 
     def __setitem__(self, attr: str, value: Any) -> None:
         self._check_name(attr)
         self._values[attr] = transform_of(value) if attr == "transform" else value
+        self._made.clear()
 
     def __getattr__(self, attr: str) -> Any:
         # Called only for names that Python finds nowhere else, "_values" too while unpickling.
@@ -120,7 +143,7 @@ class STData:
     def __setattr__(self, attr: str, value: Any) -> None:
         if attr not in self:
             raise AttributeError(f"{type(self).__name__} has no attribute {attr!r} to set")
-        self._values[attr] = value
+        self[attr] = value
 
     def __dir__(self) -> list[str]:
         return [*super().__dir__(), *self]
@@ -139,12 +162,17 @@ class STData:
 
     def contents(self) -> list[str]:
         """Return the names that have a value."""
-        return [attr for attr in self if self[attr] is not None]
+        return [
+            attr
+            for attr in self
+            if (self._has_whitefield if attr == "whitefield" else self[attr] is not None)
+        ]
 
     def __repr__(self) -> str:
         lines = [f"STData of {len(self.input_file.filenames())} files, transform={self.transform}"]
         for attr in self.contents():
-            if attr not in ("input_file", "transform"):
+            is_made = attr == "whitefield" and self._values.get(attr) is None
+            if attr not in ("input_file", "transform") and not is_made:
                 value = self[attr]
                 shown = f"{value.dtype} {value.shape}" if isinstance(value, np.ndarray) else value
                 lines.append(f"  {attr}: {shown}" if attr != "output_file" else f"  {attr}")
@@ -183,7 +211,10 @@ class STData:
     def clear(self, attributes: str | Iterable[str] | None = None) -> Self:
         """Return a new container without these arrays; without all arrays when None."""
         names = self._names(attributes, self.contents())
-        return self.replace(**{attr: None for attr in names if isinstance(self[attr], np.ndarray)})
+        arrays = (np.ndarray, ComputedStack)
+        return self.replace(
+            **{attr: None for attr in names if isinstance(self._values.get(attr), arrays)}
+        )
 
     def update_output_file(self, output_file: CXIStore) -> Self:
         """Return a new container that saves to `output_file`."""
@@ -193,50 +224,18 @@ class STData:
         """Return a new container with another transform.
 
         Frames and stacks are transformed if the container had no transform. Otherwise they are
-        dropped, as a transform cannot be undone: load them again.
+        dropped, as a transform cannot be undone: load them again. Stacks that are computed when
+        they are indexed are dropped in any case: make them again.
         """
         transform = transform_of(transform)
         is_whole = self.transform is None
         pixels = {
-            one.name: _transformed(one, self[one.name], transform) if is_whole else None
+            one.name: _transformed(one, self[one.name], transform)
+            if is_whole and not isinstance(self[one.name], ComputedStack)
+            else None
             for one in self._loaded("frame", "stack")
         }
         return self.replace(transform=transform, **pixels)
-
-    def mask_frames(self, frames: FrameSelection = None) -> Self:
-        """Return a new container with other `good_frames`.
-
-        Parameters
-        ----------
-        frames : sequence of int or boolean mask, optional
-            The good frames, numbered as in the container; those with a pixel above 0 when None.
-        """
-        data = self._data()
-        if frames is None:
-            return self.replace(good_frames=np.flatnonzero([np.any(frame > 0) for frame in data]))
-        return self.replace(good_frames=frame_numbers(frames, len(data), "data"))
-
-    def integrate_data(self, axis: int = 0) -> Self:
-        """Return a new container with the good pixels of `data` summed over a detector axis.
-
-        Parameters
-        ----------
-        axis : {0, 1}
-            The slow or the fast axis; it stays, with length 1. All other frames and stacks are
-            dropped, as they do not fit the sums.
-        """
-        if axis not in (0, 1):
-            raise ValueError(f"axis must be 0 (slow) or 1 (fast), not {axis!r}")
-        data = self._data()
-        sums = np.sum(data, axis=axis - 2, keepdims=True, where=self.mask)
-        pixels = dict.fromkeys(attribute.name for attribute in self._loaded("frame", "stack"))
-        return self.replace(**{**pixels, "data": sums})
-
-    def _data(self) -> NDArray[Any]:
-        data = self._values.get("data")
-        if data is None:
-            raise ValueError("the container has no 'data': load it first")
-        return np.asarray(data)
 
     def _names(self, names: str | Iterable[str] | None, default: list[str]) -> list[str]:
         if names is None:
@@ -326,8 +325,8 @@ class STData:
         Parameters
         ----------
         attributes : str or list of str, optional
-            What is saved. When None, all that was loaded or given but `good_frames`: the frames
-            that are saved are the good ones.
+            What is saved. When None, all that was loaded, given or updated but `good_frames`: the
+            frames that are saved are the good ones. Stacks that are computed are so in blocks.
         apply_transform : bool
             Put frames and stacks back to their places in whole frames. Of frames that are in the
             output file all other pixels stay as they are; of new ones they are `fill_value`.
@@ -349,7 +348,8 @@ class STData:
             There would be more or fewer frames of an attribute than of `data`; a unit cannot become
             that of the output, or datasets state different ones; the output cannot hold a value.
         NotImplementedError
-            The transform bins: the pixels of a bin cannot be put back.
+            The transform bins: the pixels of a bin cannot be put back. Or, with `apply_transform`,
+            a stack that is computed would overwrite what is there.
         """
         output: CXIStore | None = self.output_file
         if output is None:
@@ -367,17 +367,27 @@ class STData:
             output.update_indices()  # others may have saved to it
             with output.transaction() as transaction:
                 changed = transaction.changed
-                values = {attr: self[attr] for attr in self.contents()}
+                used = {*names, "data", "good_frames", "frames"}
+                values = {attr: self[attr] for attr in self.contents() if attr in used}
                 sent = Outgoing(self.input_file, output, values, self._as_loaded, mode, changed)
-                arrays = sent.arrays(names, is_named=attributes is not None)
-                units = {attr: sent.unit(attr) for attr in arrays}
-                requests = []
-                for attr, array in arrays.items():
-                    wanted = output.protocol.attribute(attr)
-                    options: dict[str, Any] = {"compression": compression, "unit": units[attr]}
-                    options |= by_region if wanted.has_pixels else {}
-                    requests.append(SaveRequest(wanted, array, mode, idxs, **options))
+                stacks = sent.stacks(names, is_named=attributes is not None)
+                options: dict[str, Any] = {"compression": compression}
+                requests = [
+                    SaveRequest(
+                        output.protocol.attribute(attr),
+                        array,
+                        mode,
+                        idxs,
+                        unit=sent.unit(attr),
+                        **options | (by_region if sent.has_pixels(attr) else {}),
+                    )
+                    for attr, array in stacks.items()
+                    if isinstance(array, np.ndarray)
+                ]
                 output.save_together(requests)
+                for attr, stack in stacks.items():
+                    if isinstance(stack, ComputedStack):
+                        sent.save_in_blocks(attr, stack, idxs, **options | by_region)
 
 
 def _transformed(attribute: Attribute, value: Any, transform: Transform | None) -> NDArray[Any]:

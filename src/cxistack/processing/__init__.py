@@ -1,0 +1,1 @@
+"""What is made of a stack of frames: masks of bad pixels, whitefields, principal components."""
