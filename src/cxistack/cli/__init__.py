@@ -14,6 +14,7 @@ from .convert import convert
 from .demo import demo
 from .explain import explain
 from .info import info
+from .process import process
 from .protocol import protocol_app
 from .reduce import reduce
 from .view import view
@@ -31,6 +32,7 @@ app.command()(view)
 app.command()(explain)
 app.command()(convert)
 app.command()(reduce)
+app.command()(process)
 app.command()(check)
 app.command()(demo)
 app.add_typer(protocol_app, name="protocol")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -27,6 +26,7 @@ from .opening import (
     ProtocolFile,
     frame_choice,
     listed,
+    new_file,
     open_run,
 )
 from .view import region
@@ -80,10 +80,9 @@ def convert(
     The protocol says where the attributes of FILES are. OUTPUT appears when it is complete.
     """
     with failures_told(), open_run(files, protocol, detector, channel) as run:
-        if output.exists():
-            _refuse_to_replace(output, run, force)
+        mode = new_file(output, run, force)
         names = listed(attributes) if attributes is not None else run.found
-        target = CXIStore(output, "w" if force else "x", protocol=_target(run.protocol, names))
+        target = CXIStore(output, mode, protocol=_target(run.protocol, names))
         done = convert_run(
             run,
             target,
@@ -98,13 +97,6 @@ def convert(
             verbose=True,
         )
     _report(output, done, target)
-
-
-def _refuse_to_replace(output: Path, run: CXIStore, force: bool) -> None:
-    if not force:
-        raise FileExistsError(errno.EEXIST, "is there already; --force replaces it", str(output))
-    if any(output.samefile(name) for name in run.paths()):
-        raise ValueError(f"{output} is one of the files that are converted: name another one")
 
 
 def _sources(words: list[str]) -> dict[str, str | int]:

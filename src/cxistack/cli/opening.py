@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import errno
+from pathlib import Path
+from typing import Annotated, Literal
 
 import typer
 
@@ -20,6 +22,7 @@ __all__ = [
     "ProtocolFile",
     "frame_choice",
     "listed",
+    "new_file",
     "open_run",
     "open_store",
 ]
@@ -91,6 +94,26 @@ def open_run(
         if len(unreadable) == len(store.filenames()):
             raise StorageError("; ".join(problem.message for problem in unreadable))
     return store
+
+
+def new_file(output: Path, run: CXIStore, force: bool) -> Literal["w", "x"]:
+    """Return the mode in which a command opens the file that it writes.
+
+    Raises
+    ------
+    FileExistsError
+        It is there, and is not to be replaced.
+    ValueError
+        It is one of the run's.
+    """
+    if output.exists():
+        if not force:
+            raise FileExistsError(
+                errno.EEXIST, "is there already; --force replaces it", str(output)
+            )
+        if any(output.samefile(name) for name in run.paths()):
+            raise ValueError(f"{output} is one of the files that are read: name another one")
+    return "w" if force else "x"
 
 
 def frame_choice(text: str | None) -> int | slice | None:

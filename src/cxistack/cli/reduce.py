@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
@@ -21,6 +20,7 @@ from .opening import (
     Frames,
     ProtocolFile,
     frame_choice,
+    new_file,
     open_run,
 )
 from .panels import draw_frames
@@ -68,12 +68,7 @@ def reduce(
     """
     words = list(dict.fromkeys(how or ["mean"]))
     with failures_told(), open_run(files, protocol, detector, channel) as run:
-        if output.exists() and not force:
-            raise FileExistsError(
-                errno.EEXIST, "is there already; --force replaces it", str(output)
-            )
-        if output.exists() and any(output.samefile(name) for name in run.paths()):
-            raise ValueError(f"{output} is one of the files that are reduced: name another one")
+        mode = new_file(output, run, force)
         found = run.reduce(
             attribute,
             words,
@@ -84,7 +79,7 @@ def reduce(
             num_threads=threads,
         )
         names = {word: word.replace(":", "_") for word in words}
-        target = CXIStore(output, "w" if force else "x", protocol=_protocol(names.values()))
+        target = CXIStore(output, mode, protocol=_protocol(names.values()))
         with target, target.transaction():
             for word, frame in found.items():
                 target.save_attribute(names[word], frame)

@@ -18,7 +18,7 @@ from ..transforms.base import Transform
 from ..transforms.transforms import Crop, transform_of
 from .outgoing import opened
 
-__all__ = ["MaskMethod", "MaskUpdate", "Processed", "WhitefieldMethod"]
+__all__ = ["MaskMethod", "MaskUpdate", "Processed", "WhitefieldMethod", "stored_stack"]
 
 
 MaskMethod = Literal["no-bad", "range-bad", "perc-bad"]
@@ -295,12 +295,7 @@ class Processed:
         store = self.input_file
         if "data" not in store:
             raise ValueError("there is no 'data', neither in the container nor in its input file")
-        (count, *frame), dtype = store.describe("data", transform=self.transform)
-        frames = self._values.get("frames")
-        frames = np.arange(count) if frames is None else np.asarray(frames)
-        ss, fs = frame[-2:]
-        rule = _Input(store, self.transform, frames, self._values.get("num_threads"), (ss, fs))
-        return ComputedStack((len(frames), *frame), dtype, rule)
+        return stored_stack(self, "data")
 
     def _good(self, data: Stack) -> NDArray[np.int64]:
         return frame_numbers(self._values.get("good_frames"), len(data), "data")
@@ -334,10 +329,23 @@ class Processed:
         return self._whitefield(data) if whitefield is None else np.asarray(whitefield)
 
 
+def stored_stack(container: Processed, attr: str) -> ComputedStack:
+    """Return a stack of the input file, read when it is indexed: the container's frames of it."""
+    store, transform = container.input_file, container.transform
+    (count, *frame), dtype = store.describe(attr, transform=transform)
+    numbers = container._values.get("frames")
+    numbers = np.arange(count) if numbers is None else np.asarray(numbers)
+    ss, fs = frame[-2:]
+    threads = container._values.get("num_threads")
+    rule = _Input(attr, store, transform, numbers, threads, (ss, fs))
+    return ComputedStack((len(numbers), *frame), dtype, rule)
+
+
 @dataclass(frozen=True)
 class _Input:
     """Reads the frames of an input file by their numbers among those that are processed."""
 
+    attr: str
     store: CXIStore
     transform: Transform | None
     frames: NDArray[np.int64]
@@ -351,7 +359,7 @@ class _Input:
             transform = band if transform is None else transform_of([transform, band])
         with opened(self.store):
             read: NDArray[Any] = self.store.load_attribute(
-                "data",
+                self.attr,
                 self.frames[numbers],
                 transform=transform,
                 num_threads=self.num_threads,
