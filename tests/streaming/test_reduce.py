@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cxistack import Crop, CXIProtocol, CXIStore, Downscale, Mirror, StorageError
+from cxistack.store import sources
 from factory import DATA, LAYOUTS, TRANSLATIONS, frames
 
 SHAPE = (9, 12)
@@ -138,10 +139,8 @@ def test_every_type_of_pixel(tmp_path, dtype):
 
 @pytest.mark.parametrize("word", [one for one in OF if one != "sum"])
 def test_results_do_not_depend_on_batches_or_bands(names, word, monkeypatch):
-    from cxistack.streaming import stream
-
     whole = CXIStore(names).reduce("data", word, memory=1 << 30, **QUIET)
-    monkeypatch.setattr(stream, "_BATCH_BYTES", 500)
+    monkeypatch.setattr(sources, "_BATCH_BYTES", 500)
     np.testing.assert_array_equal(CXIStore(names).reduce("data", word, memory=700, **QUIET), whole)
 
 
@@ -156,21 +155,17 @@ def test_a_histogram_is_numpys(store):
     np.testing.assert_array_equal(found, np.histogram(RUN, edges)[0])
 
 
-def test_the_runs_own_mask(tmp_path):
-    for good in (
-        np.random.default_rng(0).random(SHAPE) > 0.3,
-        np.random.default_rng(0).random(RUN.shape) > 0.3,
-    ):
-        store = written(tmp_path, RUN, good)
-        masked = np.ma.MaskedArray(RUN, mask=np.broadcast_to(~good, RUN.shape))
-        crop = Crop([2, 8, 1, 9])
-        for word in ("mean", "max", "median", "over:45"):
-            found = store.reduce(
-                "data", word, mask=True, transform=crop, fill=7, memory=900, **QUIET
-            )
-            part = masked[:, 2:8, 1:9]
-            expected = np.ma.median(part, axis=0) if word == "median" else OF[word](part)
-            compare(found, np.ma.filled(expected, 0 if word[0] == "o" else 7))
+@pytest.mark.parametrize("shape", [SHAPE, RUN.shape])
+def test_the_runs_own_mask(tmp_path, shape):
+    good = np.random.default_rng(0).random(shape) > 0.3
+    store = written(tmp_path, RUN, good)
+    masked = np.ma.MaskedArray(RUN, mask=np.broadcast_to(~good, RUN.shape))
+    crop = Crop([2, 8, 1, 9])
+    for word in ("mean", "max", "median", "over:45"):
+        found = store.reduce("data", word, mask=True, transform=crop, fill=7, memory=900, **QUIET)
+        part = masked[:, 2:8, 1:9]
+        expected = np.ma.median(part, axis=0) if word == "median" else OF[word](part)
+        compare(found, np.ma.filled(expected, 0 if word[0] == "o" else 7))
 
 
 def test_a_pixel_without_a_good_value_is_told(store):

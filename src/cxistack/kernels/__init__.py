@@ -7,6 +7,7 @@ from ._bin import bin
 from ._cast import cast, gather, good_pixels, transform, within
 from ._flat import flat_field
 from ._median import median3x3
+from .moments import Moments
 from .levels import simd_level, simd_levels, use_simd
 
 #: Whether a cast that would change a value raises.
@@ -14,6 +15,7 @@ Casting = Literal["checked", "unsafe"]
 
 __all__ = [
     "above",
+    "Moments",
     "bin",
     "cast",
     "flat_field",

@@ -20,6 +20,8 @@ from ..transforms.transforms import ComposeTransforms, Crop
 
 __all__ = ["Frames"]
 
+_BATCH_BYTES = 128 << 20  # of frames that are reduced at a time
+
 
 @dataclass(frozen=True)
 class Frames:
@@ -36,7 +38,7 @@ class Frames:
     mask : bool, ndarray or None
         As :meth:`CXIStore.reduce` takes it.
     stream : callable
-        Takes names of attributes; returns the stream of them.
+        Takes names of attributes and buffers; returns the stream of them.
     read : callable
         Takes a name and a transform; returns the frames.
     verbose : bool
@@ -47,7 +49,7 @@ class Frames:
     transform: Any
     numbers: NDArray[np.int64]
     mask: Any
-    stream: Callable[[list[str]], FrameStream]
+    stream: Callable[[list[str], list[Any]], FrameStream]
     read: Callable[[str, Any], NDArray[Any]]
     verbose: bool
 
@@ -80,8 +82,14 @@ class Frames:
     def _batches(self) -> Iterator[Batch]:
         attr, done = self.load.attr, 0
         names = [attr, "mask"] if self.mask is True else [attr]
+        shape, dtype = self.load.frame_shape, self.load.dtype
+        count = max(1, _BATCH_BYTES // max(1, dtype.itemsize * math.prod(shape)))
+        count = min(count, len(self.numbers))
+        # One batch at a time: all cores decode it, and then reduce it. What it is reduced to is
+        # gone through once a batch, which should be long for that.
+        batch = {name: np.empty((count, *shape), dtype if name == attr else bool) for name in names}
         with (
-            closing(self.stream(names)) as stream,
+            closing(self.stream(names, [batch, batch])) as stream,
             progress_bar(stream.total, f"Reducing {attr}") if self.verbose else _Quiet() as bar,
         ):
             for frames, idxs in stream:

@@ -240,8 +240,8 @@ class Streams(Contents):
         assert numbers is not None
         how: dict[str, Any] = {"num_threads": num_threads}
 
-        def stream(names: list[str]) -> FrameStream:
-            return self.stream(names, idxs=numbers, transform=made, prefetch=1, **how)
+        def stream(names: list[str], buffers: list[Any]) -> FrameStream:
+            return self.stream(names, idxs=numbers, transform=made, buffers=buffers, **how)
 
         def read(name: str, view: Any) -> NDArray[Any]:
             words = {"transform": view} if has_pixels else {}

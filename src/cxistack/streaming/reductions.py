@@ -44,7 +44,7 @@ class Reduction(Protocol):
 
 def good_of(frames: NDArray[Any]) -> NDArray[np.bool_] | None:
     """Return which pixels are good: of each frame, or (...) of all; None: all are."""
-    bad = np.ma.getmask(frames)
+    bad: Any = np.ma.getmask(frames)
     if bad is np.ma.nomask:
         return None
     one_for_all = len(bad) > 0 and bad.strides[0] == 0
@@ -84,7 +84,7 @@ class Statistics:
             Moments(
                 shape,
                 dtype,
-                list(group),  # type: ignore[arg-type]  # the words were checked
+                list(group),
                 threshold=group.get("over"),
                 saturation=group.get("saturated"),
             )
@@ -112,12 +112,14 @@ class Statistics:
 
     def _result(self, state: Sequence[Moments], word: str, value: Any) -> NDArray[Any]:
         limits = {"over": "threshold", "saturated": "saturation"}
-        for moments in state:
-            if word in moments.how and (
-                word not in limits or getattr(moments, limits[word]) == value
-            ):
-                return moments.result(word, fill=self._fill)  # type: ignore[arg-type]
-        raise ValueError(word)
+        moments = next(
+            one
+            for one in state
+            if word in one.how and (word not in limits or getattr(one, limits[word]) == value)
+        )
+        result: NDArray[Any] = moments.result(word, fill=self._fill)
+        # How many are True is a signed number in NumPy.
+        return result.astype(np.int64) if word == "sum" and moments.dtype == np.bool_ else result
 
 
 class Percentiles:

@@ -13,6 +13,7 @@
 #include "flat_rows.h"
 #include "limit_rows.h"
 #include "median_rows.h"
+#include "moment_rows.h"
 #include "move_rows.h"
 #include "above_rows.h"  /* takes words of median_rows.h */
 
@@ -37,4 +38,5 @@ const struct cxi_rows TABLE(CXI_LEVEL) = {
     .flat = {flat_f4, flat_f8},
     .above = {above_b1, above_i1, above_i2, above_i4, above_i8, above_u1, above_u2, above_u4, above_u8,
               above_f4, above_f8},
+    .moment = MOMENTS,
 };

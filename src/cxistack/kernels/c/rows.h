@@ -94,6 +94,28 @@ typedef int (*cxi_flat_row)(const struct cxi_flat *how, size_t at, const char *s
 typedef size_t (*cxi_above_row)(const char *src, const char *good, size_t n, const char *low,
                                 int64_t first, int64_t *pixels, char *values);
 
+/* Sums and the like of several frames, pixel by pixel: k rows of as many frames, in their order. */
+struct cxi_moment {
+    int sum_lane, square_lane;      /* pixel types of what sum and squares add to */
+    /* Returns the first pixel whose 64-bit sum wraps, or n; `rest` is of floats alone. */
+    size_t (*sum)(const char *const *rows, size_t k, void *lanes, void *rest, size_t n);
+    /* Of up to 16 bits, otherwise NULL: sums, and sums of squares. */
+    void (*squares)(const char *const *rows, size_t k, void *lanes, void *squares, size_t n);
+    /* Of more than 16 bits, otherwise NULL. */
+    void (*spread)(const char *const *rows, size_t k, double *counts, double *means,
+                   double *spreads, size_t n);
+    void (*lowest)(const char *const *rows, size_t k, void *state, size_t n);
+    void (*highest)(const char *const *rows, size_t k, void *state, size_t n);
+    void (*reached)(const char *const *rows, size_t k, const void *limit, uint32_t *lanes,
+                    size_t n);
+};
+
+enum {
+    CXI_MOMENT_FRAMES = 65536,      /* that 32-bit lanes can hold of 16-bit pixels or 8-bit squares */
+    CXI_MOMENT_ROWS = 4,            /* at a time */
+    CXI_TILE = 1024                 /* pixels of a row */
+};
+
 struct cxi_rows {
     const char *name;
     cxi_cast cast[CXI_PIXELS][CXI_PIXELS];  /* [source][target] */
@@ -106,6 +128,7 @@ struct cxi_rows {
     struct cxi_median median[CXI_PIXELS];
     cxi_flat_row flat[2];                   /* of float32, of float64 */
     cxi_above_row above[CXI_PIXELS];
+    struct cxi_moment moment[CXI_PIXELS];
 };
 
 extern const struct cxi_rows cxi_rows_portable;
