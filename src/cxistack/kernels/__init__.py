@@ -7,21 +7,25 @@ from ._bin import bin
 from ._cast import cast, gather, good_pixels, transform, within
 from ._flat import flat_field
 from ._median import median3x3
-from .moments import Moments
 from .levels import simd_level, simd_levels, use_simd
+from .moments import Moments
+from .percentiles import lower_median, median, percentile
 
 #: Whether a cast that would change a value raises.
 Casting = Literal["checked", "unsafe"]
 
 __all__ = [
-    "above",
     "Moments",
+    "above",
     "bin",
     "cast",
     "flat_field",
     "gather",
     "good_pixels",
+    "lower_median",
+    "median",
     "median3x3",
+    "percentile",
     "simd_level",
     "simd_levels",
     "transform",

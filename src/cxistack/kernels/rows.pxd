@@ -83,6 +83,16 @@ cdef extern from "rows.h" nogil:
         CXI_MOMENT_ROWS
         CXI_TILE
 
+    cdef struct cxi_rank:
+        void (*keys)(const char *src, const char *good, char *dst, void *all, uint32_t *counts,
+                     uint32_t *nans, size_t n) noexcept nogil
+        void (*values)(const void *keys, char *dst, size_t n) noexcept nogil
+        void (*ranked)(const void *tile, size_t frames, const void *all, const uint32_t *ranks,
+                       void *low, void *high) noexcept nogil
+
+    cdef enum:
+        CXI_RANKED
+
     cdef struct cxi_rows:
         const char *name
         cxi_cast cast[11][11]
@@ -96,6 +106,7 @@ cdef extern from "rows.h" nogil:
         cxi_flat_row flat[2]
         cxi_above_row above[11]
         cxi_moment moment[11]
+        cxi_rank rank[11]
 
 
 cdef extern from "levels.h" nogil:

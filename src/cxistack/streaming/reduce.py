@@ -89,7 +89,7 @@ def reduce(source: Source, how: Any, limits: Limits) -> Any:
     ranks = [k for k, (_, word, _) in enumerate(wanted) if word in RANKS]
     statistics = Statistics([wanted[k][1:] for k in moments], limits.fill, limits.num_threads)
     passing: dict[int, Any] = {
-        k: Histogram(value, limits.num_threads) if word == "histogram" else value
+        k: Histogram(value) if word == "histogram" else value
         for k, (_, word, value) in enumerate(wanted)
         if word in ("histogram", "own")
     }
@@ -97,7 +97,7 @@ def reduce(source: Source, how: Any, limits: Limits) -> Any:
     if ranks:
         # All that is asked of a pixel at once: each band is read once.
         percentiles = Percentiles(
-            [50 if wanted[k][1] == "median" else wanted[k][2] for k in ranks],
+            [wanted[k][2] for k in ranks],
             limits.fill,
             limits.num_threads,
         )

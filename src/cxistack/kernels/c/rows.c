@@ -15,6 +15,7 @@
 #include "median_rows.h"
 #include "moment_rows.h"
 #include "move_rows.h"
+#include "rank_rows.h"
 #include "above_rows.h"  /* takes words of median_rows.h */
 
 #define JOIN(a, b) a##b
@@ -39,4 +40,5 @@ const struct cxi_rows TABLE(CXI_LEVEL) = {
     .above = {above_b1, above_i1, above_i2, above_i4, above_i8, above_u1, above_u2, above_u4, above_u8,
               above_f4, above_f8},
     .moment = MOMENTS,
+    .rank = RANKS,
 };

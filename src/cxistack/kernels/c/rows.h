@@ -116,6 +116,17 @@ enum {
     CXI_TILE = 1024                 /* pixels of a row */
 };
 
+/* Values by their rank among frames; see rank_rows.h. */
+struct cxi_rank {
+    void (*keys)(const char *src, const char *good, char *dst, void *all, uint32_t *counts,
+                 uint32_t *nans, size_t n);
+    void (*values)(const void *keys, char *dst, size_t n);
+    void (*ranked)(const void *tile, size_t frames, const void *all, const uint32_t *ranks,
+                   void *low, void *high);
+};
+
+enum { CXI_RANKED = 256 };  /* pixels of a tile */
+
 struct cxi_rows {
     const char *name;
     cxi_cast cast[CXI_PIXELS][CXI_PIXELS];  /* [source][target] */
@@ -129,6 +140,7 @@ struct cxi_rows {
     cxi_flat_row flat[2];                   /* of float32, of float64 */
     cxi_above_row above[CXI_PIXELS];
     struct cxi_moment moment[CXI_PIXELS];
+    struct cxi_rank rank[CXI_PIXELS];
 };
 
 extern const struct cxi_rows cxi_rows_portable;
