@@ -1,4 +1,4 @@
-"""Medians, corrections and pixels above thresholds beside SciPy, NumPy and bslz4_to_sparse.
+"""Medians, flat fields, sparse pixels: beside SciPy, NumPy and a peer.
 
 Each result is verified. Ways take turns, and the least time of each counts: only ratios within one
 run mean anything. NumPy writes to arrays that it was given. From files, frames are read from the
@@ -164,9 +164,7 @@ def _in_files(
     folder: Path, frames: NDArray[np.uint16], options: Options, report: Report
 ) -> Iterator[Case]:
     peer = peer_module(PEER, "chunk2sparse")
-    grid, count = frames.shape[1:], len(frames)
-    mask = np.random.default_rng(1).random(grid) > 0.05
-    out = np.zeros_like(frames)
+    mask = np.random.default_rng(1).random(frames.shape[1:]) > 0.05
     for dtype in (frames.dtype, np.dtype(np.uint32)):
         with Subject(folder, "bitshuffle+LZ4", frames.astype(dtype)) as subject:
             load = subject.store._prepare("data")
@@ -185,8 +183,9 @@ def _in_files(
                     name = f"{dtype}, {share} of pixels above{masked}"
                     musts = {DENSE: 1.5, PEER: 1.0} if share == "1 %" else {}
                     yield Case(subject.codec, name, ways, musts)
-                    found = len(works.ours()[0]) / (count * grid[0] * grid[1])
-                    report.keep([Figure(subject.codec, name, "pixels found", 100 * found, "%")])
+                    if share != "none":
+                        found = 100 * len(works.ours()[0]) / frames.size
+                        report.keep([Figure(subject.codec, name, "pixels found", found, "%")])
 
 
 @dataclass

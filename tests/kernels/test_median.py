@@ -182,3 +182,18 @@ def test_what_has_no_median_says_so() -> None:
         kernels.median3x3(frame, num_threads=0)
     with pytest.raises(TypeError, match="masked arrays"):
         kernels.median3x3(np.ma.zeros((4, 4)))
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_levels_agree_in_every_bit(dtype: str) -> None:
+    rng = np.random.default_rng(0)
+    frame = rng.choice(
+        np.array([0.0, -0.0, 1.0, -1.0, np.nan], dtype), (40, 300), p=[0.3] * 3 + [0.09, 0.01]
+    )
+    mask = rng.random(frame.shape) < 0.9
+    for words in ({}, {"mask": mask}):
+        found = set()
+        for name in kernels.simd_levels():
+            with kernels.use_simd(name):
+                found.add(kernels.median3x3(frame, **words).tobytes())
+        assert len(found) == 1

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cxistack import Crop, CXIStore, LayoutError, Mirror, StorageError
+from cxistack import Crop, CXIStore, FileChangedError, LayoutError, Mirror, StorageError
 from cxistack.loading import sparse
 from factory import DATA
 
@@ -207,3 +207,40 @@ def test_bslz4_to_sparse_finds_the_same(tmp_path):
                 here = place == number
                 np.testing.assert_array_equal(pixel[here], pixels[:count])
                 np.testing.assert_array_equal(value[here], values[:count])
+
+
+def test_more_files_and_frames_than_one_job_takes(tmp_path, monkeypatch):
+    for number in range(4):
+        write(tmp_path / f"{number}.h5", FRAMES.astype("u2")).close()
+    load = CXIStore(str(tmp_path / "*.h5"))._prepare("data")
+    monkeypatch.setattr(sparse, "most_open", lambda: 2)
+    monkeypatch.setattr(sparse, "MOST_TASKS", 5)
+    numbers = np.array([20, 3, 3, 27, 0, 1, 2, 3, 4, 5, 6, 7, 8, 14])
+    mask = np.random.default_rng(1).random((len(numbers), 67, 90)) < 0.5
+    frames = load.read(numbers)
+    same(sparse.read_above(load, 3, numbers), expected(frames, 3))
+    same(sparse.read_above(load, 3, numbers, mask=mask), expected(frames, 3, mask))
+
+
+def test_files_of_several_types_and_codecs_keep_their_order(tmp_path):
+    for number, codec in enumerate(("lz4", "zstd", "lz4")):
+        frames = FRAMES.astype(("u2", ">u2", "u2")[number])
+        write(tmp_path / f"{number}.h5", frames, codec).close()
+    load = CXIStore(str(tmp_path / "*.h5"))._prepare("data")
+    assert FUSED in sparse.sparse_way(load)
+    same(sparse.read_above(load, 3), expected(load.read(), 3))
+    write(tmp_path / "3.h5", FRAMES.astype("u2"), None).close()
+    load = CXIStore(str(tmp_path / "*.h5"))._prepare("data")
+    assert "bitshuffle" in sparse.sparse_way(load)
+    same(sparse.read_above(load, 3), expected(load.read(), 3))
+
+
+def test_a_file_that_was_replaced_is_told_of(tmp_path):
+    file = tmp_path / "a.h5"
+    write(file, FRAMES.astype("u2")).close()
+    load = CXIStore(file)._prepare("data")
+    sparse.read_above(load, 3)
+    write(tmp_path / "b.h5", FRAMES.astype("u2") + 1).close()
+    (tmp_path / "b.h5").rename(file)
+    with pytest.raises(FileChangedError, match=r"a\.h5"):
+        sparse.read_above(load, 3)

@@ -19,7 +19,8 @@ from cxistack.kernels.threshold import least_above
 cnp.import_array()
 
 cdef enum:
-    PIECE = 1024            # pixels that rest in L1
+    PIECE = 1024            # pixels that rest in L1, where they have to be brought in order
+    LONG_PIECE = 8192       # and where they have not
     SHARE = 8               # of a task's pixels that there is room for at first: one in so many
 
 
@@ -60,11 +61,11 @@ cdef class AboveJob(Job):
         cdef const char *good = NULL
         cdef const char *src
         cdef size_t n, i, count
-        cdef int64_t y, x
+        cdef int64_t y, x, most = LONG_PIECE if self.is_plain else PIECE
         while at < stop:
             y = at // self.src.columns
             x = at - y * self.src.columns
-            n = min(min(stop - at, self.src.columns - x), <int64_t>PIECE)
+            n = min(min(stop - at, self.src.columns - x), most)
             src = base + y * self.src.row_step + x * self.src.step
             if not self.is_plain:
                 make_row(&self.pixels, src, self.src.step, row, n, NULL)

@@ -21,12 +21,13 @@ cdef class Hits:
     cdef size_t _size
     cdef bint _has_frames
 
+    cdef void _drop(self, Py_ssize_t task) noexcept nogil
     cdef bint _resize(self, Found *one, size_t room) noexcept nogil
     # Room for so many more of a task; False: there is no memory.
     cdef bint reserve(self, Py_ssize_t task, size_t more) noexcept nogil
     # Gives back what a finished task did not use.
     cdef void trim(self, Py_ssize_t task) noexcept nogil
     # As (frames, pixels, values) of the tasks named, in that order, each with the number given for
-    # its frame, or (-1) those it wrote. A task may be named several times.
+    # its frame, or (-1) those it wrote. A task may be named several times. Once: nothing is left.
     cdef tuple joined(self, const int64_t[::1] tasks, const int64_t[::1] numbers, cnp.dtype dtype,
                       object num_threads)

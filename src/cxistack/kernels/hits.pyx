@@ -43,10 +43,17 @@ cdef class Hits:
         cdef Py_ssize_t k
         if self.found != NULL:
             for k in range(self.tasks):
-                free(self.found[k].frames)
-                free(self.found[k].pixels)
-                free(self.found[k].values)
+                self._drop(k)
         free(self.found)
+
+    cdef void _drop(self, Py_ssize_t task) noexcept nogil:
+        cdef Found *one = &self.found[task]
+        free(one.frames)
+        free(one.pixels)
+        free(one.values)
+        one.frames = one.pixels = NULL
+        one.values = NULL
+        one.count = one.room = 0
 
     cdef bint _resize(self, Found *one, size_t room) noexcept nogil:
         # Each is replaced as soon as it is had, so that all can be freed whatever fails.
@@ -87,8 +94,10 @@ cdef class Hits:
         cdef Py_ssize_t k, n = tasks.shape[0]
         cdef cnp.ndarray starts = np.zeros(n + 1, np.int64)
         cdef int64_t[::1] at = starts
+        job.is_once = True
         for k in range(n):
             at[k + 1] = at[k] + <int64_t>self.found[tasks[k]].count
+            job.is_once = job.is_once and (k == 0 or tasks[k] > tasks[k - 1])
         frames, pixels = np.empty(at[n], np.int64), np.empty(at[n], np.int64)
         values = np.empty(at[n], dtype)
         if n == 0:
@@ -103,7 +112,7 @@ cdef class Hits:
 
 
 cdef class _Join(Job):
-    """Copies what was found to its place."""
+    """Copies what was found to its place, so that little of it is held twice."""
     cdef Hits hits
     cdef const int64_t[::1] tasks_of
     cdef const int64_t[::1] numbers
@@ -111,6 +120,7 @@ cdef class _Join(Job):
     cdef int64_t *frames
     cdef int64_t *pixels
     cdef char *values
+    cdef bint is_once           # no task is named twice: each is forgotten when it is copied
 
     cdef int run_task(self, Py_ssize_t k) noexcept nogil:
         cdef const Found *one = &self.hits.found[self.tasks_of[k]]
@@ -126,4 +136,6 @@ cdef class _Join(Job):
         else:
             for i in range(one.count):
                 self.frames[start + <int64_t>i] = number
+        if self.is_once:
+            self.hits._drop(self.tasks_of[k])
         return 0

@@ -53,8 +53,10 @@
             const word v = has_white ? less / w[i] : less;                                        \
             /* 0 of a number, NaN of what is none: a whitefield of 0 shows in v */                \
             const word none = has_white ? (v - v) + (w[i] - w[i]) : v - v;                        \
-            const flag good = has_good ? g[i] != 0 : 1;                                           \
-            lost |= good & (flag)(none != 0);                                                     \
+            const flag good = has_good ? -(flag)(g[i] != 0) : ~(flag)0;                           \
+            flag bits;                                                                            \
+            memcpy(&bits, &none, sizeof bits);                                                    \
+            lost |= bits & good;                                                                  \
             q[i] = good ? v : bad;                                                                \
         }                                                                                         \
         return lost != 0;                                                                         \
