@@ -1,11 +1,13 @@
 # The C row kernels and the sink, as Cython sees them.
 from libc.stddef cimport ptrdiff_t
-from libc.stdint cimport int64_t, uint64_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 
 cdef extern from "rows.h" nogil:
     cdef enum:
         CXI_BOOL
+        CXI_INT32
+        CXI_UINT32
         CXI_PIXELS
         CXI_SIZES
 
@@ -43,6 +45,25 @@ cdef extern from "rows.h" nogil:
         char *pixels
         char *results
 
+    cdef struct cxi_moment:
+        int sum_lane
+        int square_lane
+        size_t (*sum)(const char *const *rows, size_t k, void *lanes, void *rest,
+                      size_t n) noexcept nogil
+        void (*squares)(const char *const *rows, size_t k, void *lanes, void *squares,
+                        size_t n) noexcept nogil
+        void (*spread)(const char *const *rows, size_t k, double *counts, double *means,
+                       double *spreads, size_t n) noexcept nogil
+        void (*lowest)(const char *const *rows, size_t k, void *state, size_t n) noexcept nogil
+        void (*highest)(const char *const *rows, size_t k, void *state, size_t n) noexcept nogil
+        void (*reached)(const char *const *rows, size_t k, const void *limit, uint32_t *lanes,
+                        size_t n) noexcept nogil
+
+    cdef enum:
+        CXI_MOMENT_FRAMES
+        CXI_MOMENT_ROWS
+        CXI_TILE
+
     cdef struct cxi_rows:
         const char *name
         cxi_cast cast[11][11]
@@ -52,6 +73,7 @@ cdef extern from "rows.h" nogil:
         cxi_within within[11]
         cxi_stream stream
         cxi_bin bin[11]
+        cxi_moment moment[11]
 
 
 cdef extern from "levels.h" nogil:
@@ -78,6 +100,8 @@ cdef extern from "sink.h" nogil:
 cdef extern from "scatter.h" nogil:
     void cxi_pick_any(const char *src, ptrdiff_t step, char *dst, size_t n, size_t size) noexcept
     void cxi_scatter(const char *src, char *dst, ptrdiff_t step, size_t n, size_t size) noexcept
+    void cxi_exchange(char *row, char *buffer, const int *index, ptrdiff_t n, size_t size,
+                      int back) noexcept
 
 
 cdef extern from "atomics.h" nogil:

@@ -11,6 +11,7 @@
 #include "bin_rows.h"
 #include "cast_rows.h"
 #include "limit_rows.h"
+#include "moment_rows.h"
 #include "move_rows.h"
 
 #define JOIN(a, b) a##b
@@ -30,4 +31,5 @@ const struct cxi_rows TABLE(CXI_LEVEL) = {
                within_u8, within_f4, within_f8},
     .stream = stream_lines,
     .bin = BINS,
+    .moment = MOMENTS,
 };

@@ -68,6 +68,28 @@ struct cxi_bin_scratch {
     char results[CXI_LANES * 8] __attribute__((aligned(64)));
 };
 
+/* Sums and the like of several frames, pixel by pixel: k rows of as many frames, in their order. */
+struct cxi_moment {
+    int sum_lane, square_lane;      /* pixel types of what sum and squares add to */
+    /* Returns the first pixel whose 64-bit sum wraps, or n; `rest` is of floats alone. */
+    size_t (*sum)(const char *const *rows, size_t k, void *lanes, void *rest, size_t n);
+    /* Of up to 16 bits, otherwise NULL: sums, and sums of squares. */
+    void (*squares)(const char *const *rows, size_t k, void *lanes, void *squares, size_t n);
+    /* Of more than 16 bits, otherwise NULL. */
+    void (*spread)(const char *const *rows, size_t k, double *counts, double *means,
+                   double *spreads, size_t n);
+    void (*lowest)(const char *const *rows, size_t k, void *state, size_t n);
+    void (*highest)(const char *const *rows, size_t k, void *state, size_t n);
+    void (*reached)(const char *const *rows, size_t k, const void *limit, uint32_t *lanes,
+                    size_t n);
+};
+
+enum {
+    CXI_MOMENT_FRAMES = 65536,      /* that 32-bit lanes can hold of 16-bit pixels or 8-bit squares */
+    CXI_MOMENT_ROWS = 4,            /* at a time */
+    CXI_TILE = 1024                 /* pixels of a row */
+};
+
 struct cxi_rows {
     const char *name;
     cxi_cast cast[CXI_PIXELS][CXI_PIXELS];  /* [source][target] */
@@ -77,6 +99,7 @@ struct cxi_rows {
     cxi_within within[CXI_PIXELS];
     cxi_stream stream;
     struct cxi_bin bin[CXI_PIXELS];
+    struct cxi_moment moment[CXI_PIXELS];
 };
 
 extern const struct cxi_rows cxi_rows_portable;

@@ -31,4 +31,25 @@ static inline void cxi_scatter(const char *src, char *dst, ptrdiff_t step, size_
 }
 #undef CXI_SCATTER
 
+/* Some pixels of a row, by their numbers, to a buffer or back from it; of 1, 2, 4 or 8 bytes. */
+#define CXI_EXCHANGE(bytes)                                                                       \
+    case bytes:                                                                                   \
+        for (ptrdiff_t i = 0; i < n; i++) {                                                       \
+            char *there = row + (ptrdiff_t)index[i] * (bytes), *here = buffer + i * (bytes);      \
+            memcpy(back ? there : here, back ? here : there, (bytes));                            \
+        }                                                                                         \
+        break;
+
+static inline void cxi_exchange(char *row, char *buffer, const int *index, ptrdiff_t n, size_t size,
+                                int back)
+{
+    switch (size) {
+    CXI_EXCHANGE(1)
+    CXI_EXCHANGE(2)
+    CXI_EXCHANGE(4)
+    CXI_EXCHANGE(8)
+    }
+}
+#undef CXI_EXCHANGE
+
 #endif
