@@ -14,9 +14,7 @@ __all__ = ["lower_median", "median3x3"]
 
 def median3x3(frames: NDArray[Any]) -> NDArray[Any]:
     """Return the median of the 3 x 3 pixels around each; frames are mirrored beyond their edges."""
-    if frames.dtype.itemsize == 2 and frames.dtype.kind == "f":
-        return kernels.median3x3(frames.astype(np.float32)).astype(frames.dtype)
-    return kernels.median3x3(frames)
+    return kernels.median3x3(_known(frames)).astype(frames.dtype, copy=False)
 
 
 def lower_median(frames: NDArray[Any], mask: NDArray[np.bool_] | None) -> NDArray[Any]:
@@ -24,16 +22,10 @@ def lower_median(frames: NDArray[Any], mask: NDArray[np.bool_] | None) -> NDArra
 
     Of an even number it is the lower of the two in the middle; of none, 0.
     """
-    count = len(frames)
-    if mask is None:
-        middle: NDArray[Any] = np.partition(frames, (count - 1) // 2, axis=0)[(count - 1) // 2]
-        return middle
-    most = np.inf if frames.dtype.kind == "f" else _largest(frames.dtype)
-    ordered = np.sort(np.where(mask, frames, np.asarray(most, frames.dtype)), axis=0)
-    good = np.count_nonzero(mask, axis=0)
-    middle = np.take_along_axis(ordered, np.maximum(good - 1, 0)[None] // 2, axis=0)[0]
-    return np.where(good > 0, middle, frames.dtype.type(0))
+    return kernels.lower_median(_known(frames), mask=mask, fill=0).astype(frames.dtype, copy=False)
 
 
-def _largest(dtype: np.dtype[Any]) -> Any:
-    return True if dtype.kind == "b" else np.iinfo(dtype).max
+def _known(frames: NDArray[Any]) -> NDArray[Any]:
+    """Return frames in a type that the kernels know: half floats are few, and fit others."""
+    is_half = frames.dtype.kind == "f" and frames.dtype.itemsize == 2
+    return frames.astype(np.float32) if is_half else frames
