@@ -25,7 +25,7 @@ from ..errors import ClosedStoreError, FileChangedError, StorageError
 from ._descriptor import Descriptor
 from .filters import register_filters
 from .messages import advice, check_regular, not_opened
-from .patience import may_pass, waited_for
+from .patience import changed, may_pass, waited_for
 
 __all__ = [
     "ANY",
@@ -135,7 +135,8 @@ class Files:
         self.names = names
         self.swmr, self.wait, self.locks = swmr, wait, True
         # Made absolute at once: a later chdir must not change which files are meant.
-        self.paths = tuple(os.path.abspath(name) for name in names)  # noqa: PTH100 (keeps links)
+        self._folder = os.path.abspath("")  # noqa: PTH100 (keeps links)
+        self.paths = self.paths_of(names)
         self.closed = False
         self._reset()
         _all_files.add(self)
@@ -155,7 +156,7 @@ class Files:
         self._pid = os.getpid()
 
     def __getstate__(self) -> dict[str, Any]:
-        kept = ("names", "paths", "closed", "swmr", "wait", "locks")
+        kept = ("names", "paths", "closed", "swmr", "wait", "locks", "_folder")
         return {name: getattr(self, name) for name in kept}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -305,7 +306,13 @@ class Files:
             access.set_file_locking(False, True)
         try:
             # What h5py.File(path, "r") does, without what it does for other modes and drivers.
-            file = h5py.h5f.open(os.fsencode(path), flags, access)
+            try:
+                file = h5py.h5f.open(os.fsencode(path), flags, access)
+            except OSError as cause:
+                if self.locks or "locking flag values" not in str(cause):
+                    raise
+                # Somebody in this process has it open, and locked: ours is under the same lock.
+                file = h5py.h5f.open(os.fsencode(path), flags)
         except OSError as cause:
             raise not_opened(path, status.st_size, cause) from cause
         # Where this process had the file open for writing already, HDF5 says so of this, too.
@@ -328,13 +335,13 @@ class Files:
             # Not by close(), which looks through all that h5py has open: the last name goes.
             del self._open[path]
 
-    def release(self) -> None:
-        """Close every handle that nobody is using at this moment."""
+    def release(self, *, pinned: bool = True) -> None:
+        """Close every handle that nobody is using at this moment, also those given to a user."""
         self._leave_to_parent()
         with self._lock:
             self._descriptors.clear()
             for path, handle in list(self._open.items()):
-                if not handle.is_lent:
+                if not handle.is_lent and (pinned or not handle.pinned):
                     del self._open[path]
                     if handle.h5:
                         # Whoever else still has a name of it, an error's traceback for one.
@@ -362,14 +369,16 @@ class Files:
         for path in others:
             forget(path)
 
-    def succeeded(self, names: tuple[str, ...]) -> Files:
-        """Return what lends files of other names from now on; this lends those that it has.
+    def paths_of(self, names: tuple[str, ...]) -> tuple[str, ...]:
+        """Return the absolute paths of names, in the folder that was the current one at first."""
+        return tuple(os.path.normpath(os.path.join(self._folder, name)) for name in names)  # noqa: PTH118
 
-        Loads that were prepared before number files as they were then.
-        """
+    def succeeded(self, names: tuple[str, ...]) -> Files:
+        """Return what lends files of other names; loads prepared before number those of this."""
         self.release()
         files = Files(names, self.swmr, self.wait)
-        files.locks = self.locks
+        files._folder, files.locks = self._folder, self.locks
+        files.paths = files.paths_of(names)
         return files
 
     def in_tree(self, path: str) -> bool:
@@ -380,7 +389,7 @@ class Files:
 
 
 class _Handles(Mapping[str, Any]):
-    """File names and their handles, each opened when it is looked up."""
+    """See :meth:`Files.by_name`."""
 
     def __init__(self, files: Files) -> None:
         self._files = files
@@ -406,13 +415,6 @@ def count_reading() -> int:
     if not all(files._is_sure for files in stores) or not all(sure for _, sure in _inherited):
         return -1
     return sum(len(files._open) for files in stores) + sum(len(one) for one, _ in _inherited)
-
-
-def changed(path: str) -> FileChangedError:
-    """Return the error that says that a file was changed while it was in use."""
-    return FileChangedError(
-        f"{path} was changed while it was in use: load again when nobody writes to it"
-    )
 
 
 def read_again(action: Callable[[], _Result], look_again: Callable[[], object]) -> _Result:

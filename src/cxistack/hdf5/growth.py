@@ -1,4 +1,4 @@
-"""What an SWMR writer has appended: the shape of a dataset as it is now, and which rows are written.
+"""What an SWMR writer has appended: a dataset's shape as it is now, and which rows are written.
 
 HDF5's guarantee is that what a reader finds in a dataset's index lies whole in the file: chunks are
 written before the index that leads to them, and the index before the dataset's shape. But a shape

@@ -7,9 +7,9 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from ..errors import StorageError
+from ..errors import FileChangedError, StorageError
 
-__all__ = ["awaited", "may_pass", "waited_for"]
+__all__ = ["awaited", "changed", "may_pass", "waited_for"]
 
 _Result = TypeVar("_Result")
 _PAUSE = 0.05  # seconds
@@ -26,6 +26,13 @@ _OF_HDF5 = (
     "bad object header",
     "checksum",
 )
+
+
+def changed(path: str) -> FileChangedError:
+    """Return the error that says that a file was changed while it was in use."""
+    return FileChangedError(
+        f"{path} was changed while it was in use: load again when nobody writes to it"
+    )
 
 
 def may_pass(error: OSError) -> bool:

@@ -14,7 +14,6 @@ from ..errors import CXIError
 from ..hdf5.files import Files
 from ..hdf5.growth import refreshed
 from ..hdf5.names import Given
-from ..hdf5.open_writers import locked_for_writing
 from ..kernels import Casting
 from ..loading.request import LoadRequest
 from ..saving.session import SaveSession
@@ -178,9 +177,6 @@ class Live(Contents):
         skips = None
         if check_on_error(on_error):
             skips = Skips(attr, lambda attr, name, why: Problem("", attr, name, why))
-        if locked_for_writing() is not None:
-            # Locks that we see need not be tried: to hold one would refuse a writer.
-            self._files.locks = False
         run = Run(
             lambda: self._files,
             lambda: self._names() or self._files.names,

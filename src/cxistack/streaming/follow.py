@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -104,7 +104,6 @@ class Follow:
         self._is_over = True
         self._ready = None
         self._let_go()
-        self._run.files().locks = True
 
     def __iter__(self) -> Iterator[Batch]:
         return self
@@ -142,6 +141,7 @@ class Follow:
         if self._until is not None:
             most = min(most, self._until - self.count)
         numbers, rest = ready.numbers[:most], ready.numbers[most:]
+        self._unlock()
         try:
             frames = load.read(numbers)
         except (CastError, MemoryError):
@@ -167,11 +167,18 @@ class Follow:
             self._given[path] = self._given.get(path, 0) + int(edges[k + 1] - edges[k])
         self.count += len(numbers)
 
+    def _unlock(self) -> frozenset[int]:
+        """Return what is locked; locks that we see need not be tried: to hold one bars writers."""
+        locked = locked_for_writing()
+        self._run.files().locks = locked is None
+        return locked or frozenset()
+
     def _let_go(self) -> None:
         """Close files that others append to by opening them: HDF5 would refuse them."""
         files = self._run.files()
         if not files.swmr:
-            files.release()
+            files.release(pinned=False)
+        files.locks = True
 
     # ---------------------------------------------------------------- looking for frames
 
@@ -190,8 +197,10 @@ class Follow:
             return False
         self._looks += 1
         self._error = None
+        self._readiness.begin(self._watched(names), self._unlock())
+        self._refuse_unread()
         try:
-            self._ready = self._found(locked_for_writing() or frozenset())
+            self._ready = self._found()
         except CastError:
             raise
         except (CXIError, OSError) as error:
@@ -200,17 +209,14 @@ class Follow:
             self._let_go()
         return self._ready is not None
 
-    def _watched(self, names: Sequence[str]) -> list[str]:
-        paths = [os.path.abspath(name) for name in names]  # noqa: PTH100 (keeps links)
-        return [*paths, *(path for path in self._readiness.sources if path not in set(paths))]
+    def _watched(self, names: tuple[str, ...]) -> list[str]:
+        paths = self._run.files().paths_of(names)
+        return [*paths, *(self._readiness.sources - {*paths})]
 
-    def _found(self, locked: frozenset[int]) -> _Ready | None:
+    def _found(self) -> _Ready | None:
         """Return the frames that are there and were not given."""
-        readiness = self._readiness
-        readiness.begin(self._watched(self._run.names()), locked)
         catalogue = self._run.renew()
         files = catalogue.files
-        self._refuse_unread(files)
         numbers = self._readable(catalogue)
         if not any(number in catalogue.found(self._request.attribute.name) for number in numbers):
             if len(numbers) == len(catalogue.numbers):
@@ -221,10 +227,11 @@ class Follow:
         load = prepare(catalogue, self._request)
         return self._new_frames(load)
 
-    def _refuse_unread(self, files: Files) -> None:
+    def _refuse_unread(self) -> None:
         """Raise at once where waiting is in vain: an SWMR writer's file, and no SWMR reader."""
-        for path in files.paths if not files.swmr else ():
-            if self._readiness.marks.get(path, 0) & SWMR:
+        files = self._run.files()
+        for path, marks in self._readiness.marks.items() if not files.swmr else ():
+            if marks & SWMR:
                 self.close()
                 raise StorageError(
                     f"{path} is written under SWMR (or its writer was killed): follow it by a "
