@@ -21,6 +21,7 @@ SUITES = (
     "calls",
     "many_files",
     "virtual",
+    "live",
     "masks",
     "save",
     "convert",

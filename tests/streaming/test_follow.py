@@ -7,6 +7,7 @@ import textwrap
 import time
 import warnings
 import zlib
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -188,7 +189,7 @@ def test_it_ends_by_count_and_by_time(tmp_path):
     begin = time.monotonic()
     follow = store.follow(timeout=0.3)
     assert len(values(follow)) == follow.count == 9
-    assert 0.3 <= time.monotonic() - begin
+    assert time.monotonic() - begin >= 0.3
     assert list(follow) == []
 
 
@@ -223,7 +224,7 @@ def test_a_damaged_chunk_is_told_of_or_its_file_left_out(tmp_path):
             )
             data[...] = 1
             at = data.id.get_chunk_info(1)
-    with open(names[0], "r+b") as raw:
+    with Path(names[0]).open("r+b") as raw:
         raw.seek(at.byte_offset)
         raw.write(b"\xff" * at.size)
     with pytest.raises(StorageError, match=r"a\.h5.*row"):
@@ -303,7 +304,8 @@ def test_a_file_is_waited_for(tmp_path):
     store = cxi.CXIStore(name, wait=0.2)
     with pytest.raises(StorageError, match=r"truncated.*waited for 0\.2 s"):
         store.load_attribute("data", verbose=False)
-    code = f"import time, os; time.sleep(0.5); os.replace({str(name.with_name('whole.h5'))!r}, {str(name)!r})"
+    names = str(tmp_path / "whole.h5"), str(name)
+    code = f"import time, os; time.sleep(0.5); os.replace(*{names!r})"
     with subprocess.Popen([sys.executable, "-c", code]):
         store = cxi.CXIStore(name, wait=20)
         assert store.load_attribute("data", verbose=False)[0, 0, 0] == 5

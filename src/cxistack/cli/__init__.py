@@ -13,6 +13,7 @@ from .check import check
 from .convert import convert
 from .demo import demo
 from .explain import explain
+from .follow import follow
 from .info import info
 from .protocol import protocol_app
 from .view import view
@@ -30,6 +31,7 @@ app.command()(view)
 app.command()(explain)
 app.command()(convert)
 app.command()(check)
+app.command()(follow)
 app.command()(demo)
 app.add_typer(protocol_app, name="protocol")
 
