@@ -57,7 +57,8 @@ def run(report: Report, options: Options) -> None:
         kinds = [kind for kind in _RATES if options.wants(kind)]
         writers = {kind: _writer(kind, folder, 60 * minutes) for kind in kinds}
         with ThreadPoolExecutor(len(kinds) or 1) as pool:
-            seen = dict(zip(kinds, pool.map(lambda one: _followed(one, folder), kinds)))
+            found = pool.map(lambda one: _followed(one, folder), kinds)
+            seen = dict(zip(kinds, found, strict=True))
         for kind, writer in writers.items():
             written = int(writer.communicate()[0])
             report.add(kind, others=_results(kind, seen[kind], written))
@@ -122,10 +123,10 @@ def write(kind: str, folder: str, seconds: str) -> None:
     if kind == "SWMR":
         count = _append(Path(folder) / f"{kind}.h5", numbers)
     elif kind == "replaced":
-        count = 0
         with cxi.CXIStore(Path(folder) / f"{kind}.h5", "a") as store:
-            for count, number in enumerate(numbers, 1):
+            for number in numbers:
                 store.save_attribute("data", _frame(number)[None], mode="append")
+            count = store.frame_count
     else:
         count = 0
         for which in numbers:

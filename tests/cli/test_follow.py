@@ -1,6 +1,5 @@
 """``cxistack follow``: it counts, draws, and ends as the run does or as a user says."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -51,12 +50,15 @@ def test_a_bad_file_ends_it_or_is_named(run, tmp_path):
     assert "run_1.h5" in shown.stderr
 
 
-def test_an_interrupt_ends_it(run):
-    words = [sys.executable, "-m", "cxistack", "follow", str(run), "--timeout", "60"]
-    env = {**os.environ, "PYTHONUNBUFFERED": "1"}
-    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=env) as process:
-        time.sleep(3)
+def test_an_interrupt_ends_it(run, tmp_path):
+    picture = tmp_path / "live.png"
+    words = [sys.executable, "-m", "cxistack", "follow", str(run), "--picture", str(picture)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
+        end = time.monotonic() + 60
+        while not picture.exists() and time.monotonic() < end:
+            time.sleep(0.1)
+        time.sleep(1)
         process.send_signal(signal.SIGINT)
-        output, _ = process.communicate(timeout=20)
+        output, _ = process.communicate(timeout=30)
     assert output.startswith("15 frames")
     assert process.returncode == 0

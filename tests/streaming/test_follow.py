@@ -1,6 +1,5 @@
 """Following a run: what writers append, in other processes, comes once, in order and whole."""
 
-import os
 import subprocess
 import sys
 import textwrap
@@ -140,7 +139,8 @@ def put(path, first, count=2):
 
 
 def values(follow):
-    return [(int(frame[0, 0]), int(number)) for batch in follow for frame, number in zip(*batch)]
+    pairs = [pair for batch in follow for pair in zip(*batch, strict=True)]
+    return [(int(frame[0, 0]), int(number)) for frame, number in pairs]
 
 
 def test_a_glob_is_expanded_again_and_numbers_stay(tmp_path):
@@ -197,7 +197,7 @@ def test_a_shorter_file_is_another_run(tmp_path):
     follow = cxi.CXIStore(put(tmp_path / "a.h5", 0, 9)).follow(timeout=0.3)
     assert len(next(follow).frames) == 9
     put(tmp_path / "b.h5", 0, 3)
-    os.replace(tmp_path / "b.h5", tmp_path / "a.h5")
+    (tmp_path / "b.h5").replace(tmp_path / "a.h5")
     with pytest.raises(FileChangedError, match="3 frames, fewer than the 9"):
         next(follow)
 

@@ -57,9 +57,9 @@ def follow(
     with failures_told():
         if image is not None:
             picture.new_figure(1, 1)  # raises before the run begins, where nothing can draw
-        store = CXIStore(
-            files, protocol=protocol, detector=detector, channel=channel, swmr=swmr, wait=timeout
-        )
+        # Of a file that is to be left out, no longer than others are waited for.
+        words: dict[str, Any] = {"swmr": swmr, "wait": timeout / 2 if skip else timeout}
+        store = CXIStore(files, protocol=protocol, detector=detector, channel=channel, **words)
         frames = store.follow(
             attribute,
             timeout=timeout,

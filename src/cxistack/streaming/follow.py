@@ -92,6 +92,7 @@ class Follow:
         self._error: Exception | None = None
         self._seen: object = None
         self._looks = 0  # since the files changed
+        self._began = 0.0  # the last look
         self._is_over = self._has_warned = False
 
     @property
@@ -111,7 +112,7 @@ class Follow:
     def __next__(self) -> Batch:
         begin, pause = time.monotonic(), _SHORTEST
         while not self._is_over and not self._is_full:
-            started = time.monotonic()
+            started = self._began = time.monotonic()
             batch = self._next_ready() or (self._next_ready() if self._look() else None)
             if batch is not None:
                 return batch
@@ -273,7 +274,8 @@ class Follow:
         if self._skips is None:
             return False
         path, now = files.paths[number], time.monotonic()
-        if now - self._failing.setdefault(path, now) < max(files.wait, _LONGEST):
+        # From when the look began: to open it may have been tried for as long.
+        if now - self._failing.setdefault(path, self._began) < max(files.wait, _LONGEST):
             return False
         self._skips.leave_out(path, files.names[number], error)
         return True
