@@ -21,6 +21,7 @@ SUITES = (
     "calls",
     "many_files",
     "virtual",
+    "cold",
     "live",
     "masks",
     "save",

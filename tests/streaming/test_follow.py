@@ -288,6 +288,7 @@ def test_a_store_sees_by_refresh_what_was_appended(tmp_path):
             assert (store["data"][number] == number).all()
         store.update_indices()
         assert store["data"].shape == (4, 3, 4)
+        assert "SWMR" in store.explain("data")
         writer.stdin.write("\n")
         writer.stdin.flush()
         writer.wait(timeout=30)
