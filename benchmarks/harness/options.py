@@ -43,6 +43,8 @@ class Options:
         Where files are written; the suite's own choice when None.
     frames, files, repeats : int or None
         What to take instead of the size's own.
+    minutes : float or None
+        How long a suite of live runs takes.
     python : str or None
         The interpreter of another installation, for the suite that measures two.
     """
@@ -55,6 +57,7 @@ class Options:
     frames: int | None = None
     files: int | None = None
     repeats: int | None = None
+    minutes: float | None = None
     python: str | None = None
 
     def wants(self, name: str) -> bool:
@@ -105,3 +108,4 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         ("repeats", "turns that each way takes"),
     ):
         parser.add_argument(f"--{name}", type=int, metavar="N", help=told)
+    parser.add_argument("--minutes", type=float, metavar="N", help="length of live runs")

@@ -21,6 +21,8 @@ SUITES = (
     "calls",
     "many_files",
     "virtual",
+    "cold",
+    "live",
     "masks",
     "streams",
     "save",

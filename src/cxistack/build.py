@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .hdf5.files import hdf5_versions
+from .hdf5.filters import hdf5_versions
 from .kernels import _decode, simd_level, simd_levels
 from .kernels.threads import count_threads
 

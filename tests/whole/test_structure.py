@@ -42,6 +42,7 @@ VERBS = {
     "add_attribute",
     "convert",
     "explain",
+    "follow",
     "load_attribute",
     "read",
     "save",

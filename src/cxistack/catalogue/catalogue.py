@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from ..errors import AttributeMissingError, CXIError, LayoutError
@@ -56,6 +56,9 @@ class Catalogue:
         self.protocol = protocol
         self.policy: LinkPolicy = policy
         self._found: dict[str, dict[int, Found]] = {}
+        # What was found in each file alone, and what is carried over from an earlier look, by path.
+        self._alone: dict[str, dict[int, Found]] = {}
+        self._carried: dict[str, dict[str, Found | None]] = {}
         self._index: dict[str, FrameIndex] = {}
         self._opened: dict[int, OSError | None] = {}
         self.chosen = chosen
@@ -104,17 +107,67 @@ class Catalogue:
     def _look_for(self, attrs: Sequence[str]) -> None:
         found: dict[str, dict[int, Found]] = {attr: {} for attr in attrs}
         search = self._search(attrs)
-        numbers = self.numbers if attrs else ()
+        numbers = [number for number in self.numbers if attrs and not self._carry(number, found)]
         for k in touched_ahead([self.files.paths[number] for number in numbers]):
             for attr, one in self._found_by(search, numbers[k]).items():
                 found[attr][numbers[k]] = one
         for attr in attrs:
+            if self._carried:
+                found[attr] = dict(sorted(found[attr].items()))
+            self._alone[attr] = found[attr]
             wanted = self.protocol.attribute(attr)
             whole = bring_together(self.files, found[attr], wanted.kind, self._trains, self.policy)
             whole = {n: _of_right_rank(wanted, one) for n, one in whole.items()}
             if wanted.units:
                 whole = {n: _of_known_units(wanted, one) for n, one in whole.items()}
             self._found[attr] = whole
+
+    def _carry(self, number: int, found: dict[str, dict[int, Found]]) -> bool:
+        """Put in what is carried over of a file; False where any of it must be looked for."""
+        carried = self._carried.get(self.files.paths[number], {})
+        if not carried.keys() >= found.keys():
+            return False
+        self._opened[number] = None
+        for attr, ours in found.items():
+            one = carried[attr]
+            if one is not None:
+                ours[number] = one if one.file == number else replace(one, file=number)
+        return True
+
+    def renewed(
+        self,
+        files: Files,
+        numbers: Sequence[int],
+        keep: Callable[[str, Sequence[Found]], Sequence[Found] | None],
+    ) -> Catalogue:
+        """Return what :class:`Catalogue` would be made of files, without a look at those kept.
+
+        Parameters
+        ----------
+        files : Files
+            The files of the new one.
+        numbers : sequence of int
+            Which of them to look into.
+        keep : callable
+            Given a path and what was found in that file, returns that as it is now, in the same
+            order; None: the file is to be looked at anew.
+        """
+        new = Catalogue(files, numbers, self.protocol, self.policy, self.chosen)
+        there = {files.paths[number] for number in numbers}
+        for number in self.numbers:
+            path = self.files.paths[number]
+            if path not in there or self._opened.get(number) is not None:
+                continue
+            found = dict(self._carried.get(path, {}))
+            if number in self._opened:
+                found |= {attr: ours.get(number) for attr, ours in self._alone.items()}
+            kept = keep(path, [one for one in found.values() if one is not None])
+            if kept is not None:
+                rest = iter(kept)
+                new._carried[path] = {
+                    attr: None if one is None else next(rest) for attr, one in found.items()
+                }
+        return new
 
     def _search(self, attrs: Sequence[str]) -> Search:
         wanted = [self.protocol.attribute(attr) for attr in attrs]

@@ -13,6 +13,7 @@ from .check import check
 from .convert import convert
 from .demo import demo
 from .explain import explain
+from .follow import follow
 from .info import info
 from .process import process
 from .protocol import protocol_app
@@ -34,6 +35,7 @@ app.command()(convert)
 app.command()(reduce)
 app.command()(process)
 app.command()(check)
+app.command()(follow)
 app.command()(demo)
 app.add_typer(protocol_app, name="protocol")
 

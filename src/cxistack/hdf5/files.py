@@ -6,9 +6,11 @@ stores an h5py object. So thousands of files, forks, pickling and commits are so
 
 from __future__ import annotations
 
+import math
 import os
 import resource
 import threading
+import time
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
@@ -23,14 +25,15 @@ from ..errors import ClosedStoreError, FileChangedError, StorageError
 from ._descriptor import Descriptor
 from .filters import register_filters
 from .messages import advice, check_regular, not_opened
+from .patience import changed, may_pass, waited_for
 
 __all__ = [
+    "ANY",
     "Files",
     "Stamp",
     "changed",
     "count_reading",
     "forget",
-    "hdf5_versions",
     "most_open",
     "read_again",
 ]
@@ -41,6 +44,7 @@ _Result = TypeVar("_Result")
 # again in 0.06 ms.
 _MOST_HANDLES = 64
 _LOANS = 8  # of one handle: when it has as many, those that ended are cleared away
+_PAUSE = 0.05  # seconds from one try to open a file to the next
 _MOST_DESCRIPTORS = 16  # of a store, kept for who reads few chunks; to open one takes 4 us
 
 # Handles inherited through a fork. Closing one in the child would release the parent's file lock,
@@ -55,8 +59,14 @@ def most_open() -> int:
     return 256 if soft == resource.RLIM_INFINITY else max(4, min(256, soft // 4))
 
 
+ANY = -1  # in place of a size or a time that does not matter
+
+
 class Stamp(NamedTuple):
-    """By what a file is known to be the one that was opened, and unchanged."""
+    """By what a file is known to be the one that was opened, and unchanged.
+
+    Size and time are -1 where a writer may append to the file meanwhile.
+    """
 
     device: int
     inode: int
@@ -102,10 +112,6 @@ class _Handle:
         return [one for one in self.loans if (loan := one()) is not None and loan.handle]
 
 
-def _stamp(path: str) -> Stamp:
-    return Stamp.of(os.stat(path))  # noqa: PTH116 (a Path costs more than the call)
-
-
 class Files:
     """The files of one run, by name, and the open handles on them.
 
@@ -113,12 +119,24 @@ class Files:
     ----------
     names : tuple of str
         The files' names, in the order in which their frames count.
+    swmr : bool
+        Open them as HDF5's SWMR readers do. A file is then known by what it is, not by when it was
+        changed last: what its writer appends leaves all that was there where it lies.
+    wait : float
+        Seconds for which a file is tried again that is not there yet, or is being written.
+
+    Attributes
+    ----------
+    locks : bool
+        Whether a file that is open is locked against writers, as HDF5 does.
     """
 
-    def __init__(self, names: tuple[str, ...]) -> None:
+    def __init__(self, names: tuple[str, ...], swmr: bool = False, wait: float = 0) -> None:
         self.names = names
+        self.swmr, self.wait, self.locks = swmr, wait, True
         # Made absolute at once: a later chdir must not change which files are meant.
-        self.paths = tuple(os.path.abspath(name) for name in names)  # noqa: PTH100 (keeps links)
+        self._folder = os.path.abspath("")  # noqa: PTH100 (keeps links)
+        self.paths = self.paths_of(names)
         self.closed = False
         self._reset()
         _all_files.add(self)
@@ -132,12 +150,14 @@ class Files:
         self._held_by: dict[str, Any] = {}
         self._most_open = min(_MOST_HANDLES, most_open())
         self._known: dict[object, tuple[Stamp, Any]] = {}
+        self._gave_up = -math.inf  # when a file was waited for in vain
         self._lock = threading.RLock()
         self.saving = threading.RLock()  # held by the thread that makes a commit
         self._pid = os.getpid()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"names": self.names, "paths": self.paths, "closed": self.closed}
+        kept = ("names", "paths", "closed", "swmr", "wait", "locks", "_folder")
+        return {name: getattr(self, name) for name in kept}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -169,9 +189,13 @@ class Files:
     def now(self, path: str) -> Stamp | None:
         """Return the stamp that the file at `path` has now; None where there is no file."""
         try:
-            return _stamp(path)
+            return self._stamp(os.stat(path))  # noqa: PTH116 (a Path costs more than the call)
         except FileNotFoundError:
             return None
+
+    def _stamp(self, status: os.stat_result) -> Stamp:
+        stamp = Stamp.of(status)
+        return stamp._replace(size=ANY, mtime_ns=ANY) if self.swmr else stamp
 
     def recall(self, key: tuple[str, int]) -> Any:
         """Return what was noted of an object in file ``key[0]``; None once the file has changed."""
@@ -238,6 +262,23 @@ class Files:
         return _Handles(self)
 
     def _borrow(self, path: str) -> tuple[_Handle, _Loan]:
+        """Lend a handle; a file that cannot be opened yet is waited for, without the lock."""
+        begin = time.monotonic()
+        while True:
+            try:
+                return self._borrow_now(path)
+            except OSError as error:
+                now = time.monotonic()
+                # Of many files that do not come, one is waited for.
+                is_over = now - begin >= self.wait or now - self._gave_up < self.wait
+                if not self.wait or not may_pass(error):
+                    raise
+                if is_over:
+                    self._gave_up = now
+                    raise waited_for(error, self.wait) from error
+            time.sleep(_PAUSE)
+
+    def _borrow_now(self, path: str) -> tuple[_Handle, _Loan]:
         if self.closed:
             raise ClosedStoreError("the store is closed: call open() or use it in a with block")
         self._leave_to_parent()
@@ -248,10 +289,35 @@ class Files:
                 handle = None
             if handle is None:
                 self._evict()
-                handle = self._open[path] = _open_for_reading(path)
+                handle = self._open[path] = self._open_for_reading(path)
                 self._is_sure = self._is_sure and handle.is_reading
             self._open.move_to_end(path)
             return handle, handle.lend()
+
+    def _open_for_reading(self, path: str) -> _Handle:
+        status = os.stat(path)  # noqa: PTH116 (a Path costs more than the call)
+        check_regular(path, status.st_mode)
+        register_filters()
+        flags, access = h5py.h5f.ACC_RDONLY, None
+        if self.swmr:
+            flags |= h5py.h5f.ACC_SWMR_READ
+        if not self.locks:
+            access = h5py.h5p.create(h5py.h5p.FILE_ACCESS)
+            access.set_file_locking(False, True)
+        try:
+            # What h5py.File(path, "r") does, without what it does for other modes and drivers.
+            try:
+                file = h5py.h5f.open(os.fsencode(path), flags, access)
+            except OSError as cause:
+                if self.locks or "locking flag values" not in str(cause):
+                    raise
+                # Somebody in this process has it open, and locked: ours is under the same lock.
+                file = h5py.h5f.open(os.fsencode(path), flags)
+        except OSError as cause:
+            raise not_opened(path, status.st_size, cause) from cause
+        # Where this process had the file open for writing already, HDF5 says so of this, too.
+        is_reading = not file.get_intent() & h5py.h5f.ACC_RDWR
+        return _Handle(h5py.File(file), self._stamp(status), is_reading)
 
     def _leave_to_parent(self) -> None:
         """Begin anew in a forked child; before the lock, which a thread of the parent may hold."""
@@ -269,13 +335,13 @@ class Files:
             # Not by close(), which looks through all that h5py has open: the last name goes.
             del self._open[path]
 
-    def release(self) -> None:
-        """Close every handle that nobody is using at this moment."""
+    def release(self, *, pinned: bool = True) -> None:
+        """Close every handle that nobody is using at this moment, also those given to a user."""
         self._leave_to_parent()
         with self._lock:
             self._descriptors.clear()
             for path, handle in list(self._open.items()):
-                if not handle.is_lent:
+                if not handle.is_lent and (pinned or not handle.pinned):
                     del self._open[path]
                     if handle.h5:
                         # Whoever else still has a name of it, an error's traceback for one.
@@ -292,6 +358,8 @@ class Files:
         self._leave_to_parent()
         with self._lock:
             self._descriptors.clear()
+            if self.swmr:  # chunks may have come since they were listed
+                self._known.clear()
             others = [
                 path
                 for path, handle in self._open.items()
@@ -301,6 +369,18 @@ class Files:
         for path in others:
             forget(path)
 
+    def paths_of(self, names: tuple[str, ...]) -> tuple[str, ...]:
+        """Return the absolute paths of names, in the folder that was the current one at first."""
+        return tuple(os.path.normpath(os.path.join(self._folder, name)) for name in names)  # noqa: PTH118
+
+    def succeeded(self, names: tuple[str, ...]) -> Files:
+        """Return what lends files of other names; loads prepared before number those of this."""
+        self.release()
+        files = Files(names, self.swmr, self.wait)
+        files._folder, files.locks = self._folder, self.locks
+        files.paths = files.paths_of(names)
+        return files
+
     def in_tree(self, path: str) -> bool:
         """Tell whether `path` lies in or below the folder of one of the given files."""
         real = os.path.realpath(path)
@@ -309,7 +389,7 @@ class Files:
 
 
 class _Handles(Mapping[str, Any]):
-    """File names and their handles, each opened when it is looked up."""
+    """See :meth:`Files.by_name`."""
 
     def __init__(self, files: Files) -> None:
         self._files = files
@@ -337,27 +417,6 @@ def count_reading() -> int:
     return sum(len(files._open) for files in stores) + sum(len(one) for one, _ in _inherited)
 
 
-def changed(path: str) -> FileChangedError:
-    """Return the error that says that a file was changed while it was in use."""
-    return FileChangedError(
-        f"{path} was changed while it was in use: load again when nobody writes to it"
-    )
-
-
-def _open_for_reading(path: str) -> _Handle:
-    status = os.stat(path)  # noqa: PTH116 (a Path costs more than the call)
-    check_regular(path, status.st_mode)
-    stamp = Stamp.of(status)
-    register_filters()
-    try:
-        # What h5py.File(path, "r") does, without what it does for other modes and drivers.
-        file = h5py.h5f.open(os.fsencode(path), h5py.h5f.ACC_RDONLY)
-    except OSError as cause:
-        raise not_opened(path, stamp.size, cause) from cause
-    # Where this process had the file open for writing already, HDF5 says so of this handle, too.
-    return _Handle(h5py.File(file), stamp, not file.get_intent() & h5py.h5f.ACC_RDWR)
-
-
 def read_again(action: Callable[[], _Result], look_again: Callable[[], object]) -> _Result:
     """Return what `action` does; where a file changed meanwhile, look again and do it once more.
 
@@ -373,17 +432,6 @@ def read_again(action: Callable[[], _Result], look_again: Callable[[], object]) 
     # Outside of the block: of a second error, the first is not the cause.
     look_again()
     return action()
-
-
-def hdf5_versions() -> dict[str, str]:
-    """Return the versions of h5py, HDF5 and hdf5plugin."""
-    import hdf5plugin
-
-    return {
-        "h5py": h5py.version.version,
-        "hdf5": h5py.version.hdf5_version,
-        "hdf5plugin": hdf5plugin.version,
-    }
 
 
 def forget(path: str) -> None:

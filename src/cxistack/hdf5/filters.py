@@ -1,11 +1,13 @@
-"""HDF5's filters: their registered numbers, the names that people know them by, a dataset's own."""
+"""HDF5's filters: their numbers, the names that people know them by, a dataset's own; versions."""
 
 from __future__ import annotations
 
 import functools
 from typing import Any, NamedTuple
 
-__all__ = ["BITSHUFFLE", "FILTERS", "Filter", "filters_of", "register_filters"]
+import h5py
+
+__all__ = ["BITSHUFFLE", "FILTERS", "Filter", "filters_of", "hdf5_versions", "register_filters"]
 
 BITSHUFFLE = 32008
 
@@ -45,3 +47,14 @@ def register_filters() -> None:
 def filters_of(plist: Any) -> list[Filter]:
     """Return the filters of a dataset's creation properties, in the order in which they encode."""
     return [Filter(*plist.get_filter(number)) for number in range(plist.get_nfilters())]
+
+
+def hdf5_versions() -> dict[str, str]:
+    """Return the versions of h5py, HDF5 and hdf5plugin."""
+    import hdf5plugin
+
+    return {
+        "h5py": h5py.version.version,
+        "hdf5": h5py.version.hdf5_version,
+        "hdf5plugin": hdf5plugin.version,
+    }

@@ -119,8 +119,9 @@ def not_opened(path: str, size: int, cause: OSError) -> OSError:
         )
     elif "already open for write" in said:
         why = (
-            "it is being written, or its writer ended without closing it; when nobody writes to "
-            "it, `h5clear -s` takes away the mark"
+            "it is being written, or its writer ended without closing it; CXIStore(..., swmr=True) "
+            "reads what an SWMR writer appends; when nobody writes to it, `h5clear -s` takes away "
+            "the mark"
         )
     else:
         why = said + advice(cause)

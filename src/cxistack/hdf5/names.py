@@ -12,7 +12,7 @@ import h5py
 
 from .patterns import matching
 
-__all__ = ["Names", "expand", "natural_key"]
+__all__ = ["Given", "Names", "expand", "natural_key"]
 
 Names = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 
@@ -71,6 +71,42 @@ def expand(names: Names, *, may_be_new: bool = False) -> tuple[str, ...]:
             )
         seen[real] = name
     return tuple(found)
+
+
+class Given:
+    """Names as a user gave them, which may mean other files later.
+
+    Parameters
+    ----------
+    names : str, path, or sequence of them
+        As for :func:`expand`, whose errors this raises.
+    may_be_new : bool
+        As there.
+
+    Attributes
+    ----------
+    has_globs : bool
+        Whether files that come later may have such a name.
+    """
+
+    def __init__(self, names: Names, *, may_be_new: bool = False) -> None:
+        self._texts = tuple(_texts(names))
+        self._may_be_new = may_be_new
+        self._folder = str(Path.cwd())
+        self.has_globs = any(glob.has_magic(one) and not Path(one).exists() for one in self._texts)
+
+    def files(self) -> tuple[str, ...]:
+        """Return the files that the names mean now, in the folder that was the current one then."""
+        if str(Path.cwd()) == self._folder:
+            return expand(self._texts, may_be_new=self._may_be_new)
+        root = os.path.join(self._folder, "")  # noqa: PTH118
+        texts = [
+            os.path.join(glob.escape(root) if glob.has_magic(one) else root, one)  # noqa: PTH118
+            for one in self._texts
+        ]
+        # Names stay as they were shown: those in the folder without it.
+        found = expand(texts, may_be_new=self._may_be_new)
+        return tuple(one.removeprefix(root) for one in found)
 
 
 def _texts(names: Names) -> Iterator[str]:

@@ -135,8 +135,11 @@ class Moments:
         return self.frames if counts is None else counts
 
     def add(
-        self, frames: NDArray[Any], mask: NDArray[np.bool] | None = None,
-        *, num_threads: int | None = None,
+        self,
+        frames: NDArray[Any],
+        mask: NDArray[np.bool] | None = None,
+        *,
+        num_threads: int | None = None,
     ) -> None:
         """Add frames that come after those before.
 
@@ -168,7 +171,11 @@ class Moments:
         if mask is not None and "count" not in self._states:
             self._states["count"] = np.full(self.shape, self.frames, np.int64)
         bad = _moments.accumulate(
-            frames, self._states, dtype=self.dtype, before=self.frames, mask=mask,
+            frames,
+            self._states,
+            dtype=self.dtype,
+            before=self.frames,
+            mask=mask,
             num_threads=num_threads,
         )
         if bad is not None:
@@ -196,7 +203,10 @@ class Moments:
         """
         limits = [(one.threshold, one.saturation) for one in (self, other)]
         if (self.shape, self.dtype, set(self.how), limits[0]) != (
-            other.shape, other.dtype, set(other.how), limits[1],
+            other.shape,
+            other.dtype,
+            set(other.how),
+            limits[1],
         ):
             raise ValueError("Only moments of one shape, pixel type, words and limits are merged.")
         if self.frames + other.frames > _MOST_FRAMES and self.dtype.kind != "f":

@@ -500,8 +500,11 @@ cdef class Way:
         cdef int64_t now[4]
         if cxi_stamp(<const char *>self._name if descriptor < 0 else NULL, descriptor, now):
             return False
-        return (now[0] == self._stamp[0] and now[1] == self._stamp[1]
-                and now[2] == self._stamp[2] and now[3] == self._stamp[3])
+        if now[0] != self._stamp[0] or now[1] != self._stamp[1]:
+            return False
+        # Of a file that is appended to, size and time do not matter: the stamp has -1 for both.
+        return (self._stamp[2] < 0
+                or (now[2] == self._stamp[2] and now[3] == self._stamp[3]))
 
     cdef int64_t cost(self, const int64_t *numbers, Py_ssize_t n) noexcept nogil:
         # Bytes to decode, or to read; those that take long to decode count more.

@@ -42,6 +42,8 @@ def explanation(load: Load, numbers: NDArray[np.int64] | None = None) -> str:
     if load.request.raw:
         head += ", as stored"
     lines = [head]
+    if load.files.swmr:
+        lines.append("  as an SWMR reader, as it was at the last refresh()")
     if not load.request.raw and attribute.flags is not None:
         lines.append(f"  bad by the protocol's flags: {', '.join(attribute.flags) or 'none'}")
     if surveys := _look(load, numbers):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import math
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -17,7 +18,7 @@ __all__ = ["check_words", "make_ready"]
 _MODES = ("r", "r+", "w", "w-", "x", "a")
 
 
-def check_words(mode: str, links: str, locking: object) -> None:
+def check_words(mode: str, links: str, locking: object, swmr: bool, wait: float) -> None:
     """Raise :class:`ValueError` for what a store cannot be opened with."""
     if mode not in _MODES:
         raise ValueError(f"mode must be one of {', '.join(_MODES)}, not {mode!r}")
@@ -25,6 +26,10 @@ def check_words(mode: str, links: str, locking: object) -> None:
         raise ValueError(f'links must be "follow" or "tree", not {links!r}')
     if locking not in (True, "best-effort"):
         raise ValueError(f'locking must be True or "best-effort", not {locking!r}')
+    if swmr and mode != "r":
+        raise ValueError(f'swmr=True reads what others write: mode must be "r", not {mode!r}')
+    if not 0 <= wait < math.inf:
+        raise ValueError(f"wait must be seconds, not {wait!r}")
 
 
 def make_ready(files: Files, mode: str, locking: Locking, timeout: float | None) -> None:

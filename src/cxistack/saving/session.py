@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ..catalogue.catalogue import Catalogue
 from ..catalogue.detectors import Chosen
+from ..catalogue.locate import Found
 from ..errors import ClosedStoreError, FileChangedError, ReadOnlyStoreError
 from ..hdf5.files import Files, forget
 from ..hdf5.links import LinkPolicy
@@ -31,6 +32,8 @@ from .request import SaveRequest
 from .target import dataset_there
 
 __all__ = ["SaveSession", "Writer"]
+
+Keep = Callable[[str, Sequence[Found]], Sequence[Found] | None]
 
 
 class Writer(Protocol):
@@ -52,6 +55,8 @@ class SaveSession:
 
     Attributes
     ----------
+    files : Files
+        The store's files.
     catalogue : Catalogue
         What the files have, as they were when they were last looked at.
     """
@@ -67,7 +72,7 @@ class SaveSession:
         chosen: Chosen,
         timeout: float | None,
     ) -> None:
-        self._files = files
+        self.files = files
         self._path = files.paths[0]
         self._mode = mode
         self._protocol = protocol
@@ -117,19 +122,37 @@ class SaveSession:
             self._working, self._pid = threading.RLock(), os.getpid()
         return self._working
 
-    def look(self) -> None:
-        """Look at the files anew: forget what was found and reopen what has changed on disk."""
+    def look(self, names: tuple[str, ...] | None = None) -> None:
+        """Look at the files anew: forget what was found and reopen what has changed on disk.
+
+        With `names`, the store's files are these from now on; only a store that never saves may be
+        given others.
+        """
+        numbers = self._look_at(names)
+        if self.files.swmr:
+            self.files.release()  # what HDF5 remembers of open files is as old as they are
+        self.catalogue = Catalogue(self.files, numbers, self._protocol, self._links, self._chosen)
+
+    def look_again(self, names: tuple[str, ...], keep: Keep) -> None:
+        """Do the same, but for what `keep` knows of files; see :meth:`Catalogue.renewed`."""
+        numbers = self._look_at(names)
+        self.catalogue = self.catalogue.renewed(self.files, numbers, keep)
+
+    def _look_at(self, names: tuple[str, ...] | None) -> range:
+        """Return the numbers of the files that are there to be looked at."""
+        if names is not None and names != self.files.names:
+            self.files = self.files.succeeded(names)
+            self._path = self.files.paths[0]
         if not self._is_to_come:
-            self._seen = self._files.now(self._path)
-        self._files.refresh()
-        numbers = range(1 if self._is_to_come else 0, len(self._files.names))
-        self.catalogue = Catalogue(self._files, numbers, self._protocol, self._links, self._chosen)
+            self._seen = self.files.now(self._path)
+        self.files.refresh()
+        return range(1 if self._is_to_come else 0, len(self.files.names))
 
     def save(self, request: SaveRequest) -> None:
         """Save an attribute to the first file; see :meth:`CXIStore.save_attribute`."""
         self._check_open()
         self._check_mode_of_saves()
-        with self._files.saving, self.working:
+        with self.files.saving, self.working:
             self._settle(request.attribute.name)
             with self._memory_told(request):
                 prepared = self._prepared(request)
@@ -140,7 +163,7 @@ class SaveSession:
         """Save several attributes in one commit; nothing is written where they cannot stand so."""
         self._check_open()
         self._check_mode_of_saves()
-        with self._files.saving, self.working:
+        with self.files.saving, self.working:
             if self._transaction is None or not self._transaction.changed:
                 changes = {}
                 for request in requests:
@@ -219,7 +242,7 @@ class SaveSession:
         See :meth:`CXIStore.transaction`.
         """
         self._check_open()
-        with self._files.saving:  # one thread at a time
+        with self.files.saving:  # one thread at a time
             around = self._transaction
             self._groups += writer is None
             self._writers += [] if writer is None else [writer]
@@ -245,7 +268,7 @@ class SaveSession:
 
     @contextmanager
     def _commit(self) -> Iterator[Transaction]:
-        is_there = self._seen is not None and self._files.now(self._path) is not None
+        is_there = self._seen is not None and self.files.now(self._path) is not None
         made = Transaction(
             self._path,
             fresh=self._is_to_come,
@@ -292,7 +315,7 @@ class SaveSession:
     def _prepared(self, request: SaveRequest, *, of_batch: bool = False) -> list[Change]:
         """Return the change of a save: nothing is touched, and who saves to the file waited for."""
         is_new = self._is_to_come or self._transaction is not None
-        if not is_new and self._files.now(self._path) != self._seen:
+        if not is_new and self.files.now(self._path) != self._seen:
             self.look()  # what is checked is what is there
         with Interrupts():
             return [self._waited(partial(self._prepare, request, of_batch=of_batch))]
@@ -335,7 +358,7 @@ class SaveSession:
         def place() -> str:
             found = self.catalogue.found(attr).get(0)
             path = request.attribute.paths[0] if found is None else found.path
-            return f"{self._files.names[0]}:{path}"
+            return f"{self.files.names[0]}:{path}"
 
         return memory_told(place, attr, values.shape, values.dtype)
 
@@ -387,13 +410,13 @@ class SaveSession:
             ) from error
 
     def _check_open(self) -> None:
-        if self._files.closed:
+        if self.files.closed:
             raise ClosedStoreError("the store is closed: call open() or use it in a with block")
 
     def _check_mode_of_saves(self) -> None:
         if self._mode == "r":
             raise ReadOnlyStoreError(
-                f"{self._files.names[0]} is open in read-only mode: open the store with "
+                f"{self.files.names[0]} is open in read-only mode: open the store with "
                 'mode="r+" or "a" to save'
             )
 

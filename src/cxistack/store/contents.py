@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import ItemsView, Iterator, KeysView, Mapping, Sequence, ValuesView
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -41,8 +41,12 @@ class Contents(Mapping[str, LazyArray]):
 
     protocol: CXIProtocol
     mode: str
-    _files: Files
     _kept: KeptLoads
+
+    @property
+    @abstractmethod
+    def _files(self) -> Files:
+        """The files, and what is open of them."""
 
     @property
     @abstractmethod
@@ -52,6 +56,24 @@ class Contents(Mapping[str, LazyArray]):
     @abstractmethod
     def update_indices(self) -> None:
         """Look at the files anew."""
+
+    def open(self) -> None:
+        """Open the store again after :meth:`close`; what changed on disk meanwhile is seen."""
+        if not self:
+            self._files.closed = False
+            self.update_indices()
+
+    def close(self) -> None:
+        """Close every file. Nothing waits for it: each save is on disk when it returns."""
+        self._files.closed = True  # first: who is reading lets go of the file that it reads
+        self._files.release()
+
+    def __enter__(self) -> Self:
+        self.open()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
 
     def __bool__(self) -> bool:
         return not self._files.closed

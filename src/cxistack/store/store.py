@@ -9,12 +9,12 @@ from typing import Any, Literal, TypeVar, Unpack, overload
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from ..catalogue.catalogue import Catalogue
 from ..catalogue.detectors import Chosen
 from ..catalogue.frames import FrameSelection
 from ..hdf5.files import Files
 from ..hdf5.links import LinkPolicy
-from ..hdf5.names import Names, expand
+from ..hdf5.names import Given, Names
+from ..hdf5.patience import awaited
 from ..kernels import Casting
 from ..loading.request import LoadWords, PixelWords
 from ..protocol.chosen import ProtocolName, protocol_of
@@ -26,6 +26,7 @@ from ..saving.session import SaveSession
 from ..transforms.transforms import TransformLike, transform_of
 from .contents import one_of_two
 from .kept import KeptLoads
+from .live import Live
 from .streams import Streams
 from .writer import FrameWriter, writing
 
@@ -35,7 +36,7 @@ Pixel = TypeVar("Pixel", bound=np.generic)
 FileMode = Literal["r", "r+", "w", "w-", "x", "a"]
 
 
-class CXIStore(Streams):
+class CXIStore(Streams, Live):
     """The files of a run: finds the protocol's attributes in them, loads and saves them by name.
 
     Parameters
@@ -75,6 +76,12 @@ class CXIStore(Streams):
         detector is the one whose frames `data` are.
     chunk_cache : int
         Bytes of decoded chunks that are kept where a load took only some of their frames or pixels.
+    swmr : bool
+        Read files while an SWMR writer appends to them, in mode "r". What was appended is seen by
+        :meth:`refresh`, and by :meth:`follow`.
+    wait : float
+        Seconds for which a file is tried again that is not there yet, that is still written or
+        copied, or that its writer has locked.
 
     Raises
     ------
@@ -111,44 +118,24 @@ class CXIStore(Streams):
         detector: str | None = None,
         channel: str | None = None,
         chunk_cache: int = 64 << 20,
+        swmr: bool = False,
+        wait: float = 0,
     ) -> None:
-        check_words(mode, links, locking)
+        check_words(mode, links, locking, swmr, wait)
         self.protocol = protocol_of(protocol)
         self.mode: FileMode = mode
         self.links: LinkPolicy = links
         self.detector, self.channel = detector, channel
         self._kept = KeptLoads(chunk_cache)
-        self._files = Files(expand(names, may_be_new=mode not in ("r", "r+")))
+        self._given = Given(names, may_be_new=mode not in ("r", "r+"))
         chosen = Chosen(detector, channel)
-        self._session = SaveSession(
-            self._files, mode, self.protocol, links, safe, locking, chosen, timeout
-        )
 
-    @property
-    def _catalogue(self) -> Catalogue:
-        return self._session.catalogue
+        def opened() -> SaveSession:
+            files = Files(self._given.files(), swmr, wait)
+            words: tuple[Any, ...] = (mode, self.protocol, links, safe, locking, chosen, timeout)
+            return SaveSession(files, *words)
 
-    def open(self) -> None:
-        """Open the store again after :meth:`close`; what changed on disk meanwhile is seen."""
-        if not self:
-            self._files.closed = False
-            self.update_indices()
-
-    def close(self) -> None:
-        """Close every file. Nothing waits for it: each save is on disk when it returns."""
-        self._files.closed = True  # first: who is reading lets go of the file that it reads
-        self._files.release()
-
-    def __enter__(self) -> CXIStore:
-        self.open()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.close()
-
-    def update_indices(self) -> None:
-        """Look at the files anew: forget what was found and reopen what has changed on disk."""
-        self._session.look()
+        self._session = awaited(opened, wait)
 
     @overload
     def load_attribute(

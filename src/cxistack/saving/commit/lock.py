@@ -26,7 +26,7 @@ import h5py
 
 from ...errors import FileInUseError, StorageError
 from ...hdf5._descriptor import Descriptor
-from ...hdf5.open_writers import of_each_written_here
+from ...hdf5.open_writers import consistency_flags, of_each_written_here
 
 __all__ = ["Hold", "Locking", "held", "held_in_place", "refuse_if_written"]
 
@@ -35,7 +35,6 @@ Locking = Literal[True, "best-effort"]
 _LOCKED = (errno.EAGAIN, errno.EACCES)
 _NO_LOCKS = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK, errno.EINVAL)
 _NO_FILE = (errno.ELOOP, errno.EISDIR, errno.ENXIO)  # of a link, a folder, a socket
-_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _OURS = "this process"
 _TRIES = 100  # a name that changes its file more often than this is not ours to follow
 
@@ -258,7 +257,7 @@ def _refuse_other_writers(target: Path, file: Descriptor) -> None:
             "saving to it",
             is_own=True,
         )
-    flags = _consistency_flags(file.fileno())
+    flags = consistency_flags(file.fileno())
     if flags:
         raise FileInUseError(
             f"{target} is marked as open for {'SWMR ' if flags & 4 else ''}writing: save again "
@@ -272,15 +271,3 @@ def _is_on(one: h5py.h5f.FileID, target: Path, status: os.stat_result) -> bool:
     if one.get_access_plist().get_driver() == h5py.h5fd.SEC2:
         return os.path.samestat(os.fstat(one.get_vfd_handle()), status)
     return os.path.realpath(os.fsdecode(h5py.h5f.get_name(one))) == str(target)
-
-
-def _consistency_flags(descriptor: int) -> int:
-    """Return the superblock's flags: 1 open for writing, 4 under SWMR; only version 3 has them."""
-    size = os.fstat(descriptor).st_size
-    at = 0
-    while at < size:
-        head = os.pread(descriptor, 12, at)
-        if head[:8] == _SIGNATURE:
-            return head[11] & 5 if len(head) == 12 and head[8] >= 3 else 0
-        at = max(512, at * 2)
-    return 0
