@@ -24,6 +24,7 @@ SUITES = (
     "masks",
     "save",
     "convert",
+    "processing",
     "kernels",
     "decoders",
     "against",

@@ -11,6 +11,8 @@ from .. import kernels
 
 __all__ = ["lower_median", "median3x3"]
 
+_TILE_BYTES = 1 << 18
+
 
 def median3x3(frames: NDArray[Any]) -> NDArray[Any]:
     """Return the median of the 3 x 3 pixels around each; frames are mirrored beyond their edges."""
@@ -24,15 +26,30 @@ def lower_median(frames: NDArray[Any], mask: NDArray[np.bool_] | None) -> NDArra
 
     Of an even number it is the lower of the two in the middle; of none, 0.
     """
-    count = len(frames)
-    if mask is None:
-        middle: NDArray[Any] = np.partition(frames, (count - 1) // 2, axis=0)[(count - 1) // 2]
-        return middle
-    most = np.inf if frames.dtype.kind == "f" else _largest(frames.dtype)
-    ordered = np.sort(np.where(mask, frames, np.asarray(most, frames.dtype)), axis=0)
-    good = np.count_nonzero(mask, axis=0)
-    middle = np.take_along_axis(ordered, np.maximum(good - 1, 0)[None] // 2, axis=0)[0]
-    return np.where(good > 0, middle, frames.dtype.type(0))
+    flat = frames.reshape(len(frames), -1)
+    good = None if mask is None else mask.reshape(flat.shape)
+    out = np.empty(flat.shape[1], frames.dtype.newbyteorder("="))
+    # The values of a pixel come to lie side by side, of as many pixels as the cache holds.
+    length = max(256, _TILE_BYTES // max(1, len(frames) * out.itemsize))
+    for first in range(0, len(out), length):
+        some = slice(first, first + length)
+        out[some] = _of_tile(flat[:, some], None if good is None else good[:, some])
+    return out.reshape(frames.shape[1:])
+
+
+def _of_tile(values: NDArray[Any], good: NDArray[np.bool_] | None) -> NDArray[Any]:
+    native = values.dtype.newbyteorder("=")
+    if good is None:
+        place = (len(values) - 1) // 2
+        middle: NDArray[Any] = np.ascontiguousarray(values.T, native)
+        middle.partition(place, axis=1)
+        return middle[:, place]
+    most = np.asarray(np.inf if native.kind == "f" else _largest(native), native)
+    ordered = np.ascontiguousarray(np.where(good, values, most).T, native)
+    ordered.sort(axis=1)
+    count = np.count_nonzero(good, axis=0)
+    middle = ordered[np.arange(len(ordered)), np.maximum(count - 1, 0) // 2]
+    return np.where(count > 0, middle, native.type(0))
 
 
 def _largest(dtype: np.dtype[Any]) -> Any:
