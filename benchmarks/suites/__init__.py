@@ -27,6 +27,7 @@ SUITES = (
     "streams",
     "save",
     "convert",
+    "processing",
     "kernels",
     "pixels",
     "decoders",

@@ -1,6 +1,7 @@
 """What a container makes of its frames: as defined, and the same whether memory holds them."""
 
 import pickle
+import tracemalloc
 
 import h5py
 import numpy as np
@@ -496,3 +497,23 @@ def test_factory_frames_have_no_surprises(tmp_path):
     name = put(tmp_path / "run.cxi", {DATA: frames(6), **factory.attributes(6)})
     st = STData(CXIStore(name)).load(verbose=False)
     assert [one for one, value in st.items() if value is not None] == st.contents()
+
+
+def test_memory_holds_blocks_and_bands_only(tmp_path, monkeypatch):
+    monkeypatch.setattr(room, "BLOCK_BYTES", 1 << 20)
+    monkeypatch.setattr(room, "BAND_BYTES", 1 << 20)
+    data = RNG.integers(0, 60, (400, 256, 256), "u2")
+    name = put(tmp_path / "run.cxi", {DATA: data})
+    size = data.nbytes
+    del data
+    with CXIStore(name) as store, CXIStore(tmp_path / "results.cxi", "a") as output:
+        st = STData(store, output_file=output)
+        tracemalloc.start()
+        try:
+            st = st.mask_frames().update_mask().update_whitefield()
+            st.save(["mask", "whitefield"])
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert peak < size / 2  # of which the writer's buffer is 16 MiB
+        assert output["mask"].shape == (400, 256, 256)

@@ -107,7 +107,8 @@ class Moments:
 
     def _begin(self, state: str) -> None:
         """Make a state that has seen no frame."""
-        dtype, empty = np.dtype(np.float64), 0.0
+        dtype: np.dtype[Any] = np.dtype(np.float64)
+        empty: Any = 0.0
         kind = self.dtype.kind
         if state == "total":
             dtype = np.dtype({"i": "i8", "f": "f8"}.get(kind, "u8"))

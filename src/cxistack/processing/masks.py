@@ -139,7 +139,7 @@ def _both(mask: Stack, other: Stack, numbers: Numbers, rows: slice) -> NDArray[n
 
 
 def _zeroed(data: Stack, mask: Stack, numbers: Numbers, rows: slice) -> NDArray[Any]:
-    good = frames_of(mask, numbers, rows).astype(bool)
+    good = frames_of(mask, numbers, rows).astype(bool, copy=False)
     return np.where(good, frames_of(data, numbers, rows), data.dtype.type(0))
 
 

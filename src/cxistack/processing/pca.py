@@ -110,7 +110,7 @@ def eigen_flat_fields(frames: Stack) -> tuple[Any, Floats]:
         raise ValueError("there are no principal components of no frames: none is a good one")
     gram = np.zeros((len(frames), len(frames)))
     with np.errstate(invalid="ignore", over="ignore"):
-        for _, matrix in _matrices(frames):
+        for _, matrix in _matrices(frames, slice(0, frames.shape[-2])):
             gram += matrix @ matrix.T
     if not np.isfinite(gram).all():
         number = int(np.argmin(np.isfinite(np.diagonal(gram))))
@@ -128,7 +128,9 @@ def eigen_flat_fields(frames: Stack) -> tuple[Any, Floats]:
     largest = np.argmax(np.abs(vectors), axis=0)
     vectors = vectors * np.where(vectors[largest, np.arange(len(frames))] < 0, -1.0, 1.0)
     rule = partial(_components, frames, vectors)
-    components = ComputedStack(frames.shape, np.float64, rule, _TOGETHER)
+    # In memory all are made at once, in the same groups: the frames are converted once.
+    block = _TOGETHER if isinstance(frames, ComputedStack) else len(frames)
+    components = ComputedStack(frames.shape, np.float64, rule, block)
     return made(components, frames), values / values.sum()
 
 
@@ -193,11 +195,12 @@ def _matrix(frames: NDArray[Any]) -> Floats:
     return np.ascontiguousarray(frames, np.float64).reshape(len(frames), -1)
 
 
-def _matrices(frames: Stack) -> Iterator[tuple[slice, Floats]]:
-    """Give all frames a band of rows at a time, as the rows of a matrix."""
+def _matrices(frames: Stack, rows: slice) -> Iterator[tuple[slice, Floats]]:
+    """Give the bands that have some of the rows, of all frames, as the rows of a matrix."""
     numbers = np.arange(len(frames))
-    for rows in bands(frames.shape, 8):
-        yield rows, _matrix(frames_of(frames, numbers, rows))
+    for band in bands(frames.shape, 8):
+        if max(band.start, rows.start) < min(band.stop, rows.stop):
+            yield band, _matrix(frames_of(frames, numbers, band))
 
 
 def _corrected(
@@ -213,7 +216,7 @@ def _corrected(
     with np.errstate(invalid="ignore", over="ignore"):  # told where it is used
         offsets: NDArray[Any] = np.subtract(frames, whitefield[..., rows, :], dtype=dtype)
     if mask is not None:
-        offsets[~frames_of(mask, chosen[numbers], rows).astype(bool)] = 0
+        offsets[~frames_of(mask, chosen[numbers], rows).astype(bool, copy=False)] = 0
     return offsets
 
 
@@ -222,16 +225,15 @@ def _components(
 ) -> NDArray[np.float64]:
     """Return eigen flat-fields by their numbers; in each pass over the frames the same together."""
     out = np.empty((len(numbers), *frames.shape[1:-2], rows.stop - rows.start, frames.shape[-1]))
-    for group in np.unique(numbers // _TOGETHER):
-        places = np.flatnonzero(numbers // _TOGETHER == group)
-        first = group * _TOGETHER
-        mixed = np.ascontiguousarray(vectors[:, first : first + _TOGETHER].T)
-        for band, matrix in _matrices(frames):
-            start, stop = max(band.start, rows.start), min(band.stop, rows.stop)
-            if start < stop:
-                some = (mixed @ matrix).reshape(len(mixed), *frames.shape[1:-2], -1, out.shape[-1])
-                cut = some[numbers[places] - first, ..., start - band.start : stop - band.start, :]
-                out[places, ..., start - rows.start : stop - rows.start, :] = cut
+    for band, matrix in _matrices(frames, rows):
+        start, stop = max(band.start, rows.start), min(band.stop, rows.stop)
+        for group in np.unique(numbers // _TOGETHER):
+            places = np.flatnonzero(numbers // _TOGETHER == group)
+            first = group * _TOGETHER
+            mixed = np.ascontiguousarray(vectors[:, first : first + _TOGETHER].T)
+            some = (mixed @ matrix).reshape(len(mixed), *frames.shape[1:-2], -1, out.shape[-1])
+            cut = some[numbers[places] - first, ..., start - band.start : stop - band.start, :]
+            out[places, ..., start - rows.start : stop - rows.start, :] = cut
     return out
 
 

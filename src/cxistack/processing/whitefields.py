@@ -60,7 +60,7 @@ def whitefield_of(data: Stack, mask: Stack | None, good_frames: NDArray[Any]) ->
     whitefield = np.zeros(data.shape[1:], data.dtype.newbyteorder("="))
     for rows in bands((len(good_frames), *data.shape[1:]), data.dtype.itemsize + 1):
         frames = frames_of(data, good_frames, rows)
-        good = None if mask is None else frames_of(mask, good_frames, rows).astype(bool)
+        good = None if mask is None else frames_of(mask, good_frames, rows).astype(bool, copy=False)
         if frames.dtype.kind == "f":
             refuse_nan(frames, good)
         whitefield[..., rows, :] = lower_median(frames, good)
@@ -158,7 +158,7 @@ def _moving(
         offsets = np.abs(frames - white)
     usual = offsets < _OUTLIER * np.sqrt(np.maximum(white, 0))
     if mask is not None:
-        usual &= frames_of(mask, needed, rows).astype(bool)
+        usual &= frames_of(mask, needed, rows).astype(bool, copy=False)
     out = np.empty((len(numbers), *frames.shape[1:]), data.dtype.newbyteorder("="))
     own = np.searchsorted(needed, numbers)
     for each, window in enumerate(places.reshape(around.shape)):

@@ -84,7 +84,7 @@ class Statistics:
             Moments(
                 shape,
                 dtype,
-                list(group),
+                list(group),  # type: ignore[arg-type]  # the words were checked
                 threshold=group.get("over"),
                 saturation=group.get("saturated"),
             )
@@ -117,7 +117,7 @@ class Statistics:
             for one in state
             if word in one.how and (word not in limits or getattr(one, limits[word]) == value)
         )
-        result: NDArray[Any] = moments.result(word, fill=self._fill)
+        result: NDArray[Any] = moments.result(word, fill=self._fill)  # type: ignore[arg-type]
         # How many are True is a signed number in NumPy.
         return result.astype(np.int64) if word == "sum" and moments.dtype == np.bool_ else result
 
