@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from .reduce import Limits, Source, named
+from .reduce import Limits, Source, named, reduce
 from .reductions import parsed
 
-__all__ = ["reduce_pixels"]
+__all__ = ["reduce_pixels", "reduced"]
 
 
 def _wide(dtype: np.dtype[Any]) -> np.dtype[Any]:
@@ -28,6 +28,22 @@ _WORDS: dict[str, Callable[[Any, tuple[int, ...], Any], Any]] = {
     "over": lambda frames, axes, value: (frames > value).sum(axis=axes, dtype=np.int64),
     "saturated": lambda frames, axes, value: (frames >= value).sum(axis=axes, dtype=np.int64),
 }
+
+
+def reduced(source: Source, how: Any, axis: Any, limits: Limits) -> Any:
+    """Reduce the frames, or the pixels of each.
+
+    Raises
+    ------
+    ValueError
+        The axis is neither.
+    """
+    if np.ndim(axis) == 0 and axis == 0:
+        return reduce(source, how, limits)
+    pixels = tuple(range(1, 1 + len(source.shape)))
+    if tuple(sorted(np.atleast_1d(axis).tolist())) == pixels:
+        return reduce_pixels(source, how, limits)
+    raise ValueError(f"axis is 0 (the frames) or {pixels} (the pixels of each), not {axis!r}")
 
 
 def reduce_pixels(source: Source, how: Any, limits: Limits) -> Any:
