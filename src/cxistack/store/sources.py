@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..loading.load import Load
-from ..progress import progress_bar
+from ..progress import Progress, progress_bar
 from ..streaming.batch import Batch
 from ..streaming.reduce import Banded, Source
 from ..streaming.skipping import Leaving
@@ -94,7 +94,7 @@ class Frames:
         pixel = dtype.itemsize + (self.mask is not None and self.mask is not False)
         size = len(self.numbers) * math.prod(shape) * pixel
         bands = Banded(rows, size // max(1, rows), self._band)
-        return Source(shape, dtype, len(self.numbers), self._batches, bands)
+        return Source(shape, dtype, len(self.numbers), self._batches, bands, self._progress)
 
     def _batches(self) -> Iterator[Batch]:
         attr, done = self.load.attr, 0
@@ -105,15 +105,16 @@ class Frames:
         # One batch at a time: all cores decode it, and then reduce it. What it is reduced to is
         # gone through once a batch, which should be long for that.
         batch = {name: np.empty((count, *shape), dtype if name == attr else bool) for name in names}
-        with (
-            closing(self.stream(names, self.numbers, [batch, batch])) as stream,
-            progress_bar(stream.total, f"Reducing {attr}") if self.verbose else _Quiet() as bar,
-        ):
+        with closing(self.stream(names, self.numbers, [batch, batch])) as stream:
             for frames, idxs in stream:
                 good = self._good(frames.get("mask"), slice(done, done + len(idxs)))
                 yield Batch(_masked(frames[attr], good), idxs)
                 done += len(idxs)
-                bar.update(len(idxs))
+
+    def _progress(self) -> AbstractContextManager[Progress | None]:
+        if not self.verbose:
+            return nullcontext()
+        return progress_bar(len(self.numbers), f"Reducing {self.load.attr}")
 
     def _good(self, read: Any, some: slice) -> Any:
         if self.mask is True or self.mask is None or self.mask is False:
@@ -141,16 +142,3 @@ def _masked(frames: NDArray[Any], good: Any) -> NDArray[Any]:
     one = good if good.ndim < frames.ndim else good[0] if good.strides[0] == 0 else None
     bad = ~good if one is None else np.broadcast_to(~one, frames.shape)
     return np.ma.MaskedArray(frames, mask=bad, copy=False)
-
-
-class _Quiet:
-    """A progress bar that is not shown."""
-
-    def __enter__(self) -> _Quiet:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        return None
-
-    def update(self, n: int) -> None:
-        """Take note of nothing."""

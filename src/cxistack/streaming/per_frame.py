@@ -63,23 +63,26 @@ def reduce_pixels(source: Source, how: Any, limits: Limits) -> Any:
                 f"{key!r} is not made of the pixels of a frame: {', '.join(_WORDS)} are"
             )
     columns: list[list[Any]] = [[] for _ in wanted]
-    for frames, idxs in source.stream():
-        axes = tuple(range(1, frames.ndim))
-        if any(word == "sum" for _, word, _ in wanted):
-            _refuse_overflow(frames, idxs)
-        for column, (_, word, value) in zip(columns, wanted, strict=True):
-            made = _WORDS[word](frames, axes, value)
-            empty = np.ma.getmaskarray(made)
-            if word in ("sum", "over", "saturated"):
-                made = np.ma.filled(made, 0)
-            elif empty.any():
-                if limits.fill is None:
-                    raise ValueError(
-                        f"frame {idxs[np.argmax(empty)]} has no good pixel: say by fill= what its "
-                        f"{word} is to be"
-                    )
-                made = np.ma.filled(made, limits.fill)
-            column.append(np.asarray(made))
+    with source.progress() as bar:
+        for frames, idxs in source.stream():
+            axes = tuple(range(1, frames.ndim))
+            if any(word == "sum" for _, word, _ in wanted):
+                _refuse_overflow(frames, idxs)
+            for column, (_, word, value) in zip(columns, wanted, strict=True):
+                made = _WORDS[word](frames, axes, value)
+                empty = np.ma.getmaskarray(made)
+                if word in ("sum", "over", "saturated"):
+                    made = np.ma.filled(made, 0)
+                elif empty.any():
+                    if limits.fill is None:
+                        raise ValueError(
+                            f"frame {idxs[np.argmax(empty)]} has no good pixel: say by fill= what its "
+                            f"{word} is to be"
+                        )
+                    made = np.ma.filled(made, limits.fill)
+                column.append(np.asarray(made))
+            if bar is not None:
+                bar.update(len(idxs))
     return named(how, wanted, [np.concatenate(column) for column in columns])
 
 
