@@ -76,8 +76,8 @@ def reduce_pixels(source: Source, how: Any, limits: Limits) -> Any:
                 elif empty.any():
                     if limits.fill is None:
                         raise ValueError(
-                            f"frame {idxs[np.argmax(empty)]} has no good pixel: say by fill= what its "
-                            f"{word} is to be"
+                            f"frame {idxs[np.argmax(empty)]} has no good pixel: say by fill= what "
+                            f"its {word} is to be"
                         )
                     made = np.ma.filled(made, limits.fill)
                 column.append(np.asarray(made))
