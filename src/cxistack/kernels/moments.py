@@ -127,7 +127,11 @@ class Moments:
             least = _least(limit, self.dtype, beyond=state == "over")
             if least is not None:
                 self._states[f"{state}_limit"] = least
-        self._states[state] = np.full(self.shape, empty, dtype)
+        # Zeros come with the first touch, by the threads that add.
+        is_zero = empty == 0
+        self._states[state] = (
+            np.zeros(self.shape, dtype) if is_zero else np.full(self.shape, empty, dtype)
+        )
         if state == "total" and kind == "f":
             self._states["rest"] = np.zeros(self.shape)
 
