@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 FOLDER = Path(__file__).with_name("signatures")
 
 # What other calls return; nobody makes them by their constructors.
-MADE_FOR_USERS = {"FrameStream", "FrameWriter", "LazyArray"}
+MADE_BY_CALLS = {"FrameStream", "FrameWriter", "LazyArray"}
 
 
 def version():
@@ -51,7 +51,7 @@ def lines_of_class(name, cls):
     first = f"class {name} of {', '.join(bases)}" if bases else f"class {name}"
     if issubclass(cls, BaseException):
         return [first]
-    lines = [first] if name in MADE_FOR_USERS else [first, f"{name}{signature(cls)}"]
+    lines = [first] if name in MADE_BY_CALLS else [first, f"{name}{signature(cls)}"]
     inherited = set(dir(tuple)) if issubclass(cls, tuple) else set()
     for member in sorted(one for one in set(dir(cls)) - inherited if not one.startswith("_")):
         thing = inspect.getattr_static(cls, member)

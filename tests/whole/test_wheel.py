@@ -28,6 +28,7 @@ ALLOWED = (
     r"cxistack/kernels/c/([a-z]+/)?[a-z_]+\.h",
     r"(cxistack/|\.\./\.\./\.\./(lib|share)/)([\w-]+/)*pkgconfig/cxistack\.pc",
     # What belongs to the wheel itself.
+    r"cxistack/\.dylibs/lib(deflate|lz4|zstd)[\w.-]*\.dylib",
     r"cxistack\.libs/lib(deflate|lz4|zstd)-[\w.-]+",
     r"cxistack-[\w.]+\.dist-info/(METADATA|WHEEL|RECORD|entry_points\.txt|licenses/LICENSE)",
     r"cxistack-[\w.]+\.dist-info/licenses/bundled/lib(deflate|lz4|zstd)\.txt",
@@ -52,7 +53,7 @@ def files():
 @pytest.fixture(scope="module")
 def repaired(files):
     """Return the files of a wheel that bundles its libraries."""
-    if not any(name.startswith("cxistack.libs/") for name in files):
+    if not any(re.match(r"cxistack(\.libs|/\.dylibs)/", name) for name in files):
         assert "CXISTACK_REPAIRED" not in os.environ, "the wheel bundles no libraries"
         pytest.skip("this wheel was not repaired: it uses the system's libraries")
     return files
@@ -93,6 +94,7 @@ def test_the_licence_texts_of_the_bundled_libraries_are_in_it(repaired):
     assert metadata["License-Expression"] == "BSD-2-Clause AND BSD-3-Clause AND MIT"
 
 
+@pytest.mark.skipif(sys.platform == "darwin", reason="delocate writes none")
 def test_its_bill_of_materials_names_each_bundled_library_and_its_version(repaired):
     (file,) = (file for name, file in repaired.items() if "/sboms/" in name)
     bill = json.loads(file.read_text())
