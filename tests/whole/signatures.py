@@ -127,7 +127,25 @@ def digest(texts):
     return hashlib.sha256("".join(texts[name] for name in sorted(texts)).encode()).hexdigest()[:12]
 
 
+def sections():
+    """Return the sections of the CHANGELOG: the version and state that each head has, its text."""
+    text = (ROOT / "CHANGELOG.md").read_text()
+    parts = re.split(r"^## (\S+) \((.+)\)$", text, flags=re.M)[1:]
+    return list(zip(parts[::3], parts[1::3], parts[2::3], strict=True))
+
+
+def pin():
+    """Write what is there, unless it differs from that of a version that is out."""
+    told, state, text = sections()[0]
+    now = signatures()
+    if state != "not released" and f"Signatures: {digest(now)}" not in text:
+        raise SystemExit(
+            f"{told} is out since {state}, and its signatures stay: raise `version` in "
+            "meson.build, and begin a section `## VERSION (not released)` in CHANGELOG.md"
+        )
+    for name, lines in now.items():
+        (FOLDER / name).write_text(lines)
+
+
 if __name__ == "__main__":
-    FOLDER.mkdir(exist_ok=True)
-    for name, text in signatures().items():
-        (FOLDER / name).write_text(text)
+    pin()

@@ -8,11 +8,9 @@ import re
 
 import pytest
 
-from factory import ROOT
+from . import signatures as module
+from .signatures import FOLDER, digest, pin, sections, signatures, version
 
-from .signatures import FOLDER, digest, signatures, version
-
-CHANGELOG = ROOT / "CHANGELOG.md"
 WHAT_TO_DO = """
 If it was not meant, take it back: users' programs call it. If it was meant:
 1. docs/versions.md says which version may do it; when the first section of CHANGELOG.md is of a
@@ -25,12 +23,6 @@ If it was not meant, take it back: users' programs call it. If it was meant:
 
 def pinned():
     return {file.name: file.read_text() for file in sorted(FOLDER.glob("*.txt"))}
-
-
-def sections():
-    """Return the sections of the CHANGELOG: the version and state that each head has, its text."""
-    parts = re.split(r"^## (\S+) \((.+)\)$", CHANGELOG.read_text(), flags=re.M)[1:]
-    return list(zip(parts[::3], parts[1::3], parts[2::3], strict=True))
 
 
 @pytest.mark.parametrize("name", ["python.txt", "terminal.txt"])
@@ -65,3 +57,14 @@ def test_each_version_has_one_section_that_says_whether_it_is_out():
     for _, state, _ in sections():
         assert re.fullmatch(r"not released|\d{4}-\d{2}-\d{2}", state)
     assert all(state != "not released" for _, state, _ in sections()[1:])
+
+
+def test_those_of_a_version_that_is_out_cannot_be_pinned_anew(monkeypatch, tmp_path):
+    monkeypatch.setattr(module, "FOLDER", tmp_path)
+    monkeypatch.setattr(module, "sections", lambda: [("0.1.0", "2026-01-01", "Signatures: 0")])
+    with pytest.raises(SystemExit, match="raise `version`"):
+        pin()
+    assert not list(tmp_path.iterdir())
+    monkeypatch.setattr(module, "sections", lambda: [("0.1.0", "not released", "")])
+    pin()
+    assert {file.name: file.read_text() for file in tmp_path.iterdir()} == signatures()
