@@ -136,7 +136,7 @@ def test_there_are_few_rooms_on_few_floors():
     loose = {name for name in map(name_of, PYTHON) if len(name) == 1}
     assert len(packages) + len(loose) <= 24
     assert len(FLOORS) <= 14
-    ground = ("build", "errors", "progress")
+    ground = ("errors", "progress")
     assert loose == {(name,) for name in ("__init__", "__main__", "public", *ground)}
 
 

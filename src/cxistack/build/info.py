@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from .hdf5.filters import hdf5_versions
-from .kernels import _decode, simd_level, simd_levels
-from .kernels.threads import count_threads
+from ..hdf5.filters import hdf5_versions
+from ..kernels import _decode, simd_level, simd_levels
+from ..kernels.threads import count_threads
+from ._built import CODECS, COMPILER, PLATFORM
 
 __all__ = ["build_info"]
 
@@ -20,9 +21,11 @@ def build_info() -> dict[str, Any]:
     Returns
     -------
     dict
-        Versions by name; ``decoders``: the HDF5 filters decoded beside libhdf5; ``simd``: the level
-        in use, of ``simd_levels``; ``unshuffle``: the ways to undo bitshuffle, the last in use;
-        ``cores``: how many this process may use.
+        Versions by name; ``compiler`` and ``platform``: what it was compiled by and for;
+        ``codecs``: the versions of the libraries that it was compiled with; ``decoders``: the HDF5
+        filters decoded beside libhdf5; ``simd``: the level in use, of ``simd_levels``;
+        ``unshuffle``: the ways to undo bitshuffle, the last in use; ``cores``: how many this
+        process may use.
 
     Examples
     --------
@@ -36,6 +39,9 @@ def build_info() -> dict[str, Any]:
         "python": platform.python_version(),
         "numpy": np.__version__,
         **hdf5_versions(),
+        "compiler": COMPILER,
+        "platform": PLATFORM,
+        "codecs": dict(CODECS),
         "decoders": tuple(_decode.decoders().values()),
         "simd": simd_level(),
         "simd_levels": simd_levels(),

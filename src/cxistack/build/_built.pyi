@@ -1,0 +1,3 @@
+COMPILER: str
+PLATFORM: str
+CODECS: dict[str, str]
