@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cxistack import Crop, CXIProtocol, CXIStore, Downscale, Mirror, StorageError
+from cxistack import (
+    Crop,
+    CXIProtocol,
+    CXIStore,
+    Downscale,
+    FileChangedError,
+    Mirror,
+    StorageError,
+)
 from cxistack.store import sources
 from factory import DATA, LAYOUTS, TRANSLATIONS, frames
 
@@ -290,3 +298,28 @@ def test_a_damaged_frame_stops_it(tmp_path):
     for word in ("mean", "median"):
         with pytest.raises(StorageError, match=r"bad\.cxi"):
             CXIStore(file).reduce("data", word, **QUIET)
+
+
+def test_a_run_whose_frames_move_is_told(tmp_path):
+    files = [str(tmp_path / f"{number}.cxi") for number in range(2)]
+    for file in files:
+        with h5py.File(file, "w") as h5:
+            h5[DATA] = RUN[:4]
+    with h5py.File(tmp_path / "new", "w") as h5:
+        h5[DATA] = RUN[:6]
+
+    class Growing:
+        def init(self, shape, dtype):
+            (tmp_path / "new").replace(files[0])
+
+        def step(self, state, frames, idxs):
+            return None
+
+        def merge(self, a, b):
+            return None
+
+        def finish(self, state):
+            return None
+
+    with pytest.raises(FileChangedError, match="other numbers"):
+        CXIStore(files).reduce("data", Growing(), **QUIET)

@@ -21,7 +21,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cxistack import Crop, CXIStore, Downscale, StorageError
+from cxistack import Crop, CXIStore, Downscale, FileChangedError, StorageError
 from cxistack.streaming.ring import Ring
 from factory import DATA, LAYOUTS, TRANSLATIONS, frames
 
@@ -329,6 +329,55 @@ def test_an_error_comes_with_its_batch(tmp_path, prefetch):
         next(stream)
     assert not workers()
     assert list(stream) == []
+
+
+def test_frames_keep_their_numbers_or_it_ends(tmp_path):
+    files = [tmp_path / "a.cxi", tmp_path / "b.cxi"]
+
+    def write(file, values):
+        with h5py.File(tmp_path / "new", "w") as h5:
+            h5[DATA] = values
+        (tmp_path / "new").replace(file)
+
+    for longer, is_told in ((1, False), (0, True)):
+        for file, values in zip(files, (ALL[:6], ALL[6:12]), strict=True):
+            write(file, values)
+        store = CXIStore([str(file) for file in files])
+        stream, found = store.stream("data", 2, prefetch=0), []
+        found.append(next(stream).copy())
+        write(files[longer], ALL[6 * longer : 6 * longer + 8])
+        if is_told:
+            with pytest.raises(FileChangedError, match="other numbers"):
+                found += [batch.copy() for batch in stream]
+        else:
+            found += [batch.copy() for batch in stream]
+            assert sum(len(one.idxs) for one in found) == 12
+        for frames_, idxs in found:
+            np.testing.assert_array_equal(frames_, ALL[idxs])
+
+
+def test_closed_by_another_thread_it_ends_for_who_waits():
+    making, ended = threading.Event(), threading.Event()
+
+    def make(number, place, check):
+        making.set()
+        time.sleep(0.1)
+        check()
+        return number
+
+    ring = Ring(5, 2, make)
+    ring.start()
+
+    def take():
+        with pytest.raises(StopIteration):
+            ring.take()
+        ended.set()
+
+    taker = threading.Thread(target=take, daemon=True)
+    taker.start()
+    assert making.wait(10)
+    ring.stop()
+    assert ended.wait(10)
 
 
 def descriptors():

@@ -100,6 +100,21 @@ class FrameIndex:
         """Number of frames in all parts."""
         return int(self.offsets[-1])
 
+    def moved(self, now: FrameIndex) -> Part | None:
+        """Return the first part whose frames have other numbers in a later index; None: none has.
+
+        The last part may have more frames than it had, and others may follow it.
+        """
+        if now is self:
+            return None
+        last = len(self.parts) - 1
+        for k, (before, after) in enumerate(zip(self.parts, now.parts, strict=False)):
+            same = (before.stored.place, before.row) == (after.stored.place, after.row)
+            fits = after.count >= before.count if k == last else after.count == before.count
+            if not (same and fits):
+                return before
+        return self.parts[len(now.parts)] if len(now.parts) <= last else None
+
     @cached_property
     def frame_shape(self) -> tuple[int, ...]:
         """Shape of one frame, the same in all parts.

@@ -106,6 +106,22 @@ class Load:
         """How many frames there are."""
         return self.index.total
 
+    def refuse_moved(self, now: Load) -> None:
+        """Raise where frames have other numbers in a later load of the same.
+
+        Raises
+        ------
+        FileChangedError
+            Files came, went, or have more or fewer frames, and others lie behind.
+        """
+        moved = self.index.moved(now.index)
+        if moved is not None:
+            raise FileChangedError(
+                f"the frames of {self.attr!r} have other numbers than when they were begun with: "
+                f"{moved.stored.place.filename} has more or fewer of them now, or another file "
+                "came or went before it. Begin again, or follow() a run that is still written"
+            )
+
     @property
     def shape(self) -> tuple[int, ...]:
         """Shape of all of it."""

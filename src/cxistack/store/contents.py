@@ -207,15 +207,21 @@ class Contents(Mapping[str, LazyArray]):
         out: NDArray[Any] | None = None,
         *,
         masked: Any = None,
+        begun: Load | None = None,
         num_threads: int | None = None,
         verbose: bool = False,
         **words: Any,
     ) -> Any:
-        """Load what :meth:`_prepare` decides; once more where a file changed meanwhile."""
+        """Load what :meth:`_prepare` decides; once more where a file changed meanwhile.
+
+        Frames must have the numbers that they have in `begun`.
+        """
 
         def read() -> Any:
             self._check_open()
             load = self._prepare(attr, **words)
+            if begun is not None:
+                begun.refuse_moved(load)
             how: dict[str, Any] = {"num_threads": num_threads, "verbose": verbose}
             if masked is None:
                 return load.read(load.numbers(idxs), out, **how)
