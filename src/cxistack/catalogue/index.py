@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import LayoutError
+from ..errors import FileChangedError, LayoutError
 from ..hdf5.stored import Stored
 from ..protocol.attribute import Attribute
 from .locate import Found
@@ -114,6 +114,22 @@ class FrameIndex:
             if not (same and fits):
                 return before
         return self.parts[len(now.parts)] if len(now.parts) <= last else None
+
+    def refuse_moved(self, now: FrameIndex, attr: str) -> None:
+        """Raise where frames of an attribute have other numbers in a later index.
+
+        Raises
+        ------
+        FileChangedError
+            Files came, went, or have more or fewer frames, and others lie behind.
+        """
+        moved = self.moved(now)
+        if moved is not None:
+            raise FileChangedError(
+                f"the frames of {attr!r} have other numbers than when they were begun with: "
+                f"{moved.stored.place.filename} has more or fewer of them now, or another file "
+                "came or went before it. Begin again, or follow() a run that is still written"
+            )
 
     @cached_property
     def frame_shape(self) -> tuple[int, ...]:

@@ -114,13 +114,7 @@ class Load:
         FileChangedError
             Files came, went, or have more or fewer frames, and others lie behind.
         """
-        moved = self.index.moved(now.index)
-        if moved is not None:
-            raise FileChangedError(
-                f"the frames of {self.attr!r} have other numbers than when they were begun with: "
-                f"{moved.stored.place.filename} has more or fewer of them now, or another file "
-                "came or went before it. Begin again, or follow() a run that is still written"
-            )
+        self.index.refuse_moved(now.index, self.attr)
 
     @property
     def shape(self) -> tuple[int, ...]:

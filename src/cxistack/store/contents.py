@@ -207,15 +207,15 @@ class Contents(Mapping[str, LazyArray]):
         out: NDArray[Any] | None = None,
         *,
         masked: Any = None,
-        begun: Load | None = None,
         num_threads: int | None = None,
         verbose: bool = False,
         **words: Any,
     ) -> Any:
         """Load what :meth:`_prepare` decides; once more where a file changed meanwhile.
 
-        Frames must have the numbers that they have in `begun`.
+        Frames must have the numbers that they have in a load that `words` may have as `begun`.
         """
+        begun: Load | None = words.pop("begun", None)
 
         def read() -> Any:
             self._check_open()
