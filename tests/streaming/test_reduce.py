@@ -244,6 +244,15 @@ def test_a_frame_without_a_good_pixel_is_told(store):
     assert (found["mean"][7], found["sum"][7]) == (-1, 0)
 
 
+class Unhashed:
+    __hash__ = None
+
+    def init(self, shape, dtype): ...
+    def step(self, state, frames, idxs): ...
+    def merge(self, a, b): ...
+    def finish(self, state): ...
+
+
 @pytest.mark.parametrize(
     ("how", "what"),
     [
@@ -254,6 +263,12 @@ def test_a_frame_without_a_good_pixel_is_told(store):
         ("histogram", "needs the edges"),
         ([], "names nothing"),
         (object(), "reduces nothing"),
+        ("over:nan", "takes a number"),
+        (("percentile", [5, 101]), "0 to 100"),
+        (("percentile", "a"), "takes numbers"),
+        (("histogram", 10), "edges of its bins"),
+        (("histogram", [2, 1]), "edges of its bins"),
+        ([Unhashed()], "has no hash"),
     ],
 )
 def test_words_that_mean_nothing_are_told(store, how, what):
@@ -272,6 +287,29 @@ def test_words_that_mean_nothing_are_told(store, how, what):
 def test_what_does_not_fit_is_told(store, words, what):
     with pytest.raises(ValueError, match=what):
         store.reduce("data", "mean", **words, **QUIET)
+
+
+@pytest.mark.parametrize("fill", [-1, np.nan, 0.5])
+@pytest.mark.parametrize("axis", [0, (1, 2)])
+def test_a_fill_that_no_pixel_can_have_is_told(store, fill, axis):
+    with pytest.raises(ValueError, match="no value of uint16"):
+        store.reduce("data", ["mean", "max"], axis=axis, fill=fill, **QUIET)
+
+
+def test_frames_without_pixels_are_told(tmp_path):
+    store = written(tmp_path, np.zeros((3, 0, 4), "u2"))
+    assert store.reduce("data", "sum", axis=(1, 2), **QUIET).tolist() == [0, 0, 0]
+    for word in ("mean", "max"):
+        with pytest.raises(ValueError, match="no pixels"):
+            store.reduce("data", word, axis=(1, 2), **QUIET)
+
+
+def test_a_pixel_of_any_band_is_told_by_its_place(store):
+    good = np.ones(SHAPE, bool)
+    good[-2, 3] = False
+    for memory in (None, 1):
+        with pytest.raises(ValueError, match=rf"Pixel \({SHAPE[0] - 2}, 3\)"):
+            store.reduce("data", "median", mask=good, memory=memory, **QUIET)
 
 
 def test_a_mask_of_numbers_is_refused(store):
