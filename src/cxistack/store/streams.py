@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
@@ -348,7 +349,9 @@ class Streams(Contents):
     ) -> Lane:
         """Return a lane of the pixels above a threshold."""
         attr, threads = load.attr, count_threads(num_threads)
-        if masked is not None and not masked <= threshold:
+        if math.isnan(threshold):
+            raise ValueError("sparse=nan is no threshold: no value is above it")
+        if masked is not None and masked > threshold:
             raise ValueError(
                 f"masked={masked} is above the threshold, {threshold}: bad pixels would be found"
             )
