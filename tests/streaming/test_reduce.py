@@ -176,6 +176,28 @@ def test_the_runs_own_mask(tmp_path, shape):
         compare(found, np.ma.filled(expected, 0 if word[0] == "o" else 7))
 
 
+def test_masks_are_reduced_as_they_are(tmp_path):
+    good = np.random.default_rng(0).random(RUN.shape) > 0.3
+    good[:, 2, 3] = False
+    store = written(tmp_path, RUN, good)
+    for word in ("mean", "sum", "max", "median", "std"):
+        found = store.reduce("mask", word, **QUIET)
+        np.testing.assert_allclose(found, getattr(np, word)(good, axis=0), atol=1e-12)
+    np.testing.assert_array_equal(
+        store.reduce("mask", "mean", axis=(1, 2), **QUIET), good.mean((1, 2))
+    )
+
+
+def test_text_is_not_reduced(tmp_path):
+    protocol = CXIProtocol({"name": "str"}, {"name": ["/name"]}, {"name": "sequence"})
+    with h5py.File(tmp_path / "run.h5", "w") as h5:
+        h5["/name"] = ["one", "two"]
+    store = CXIStore(tmp_path / "run.h5", protocol=protocol)
+    for how in ("mean", "median", ("histogram", [0, 1])):
+        with pytest.raises(ValueError, match="is text"):
+            store.reduce("name", how, **QUIET)
+
+
 def test_a_pixel_without_a_good_value_is_told(store):
     good = np.ones(SHAPE, bool)
     good[2, 5] = False
