@@ -253,8 +253,10 @@ def test_a_sparse_stream_comes_with_other_attributes(tmp_path):
 def test_bad_pixels_above_the_threshold_are_told(store):
     with pytest.raises(ValueError, match="above the threshold"):
         store.stream("data", sparse=3, masked=7)
-    with pytest.raises(ValueError, match="no threshold"):
+    with pytest.raises(ValueError, match="NaN"):
         store.stream("data", sparse=np.nan)
+    with pytest.raises(TypeError, match="one number"):
+        store.stream("data", sparse="high")
 
 
 def test_bad_pixels_that_are_nan_are_above_no_threshold(tmp_path):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
@@ -17,6 +16,7 @@ from ..errors import CXIError
 from ..hdf5.files import read_again
 from ..kernels import Casting
 from ..kernels.threads import count_threads
+from ..kernels.threshold import least_above
 from ..loading.load import Load
 from ..loading.masked import check_masked
 from ..loading.sparse import read_above
@@ -349,8 +349,7 @@ class Streams(Contents):
     ) -> Lane:
         """Return a lane of the pixels above a threshold."""
         attr, threads = load.attr, count_threads(num_threads)
-        if math.isnan(threshold):
-            raise ValueError("sparse=nan is no threshold: no value is above it")
+        least_above(threshold, load.dtype)  # raises for what is no threshold
         if masked is not None and masked > threshold:
             raise ValueError(
                 f"masked={masked} is above the threshold, {threshold}: bad pixels would be found"
