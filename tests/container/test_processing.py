@@ -2,6 +2,7 @@
 
 import pickle
 import tracemalloc
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -16,6 +17,7 @@ from cxistack import (
     CXIProtocol,
     CXIStore,
     Downscale,
+    FileChangedError,
     FrameIndexError,
     LayoutError,
     Mirror,
@@ -472,6 +474,16 @@ class TestSavingWhatIsComputed:
             expected = references.percentile_mask(data, 0, 99)
             np.testing.assert_array_equal(store.load_attribute("mask"), expected)
             np.testing.assert_array_equal(store.load_attribute("data"), data)
+
+
+def test_frames_that_move_are_told_where_they_are_computed(run):
+    st = STData(CXIStore(run)).update_mask("range-bad")
+    assert np.asarray(st.mask).shape == (COUNT, *GRID)
+    put(f"{run[0]}.new", {DATA: detector_frames()[:7]})
+    Path(f"{run[0]}.new").replace(run[0])
+    st.input_file.update_indices()
+    with pytest.raises(FileChangedError, match="other numbers"):
+        np.asarray(st.mask)
 
 
 def test_another_transform_drops_what_is_computed(run):

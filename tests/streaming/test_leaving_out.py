@@ -6,7 +6,7 @@ import h5py
 import numpy as np
 import pytest
 
-from cxistack import CXIStore, StorageError
+from cxistack import CXIStore, LayoutError, StorageError
 from factory import DATA, frames
 
 SHAPE = (6, 8)
@@ -105,3 +105,17 @@ def test_a_mask_for_each_frame_is_refused_where_frames_are_left_out(run):
 def test_another_word_is_told(run):
     with pytest.raises(ValueError, match="on_error must be"):
         CXIStore(run).stream("data", on_error="ignore")
+
+
+def test_what_leaving_a_file_out_does_not_mend_is_raised(tmp_path):
+    names = [str(tmp_path / f"{number}.cxi") for number in range(2)]
+    for name, values in zip(names, WHOLE, strict=False):
+        with h5py.File(name, "w") as h5:
+            h5.create_dataset(DATA, data=values, chunks=(1, *SHAPE))
+    stream = CXIStore(names).stream("data", 2, prefetch=0, on_error="skip")
+    next(stream)
+    with h5py.File(tmp_path / "new", "w") as h5:
+        h5[DATA] = np.zeros((COUNT, 3, 3), np.uint16)  # no frame of the run fits it
+    (tmp_path / "new").replace(names[1])
+    with pytest.raises(LayoutError, match="differ in shape"):
+        list(stream)

@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cxistack import Crop, CXIProtocol, CXIStore, Downscale, Mirror, StorageError
+from cxistack import (
+    Crop,
+    CXIProtocol,
+    CXIStore,
+    Downscale,
+    FileChangedError,
+    Mirror,
+    StorageError,
+)
 from cxistack.store import sources
 from factory import DATA, LAYOUTS, TRANSLATIONS, frames
 
@@ -168,6 +176,28 @@ def test_the_runs_own_mask(tmp_path, shape):
         compare(found, np.ma.filled(expected, 0 if word[0] == "o" else 7))
 
 
+def test_masks_are_reduced_as_they_are(tmp_path):
+    good = np.random.default_rng(0).random(RUN.shape) > 0.3
+    good[:, 2, 3] = False
+    store = written(tmp_path, RUN, good)
+    for word in ("mean", "sum", "max", "median", "std"):
+        found = store.reduce("mask", word, **QUIET)
+        np.testing.assert_allclose(found, getattr(np, word)(good, axis=0), atol=1e-12)
+    np.testing.assert_array_equal(
+        store.reduce("mask", "mean", axis=(1, 2), **QUIET), good.mean((1, 2))
+    )
+
+
+def test_text_is_not_reduced(tmp_path):
+    protocol = CXIProtocol({"name": "str"}, {"name": ["/name"]}, {"name": "sequence"})
+    with h5py.File(tmp_path / "run.h5", "w") as h5:
+        h5["/name"] = ["one", "two"]
+    store = CXIStore(tmp_path / "run.h5", protocol=protocol)
+    for how in ("mean", "median", ("histogram", [0, 1])):
+        with pytest.raises(ValueError, match="is text"):
+            store.reduce("name", how, **QUIET)
+
+
 def test_a_pixel_without_a_good_value_is_told(store):
     good = np.ones(SHAPE, bool)
     good[2, 5] = False
@@ -236,6 +266,15 @@ def test_a_frame_without_a_good_pixel_is_told(store):
     assert (found["mean"][7], found["sum"][7]) == (-1, 0)
 
 
+class Unhashed:
+    __hash__ = None
+
+    def init(self, shape, dtype): ...
+    def step(self, state, frames, idxs): ...
+    def merge(self, a, b): ...
+    def finish(self, state): ...
+
+
 @pytest.mark.parametrize(
     ("how", "what"),
     [
@@ -246,6 +285,12 @@ def test_a_frame_without_a_good_pixel_is_told(store):
         ("histogram", "needs the edges"),
         ([], "names nothing"),
         (object(), "reduces nothing"),
+        ("over:nan", "takes a number"),
+        (("percentile", [5, 101]), "0 to 100"),
+        (("percentile", "a"), "takes numbers"),
+        (("histogram", 10), "edges of its bins"),
+        (("histogram", [2, 1]), "edges of its bins"),
+        ([Unhashed()], "has no hash"),
     ],
 )
 def test_words_that_mean_nothing_are_told(store, how, what):
@@ -264,6 +309,29 @@ def test_words_that_mean_nothing_are_told(store, how, what):
 def test_what_does_not_fit_is_told(store, words, what):
     with pytest.raises(ValueError, match=what):
         store.reduce("data", "mean", **words, **QUIET)
+
+
+@pytest.mark.parametrize("fill", [-1, np.nan, 0.5])
+@pytest.mark.parametrize("axis", [0, (1, 2)])
+def test_a_fill_that_no_pixel_can_have_is_told(store, fill, axis):
+    with pytest.raises(ValueError, match="no value of uint16"):
+        store.reduce("data", ["mean", "max"], axis=axis, fill=fill, **QUIET)
+
+
+def test_frames_without_pixels_are_told(tmp_path):
+    store = written(tmp_path, np.zeros((3, 0, 4), "u2"))
+    assert store.reduce("data", "sum", axis=(1, 2), **QUIET).tolist() == [0, 0, 0]
+    for word in ("mean", "max"):
+        with pytest.raises(ValueError, match="no pixels"):
+            store.reduce("data", word, axis=(1, 2), **QUIET)
+
+
+def test_a_pixel_of_any_band_is_told_by_its_place(store):
+    good = np.ones(SHAPE, bool)
+    good[-2, 3] = False
+    for memory in (None, 1):
+        with pytest.raises(ValueError, match=rf"Pixel \({SHAPE[0] - 2}, 3\)"):
+            store.reduce("data", "median", mask=good, memory=memory, **QUIET)
 
 
 def test_a_mask_of_numbers_is_refused(store):
@@ -290,3 +358,28 @@ def test_a_damaged_frame_stops_it(tmp_path):
     for word in ("mean", "median"):
         with pytest.raises(StorageError, match=r"bad\.cxi"):
             CXIStore(file).reduce("data", word, **QUIET)
+
+
+def test_a_run_whose_frames_move_is_told(tmp_path):
+    files = [str(tmp_path / f"{number}.cxi") for number in range(2)]
+    for file in files:
+        with h5py.File(file, "w") as h5:
+            h5[DATA] = RUN[:4]
+    with h5py.File(tmp_path / "new", "w") as h5:
+        h5[DATA] = RUN[:6]
+
+    class Growing:
+        def init(self, shape, dtype):
+            (tmp_path / "new").replace(files[0])
+
+        def step(self, state, frames, idxs):
+            return None
+
+        def merge(self, a, b):
+            return None
+
+        def finish(self, state):
+            return None
+
+    with pytest.raises(FileChangedError, match="other numbers"):
+        CXIStore(files).reduce("data", Growing(), **QUIET)

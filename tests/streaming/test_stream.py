@@ -21,7 +21,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cxistack import Crop, CXIStore, Downscale, StorageError
+from cxistack import Crop, CXIStore, Downscale, FileChangedError, StorageError
 from cxistack.streaming.ring import Ring
 from factory import DATA, LAYOUTS, TRANSLATIONS, frames
 
@@ -179,11 +179,24 @@ def test_buffers_come_by_dlpack(store):
         ([np.broadcast_to(np.uint16(0), (2, 16, 20))] * 2, "read-only"),
         ([np.empty((0, 16, 20), "u2")] * 2, "the frames of a buffer is 1 or more"),
         ([{"mask": 0}] * 2, "no array for 'data'"),
+        ([[1, 2]] * 2, "is a list: it must be an array"),
+        ([np.empty((2, 16, 20), "u2")] * 3, "share memory"),
     ],
 )
 def test_buffers_that_do_not_fit_are_told(store, buffers, what):
     with pytest.raises(ValueError, match=what):
         store.stream("data", buffers=buffers)
+
+
+def test_buffers_may_lie_in_one_array(store):
+    whole = np.empty((9, 16, 20), ALL.dtype)
+    found, _ = walked(store.stream("data", buffers=[whole[k::3] for k in range(3)]))
+    np.testing.assert_array_equal(found, ALL)
+
+
+def test_a_batch_takes_no_more_memory_than_its_frames(store):
+    (batch,) = store.stream("data", 10**15)
+    assert batch.frames.base.nbytes == ALL.nbytes
 
 
 def test_a_batch_that_no_buffer_holds_is_told(store):
@@ -240,6 +253,19 @@ def test_a_sparse_stream_comes_with_other_attributes(tmp_path):
 def test_bad_pixels_above_the_threshold_are_told(store):
     with pytest.raises(ValueError, match="above the threshold"):
         store.stream("data", sparse=3, masked=7)
+    with pytest.raises(ValueError, match="NaN"):
+        store.stream("data", sparse=np.nan)
+    with pytest.raises(TypeError, match="one number"):
+        store.stream("data", sparse="high")
+
+
+def test_bad_pixels_that_are_nan_are_above_no_threshold(tmp_path):
+    data, good = frames(5, SHAPE), np.random.default_rng(0).random((16, 20)) > 0.5
+    with h5py.File(tmp_path / "run.cxi", "w") as h5:
+        h5[DATA], h5["/speckle_tracking/mask"] = data, good
+    store = CXIStore(tmp_path / "run.cxi")
+    (hits, _), *_ = store.stream("data", sparse=200, dtype="f4", masked="nan")
+    np.testing.assert_array_equal(hits.pixel, np.nonzero((data * good).reshape(5, -1) > 200)[1])
 
 
 # ---------------------------------------------------------------- words
@@ -300,8 +326,11 @@ def test_a_stream_goes_on_where_another_was(store, after):
 
 def test_the_state_of_another_stream_is_refused(store):
     state = store.stream("data", idxs=[1, 2]).state_dict()
-    with pytest.raises(ValueError, match="another stream"):
-        store.stream("data").load_state_dict(state)
+    for idxs in (None, [2, 1]):
+        with pytest.raises(ValueError, match="another stream"):
+            store.stream("data", idxs=idxs).load_state_dict(state)
+    with pytest.raises(ValueError, match="after 3 frames"):
+        store.stream("data", idxs=[1, 2]).load_state_dict({**state, "done": 3})
 
 
 # ---------------------------------------------------------------- ends
@@ -329,6 +358,55 @@ def test_an_error_comes_with_its_batch(tmp_path, prefetch):
         next(stream)
     assert not workers()
     assert list(stream) == []
+
+
+def test_frames_keep_their_numbers_or_it_ends(tmp_path):
+    files = [tmp_path / "a.cxi", tmp_path / "b.cxi"]
+
+    def write(file, values):
+        with h5py.File(tmp_path / "new", "w") as h5:
+            h5[DATA] = values
+        (tmp_path / "new").replace(file)
+
+    for longer, is_told in ((1, False), (0, True)):
+        for file, values in zip(files, (ALL[:6], ALL[6:12]), strict=True):
+            write(file, values)
+        store = CXIStore([str(file) for file in files])
+        stream, found = store.stream("data", 2, prefetch=0), []
+        found.append(next(stream).copy())
+        write(files[longer], ALL[6 * longer : 6 * longer + 8])
+        if is_told:
+            with pytest.raises(FileChangedError, match="other numbers"):
+                found += [batch.copy() for batch in stream]
+        else:
+            found += [batch.copy() for batch in stream]
+            assert sum(len(one.idxs) for one in found) == 12
+        for frames_, idxs in found:
+            np.testing.assert_array_equal(frames_, ALL[idxs])
+
+
+def test_closed_by_another_thread_it_ends_for_who_waits():
+    making, ended = threading.Event(), threading.Event()
+
+    def make(number, place, check):
+        making.set()
+        time.sleep(0.1)
+        check()
+        return number
+
+    ring = Ring(5, 2, make)
+    ring.start()
+
+    def take():
+        with pytest.raises(StopIteration):
+            ring.take()
+        ended.set()
+
+    taker = threading.Thread(target=take, daemon=True)
+    taker.start()
+    assert making.wait(10)
+    ring.stop()
+    assert ended.wait(10)
 
 
 def descriptors():

@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import LayoutError
+from ..errors import FileChangedError, LayoutError
 from ..hdf5.stored import Stored
 from ..protocol.attribute import Attribute
 from .locate import Found
@@ -99,6 +99,37 @@ class FrameIndex:
     def total(self) -> int:
         """Number of frames in all parts."""
         return int(self.offsets[-1])
+
+    def moved(self, now: FrameIndex) -> Part | None:
+        """Return the first part whose frames have other numbers in a later index; None: none has.
+
+        The last part may have more frames than it had, and others may follow it.
+        """
+        if now is self:
+            return None
+        last = len(self.parts) - 1
+        for k, (before, after) in enumerate(zip(self.parts, now.parts, strict=False)):
+            same = (before.stored.place, before.row) == (after.stored.place, after.row)
+            fits = after.count >= before.count if k == last else after.count == before.count
+            if not (same and fits):
+                return before
+        return self.parts[len(now.parts)] if len(now.parts) <= last else None
+
+    def refuse_moved(self, now: FrameIndex, attr: str) -> None:
+        """Raise where frames of an attribute have other numbers in a later index.
+
+        Raises
+        ------
+        FileChangedError
+            Files came, went, or have more or fewer frames, and others lie behind.
+        """
+        moved = self.moved(now)
+        if moved is not None:
+            raise FileChangedError(
+                f"the frames of {attr!r} have other numbers than when they were begun with: "
+                f"{moved.stored.place.filename} has more or fewer of them now, or another file "
+                "came or went before it. Begin again, or follow() a run that is still written"
+            )
 
     @cached_property
     def frame_shape(self) -> tuple[int, ...]:

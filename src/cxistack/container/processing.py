@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..catalogue.frames import FrameSelection, frame_numbers
+from ..catalogue.index import FrameIndex
 from ..processing import masks, pca, sums, whitefields
 from ..processing.stacks import ComputedStack, Numbers, Stack
 from ..protocol.attribute import Attribute
@@ -337,7 +338,8 @@ def stored_stack(container: Processed, attr: str) -> ComputedStack:
     numbers = np.arange(count) if numbers is None else np.asarray(numbers)
     ss, fs = frame[-2:]
     threads = container._values.get("num_threads")
-    rule = _Input(attr, store, transform, numbers, threads, (ss, fs))
+    index = store._prepare(attr).index
+    rule = _Input(attr, store, transform, numbers, threads, (ss, fs), index)
     return ComputedStack((len(numbers), *frame), dtype, rule)
 
 
@@ -351,6 +353,7 @@ class _Input:
     frames: NDArray[np.int64]
     num_threads: int | None
     shape: tuple[int, int]  # of a frame, transformed
+    index: FrameIndex  # whose numbers they are
 
     def __call__(self, numbers: Numbers, rows: slice) -> NDArray[Any]:
         transform, (ss, fs) = self.transform, self.shape
@@ -365,6 +368,7 @@ class _Input:
                 num_threads=self.num_threads,
                 verbose=False,
             )
+            self.index.refuse_moved(self.store._prepare(self.attr).index, self.attr)
         return read
 
 

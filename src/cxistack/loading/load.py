@@ -106,6 +106,16 @@ class Load:
         """How many frames there are."""
         return self.index.total
 
+    def refuse_moved(self, now: Load) -> None:
+        """Raise where frames have other numbers in a later load of the same.
+
+        Raises
+        ------
+        FileChangedError
+            Files came, went, or have more or fewer frames, and others lie behind.
+        """
+        self.index.refuse_moved(now.index, self.attr)
+
     @property
     def shape(self) -> tuple[int, ...]:
         """Shape of all of it."""

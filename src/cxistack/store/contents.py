@@ -211,11 +211,17 @@ class Contents(Mapping[str, LazyArray]):
         verbose: bool = False,
         **words: Any,
     ) -> Any:
-        """Load what :meth:`_prepare` decides; once more where a file changed meanwhile."""
+        """Load what :meth:`_prepare` decides; once more where a file changed meanwhile.
+
+        Frames must have the numbers that they have in a load that `words` may have as `begun`.
+        """
+        begun: Load | None = words.pop("begun", None)
 
         def read() -> Any:
             self._check_open()
             load = self._prepare(attr, **words)
+            if begun is not None:
+                begun.refuse_moved(load)
             how: dict[str, Any] = {"num_threads": num_threads, "verbose": verbose}
             if masked is None:
                 return load.read(load.numbers(idxs), out, **how)

@@ -57,6 +57,8 @@ class Frames:
     def __post_init__(self) -> None:
         if not len(self.numbers):
             raise ValueError(f"there are no frames of {self.load.attr!r} to reduce")
+        if self.load.is_text:
+            raise ValueError(f"{self.load.attr!r} is text: only numbers are reduced")
         shape = self.load.frame_shape
         if self.mask is None or isinstance(self.mask, bool):
             if self.mask and not self.load.attribute.has_pixels:
@@ -107,7 +109,9 @@ class Frames:
         batch = {name: np.empty((count, *shape), dtype if name == attr else bool) for name in names}
         with closing(self.stream(names, self.numbers, [batch, batch])) as stream:
             for frames, idxs in stream:
-                good = self._good(frames.get("mask"), slice(done, done + len(idxs)))
+                # Where masks are reduced, they are not masked by themselves.
+                read = frames["mask"] if self.mask is True else None
+                good = self._good(read, slice(done, done + len(idxs)))
                 yield Batch(_masked(frames[attr], good), idxs)
                 done += len(idxs)
 

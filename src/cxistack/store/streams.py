@@ -16,6 +16,7 @@ from ..errors import CXIError
 from ..hdf5.files import read_again
 from ..kernels import Casting
 from ..kernels.threads import count_threads
+from ..kernels.threshold import least_above
 from ..loading.load import Load
 from ..loading.masked import check_masked
 from ..loading.sparse import read_above
@@ -291,13 +292,18 @@ class Streams(Contents):
         numbers = np.arange(load.count) if idxs is None else load.numbers(idxs)
         assert numbers is not None
         how: dict[str, Any] = {"num_threads": num_threads}
+        begun = {attr: load}
+        if mask is True and has_pixels:
+            begun["mask"] = self._prepare("mask", transform=made)
 
         def stream(names: list[str], some: NDArray[np.int64], buffers: list[Any]) -> FrameStream:
-            return self.stream(names, idxs=some, transform=made, buffers=buffers, **how)
+            made_now = self.stream(names, idxs=some, transform=made, buffers=buffers, **how)
+            load.refuse_moved(self._prepare(attr))
+            return made_now
 
         def read(name: str, some: NDArray[np.int64], view: Any) -> NDArray[Any]:
             words = {"transform": view} if has_pixels else {}
-            found: NDArray[Any] = self._read(name, some, **words, **how)
+            found: NDArray[Any] = self._read(name, some, begun=begun[name], **words, **how)
             return found
 
         return Frames(load, made, numbers, mask, stream, read, verbose)
@@ -319,9 +325,8 @@ class Streams(Contents):
         whole = {"ss_idxs": slice(None), "fs_idxs": slice(None), "transform": None}
 
         def read(numbers: NDArray[np.int64], out: NDArray[Any] | None) -> Any:
-            return self._read(
-                attr, numbers, out, masked=masked, num_threads=threads, **{**whole, **words}
-            )
+            how = {"masked": masked, "begun": load, "num_threads": threads}
+            return self._read(attr, numbers, out, **how, **{**whole, **words})
 
         is_one = load.is_static and load.count > 0
         return Lane(
@@ -344,7 +349,8 @@ class Streams(Contents):
     ) -> Lane:
         """Return a lane of the pixels above a threshold."""
         attr, threads = load.attr, count_threads(num_threads)
-        if masked is not None and not masked <= threshold:
+        least_above(threshold, load.dtype)  # raises for what is no threshold
+        if masked is not None and masked > threshold:
             raise ValueError(
                 f"masked={masked} is above the threshold, {threshold}: bad pixels would be found"
             )
@@ -353,6 +359,7 @@ class Streams(Contents):
             def once() -> Hits:
                 self._check_open()
                 now, good = self._prepare(attr, **words), None
+                load.refuse_moved(now)
                 if masked is not None:
                     how = {"num_threads": threads, "transform": words["transform"]}
                     good = self._read("mask", numbers, **how)

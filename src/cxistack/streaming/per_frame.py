@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from .reduce import Limits, Source, named, reduce
-from .reductions import parsed
+from .reductions import check_fill, parsed
 
 __all__ = ["reduce_pixels", "reduced"]
 
@@ -62,6 +63,9 @@ def reduce_pixels(source: Source, how: Any, limits: Limits) -> Any:
             raise ValueError(
                 f"{key!r} is not made of the pixels of a frame: {', '.join(_WORDS)} are"
             )
+        if not math.prod(source.shape) and word not in ("sum", "over", "saturated"):
+            raise ValueError(f"frames of shape {source.shape} have no pixels, and so no {word}")
+    check_fill(limits.fill, source.dtype, wanted)
     columns: list[list[Any]] = [[] for _ in wanted]
     with source.progress() as bar:
         for frames, idxs in source.stream():

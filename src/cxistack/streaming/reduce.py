@@ -14,7 +14,16 @@ from numpy.typing import NDArray
 
 from ..progress import Progress
 from .batch import Batch
-from .reductions import MOMENTS, RANKS, Histogram, Percentiles, Statistics, parsed
+from .reductions import (
+    MOMENTS,
+    RANKS,
+    Histogram,
+    Percentiles,
+    Statistics,
+    check_fill,
+    good_of,
+    parsed,
+)
 
 __all__ = ["Banded", "Limits", "Source", "reduce", "spare_memory"]
 
@@ -90,6 +99,7 @@ class Limits:
 def reduce(source: Source, how: Any, limits: Limits) -> Any:
     """Reduce all frames of a source; see :meth:`CXIStore.reduce`."""
     wanted = parsed(how)
+    check_fill(limits.fill, source.dtype, wanted)
     moments = [k for k, (_, word, _) in enumerate(wanted) if word in MOMENTS]
     ranks = [k for k, (_, word, _) in enumerate(wanted) if word in RANKS]
     statistics = Statistics([wanted[k][1:] for k in moments], limits.fill, limits.num_threads)
@@ -144,6 +154,8 @@ def _by_bands(
 
     def of_band(first: int, last: int | None) -> list[NDArray[Any]]:
         frames = source.bands.read(first, last)
+        if limits.fill is None:
+            _refuse_absent(frames, first)
         state = statistics.init(frames.shape[1:], source.dtype)
         state = statistics.step(state, frames, np.arange(len(frames)))
         return [*statistics.finish(state), *percentiles.of(frames)]
@@ -163,6 +175,18 @@ def _by_bands(
             for whole, one in zip(results, made, strict=True):
                 whole[..., first:last, :] = one
     return results
+
+
+def _refuse_absent(frames: NDArray[Any], first: int) -> None:
+    """Raise where a pixel of a band, whose first row is `first`, is bad in all frames."""
+    good = good_of(frames)
+    if good is None:
+        return
+    absent = np.argwhere(~(good.any(axis=0) if good.ndim == frames.ndim else good))
+    if len(absent):
+        absent[:, -2] += first
+        where = tuple(absent[0].tolist())
+        raise ValueError(f"Pixel {where} has no good frame; fill= gives such pixels a value.")
 
 
 def _bands(source: Source, memory: int | None) -> Iterator[tuple[int, int | None]]:

@@ -10,7 +10,17 @@ from numpy.typing import NDArray
 
 from ..kernels import Moments, median, percentile
 
-__all__ = ["MOMENTS", "RANKS", "Histogram", "Percentiles", "Reduction", "Statistics", "parsed"]
+__all__ = [
+    "MOMENTS",
+    "RANKS",
+    "Histogram",
+    "Percentiles",
+    "Reduction",
+    "Statistics",
+    "check_fill",
+    "good_of",
+    "parsed",
+]
 
 MOMENTS = ("sum", "mean", "var", "std", "min", "max", "over", "saturated")
 RANKS = ("median", "percentile")
@@ -197,7 +207,8 @@ def parsed(how: Any) -> list[tuple[Any, str, Any]]:
     ValueError
         There is no such word, or it needs a value, or has none.
     """
-    several = list(how) if isinstance(how, Iterable) and not isinstance(how, str | tuple) else [how]
+    is_list = isinstance(how, Iterable) and not isinstance(how, str | tuple)
+    several = list(how) if is_list else [how]
     if not several:
         raise ValueError("how names nothing to reduce frames to")
     found: list[tuple[Any, str, Any]] = []
@@ -207,6 +218,11 @@ def parsed(how: Any) -> list[tuple[Any, str, Any]]:
                 raise ValueError(
                     f"{one!r} reduces nothing: it is one of {', '.join(_WORDS)}, or an object with "
                     "init(), step(), merge() and finish()"
+                )
+            if is_list and type(one).__hash__ is None:
+                raise ValueError(
+                    f"{one!r} has no hash, and results of a list are a dict by what it names: give "
+                    "it alone, or make its class @dataclass(eq=False)"
                 )
             found.append((one, "own", one))
             continue
@@ -222,9 +238,53 @@ def parsed(how: Any) -> list[tuple[Any, str, Any]]:
                 if word != "histogram"
                 else "'histogram' needs the edges of its bins: (\"histogram\", edges)"
             )
+        _check_value(word, value)
         key = one if isinstance(one, str) else (word, *(value if np.ndim(value) else [value]))
         found.append((key, word, value))
     return found
+
+
+def _check_value(word: str, value: Any) -> None:
+    """Raise for a value that means nothing, before any frame is read."""
+    if value is None:
+        return
+    try:
+        numbers = np.asarray(value, np.float64)
+    except (TypeError, ValueError):
+        raise ValueError(f"{word!r} takes numbers, not {value!r}") from None
+    if word == "histogram":
+        if numbers.ndim != 1 or len(numbers) < 2 or not (np.diff(numbers) >= 0).all():
+            raise ValueError(
+                "'histogram' takes the edges of its bins, two numbers or more, the lowest first, "
+                f"not {value!r}"
+            )
+    elif word == "percentile":
+        if numbers.ndim > 1 or not ((numbers >= 0) & (numbers <= 100)).all():
+            raise ValueError(f"'percentile' takes one or several of 0 to 100, not {value!r}")
+    elif numbers.ndim or np.isnan(numbers):
+        raise ValueError(f"{word!r} takes a number, not {value!r}")
+
+
+def check_fill(fill: Any, dtype: np.dtype[Any], wanted: Sequence[tuple[Any, str, Any]]) -> None:
+    """Raise where `fill` is no value of the pixels' type, which extremes have.
+
+    Raises
+    ------
+    ValueError
+        It would not fit.
+    """
+    if (
+        fill is None
+        or dtype.kind == "f"
+        or not any(word in ("min", "max") for _, word, _ in wanted)
+    ):
+        return
+    least, most = (0, 1) if dtype.kind == "b" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
+    if not (least <= fill <= most and fill == int(fill)):
+        raise ValueError(
+            f"fill={fill} is no value of {dtype} pixels, which min and max have: ask for these "
+            "apart, with another fill"
+        )
 
 
 def _split(one: str) -> tuple[str, Any]:

@@ -80,8 +80,10 @@ class Ring(Generic[Made]):
         with self._changed:
             self._released = max(0, number + 1 - HELD)
             self._changed.notify_all()
-            while not self._made:
+            while not self._made and not self._stopped:
                 self._changed.wait()
+            if self._stopped:  # by another thread
+                raise StopIteration
             made = self._made.popleft()
         self._taken += 1
         if isinstance(made, BaseException):

@@ -114,7 +114,7 @@ class Skips:
                 return load.read(numbers, **how), numbers
             except (CXIError, OSError) as error:
                 number = bad_file(error, load.index)
-                if number is None:
+                if number is None or load.files.paths[number] in self:
                     raise
                 self.leave_out(load.files.paths[number], load.files.names[number], error)
             numbers = self.left_of(load, numbers)
@@ -151,11 +151,14 @@ class Leaving:
         return self._skips.left_of(self._load, numbers)
 
     def leaves_out(self, error: BaseException) -> bool:
-        """Leave out the file that an error of a read is about; return whether it is about one."""
+        """Leave out the file that an error of a read is about; return whether there is one.
+
+        An error that comes again when its file is left out is not about that file's frames alone.
+        """
         files, number = self._load.files, None
         if isinstance(error, Exception):
             number = bad_file(error, self._load.index)
-        if number is None:
+        if number is None or files.paths[number] in self._skips:
             return False
         self._skips.leave_out(files.paths[number], files.names[number], error)  # type: ignore[arg-type]
         return True

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import operator
 import weakref
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
@@ -192,7 +194,9 @@ class FrameStream(Iterator[Batch]):
 
     def state_dict(self) -> dict[str, Any]:
         """Return where the stream is, in plain values: for :meth:`load_state_dict` of its like."""
-        return {"done": self.done, "total": self.total, "what": list(self._words.what)}
+        frames = zlib.crc32(self._numbers.astype("<i8").tobytes())
+        what = [*self._words.what, frames]
+        return {"done": self.done, "total": self.total, "what": what}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on where another stream was, at the batch after the last that it gave.
@@ -205,11 +209,15 @@ class FrameStream(Iterator[Batch]):
         own = self.state_dict()
         if (state.get("total"), list(state.get("what", ()))) != (own["total"], own["what"]):
             raise ValueError(
-                f"the state is that of another stream: of {state.get('total')} frames of "
-                f"{state.get('what')}, and this one has {own['total']} of {own['what']}"
+                "the state is that of another stream, of other attributes, frames, transform or "
+                f"share: of {state.get('total')} frames of {state.get('what')}, and this one has "
+                f"{own['total']} of {own['what']}"
             )
+        done = operator.index(state["done"])
+        if not 0 <= done <= self.total:
+            raise ValueError(f"the state is after {done} frames, and there are {self.total}")
         self.close()
-        self._ring, self.done = None, int(state["done"])
+        self._ring, self.done = None, done
 
 
 class _Maker:
@@ -251,7 +259,8 @@ class _Maker:
             return lane.read(wanted, None)
         arrays = self._arrays.setdefault(place, {})
         if lane.attr not in arrays:
-            arrays[lane.attr] = np.empty((self._batch, *lane.shape), lane.dtype)
+            most = min(self._batch, len(self._numbers))
+            arrays[lane.attr] = np.empty((most, *lane.shape), lane.dtype)
         frames = arrays[lane.attr][: len(wanted)]
         piece = max(1, _PIECE_BYTES // max(1, lane.nbytes) // lane.batch) * lane.batch
         for first in range(0, len(wanted), piece):
@@ -285,13 +294,35 @@ def _given(words: Words, lanes: Sequence[Lane]) -> list[dict[str, NDArray[Any]]]
             f"are {len(buffers)}"
         )
     wanted = [lane for lane in lanes if lane.once is None and not lane.makes_its_own]
-    return [{lane.attr: _buffer(one, lane) for lane in wanted} for one in buffers]
+    given = [{lane.attr: _buffer(one, lane) for lane in wanted} for one in buffers]
+    # Of two nothing is read ahead: who gives one array as both has a batch until the next.
+    pairs = list(itertools.combinations(given, 2)) if len(given) > HELD else []
+    for lane in wanted:
+        for one, other in pairs:
+            if _overlap(one[lane.attr], other[lane.attr]):
+                raise ValueError(
+                    f"two buffers for {lane.attr!r} share memory: a batch would be written over "
+                    "one that is still valid"
+                )
+    return given
+
+
+def _overlap(one: NDArray[Any], other: NDArray[Any]) -> bool:
+    try:
+        return np.shares_memory(one, other, max_work=10_000)  # type: ignore[arg-type]
+    except np.exceptions.TooHardError:  # odd strides, of which nobody knows in a moment
+        return False
 
 
 def _buffer(buffers: Mapping[str, Any], lane: Lane) -> NDArray[Any]:
     if lane.attr not in buffers:
         raise ValueError(f"a buffer has no array for {lane.attr!r}: give {{name: array}}")
     given = buffers[lane.attr]
+    if not isinstance(given, np.ndarray) and not hasattr(given, "__dlpack__"):
+        raise ValueError(
+            f"a buffer for {lane.attr!r} is a {type(given).__name__}: it must be an array, or what "
+            "gives one by DLPack"
+        )
     array = given if isinstance(given, np.ndarray) else np.from_dlpack(given)
     if array.dtype != lane.dtype or array.shape[1:] != lane.shape or not array.ndim:
         raise ValueError(
