@@ -14,7 +14,9 @@ cimport numpy as cnp
 
 from cxistack.hdf5._descriptor cimport Descriptor
 from cxistack.kernels._decode cimport cxi_decode_chunk
-from cxistack.loading._read_chunks cimport STREAM_BYTES, CellPass, ChunkJob, Task, Workspace
+from cxistack.loading._read_chunks cimport (
+    STREAM_BYTES, CellPass, ChunkJob, Task, Workspace, do_task, fail_task, fetch, place_pixels
+)
 
 from cxistack.loading.failure import chunk_failure
 from cxistack.loading.tasks import split_cells
@@ -148,8 +150,8 @@ cdef class PlannedJob(ChunkJob):
     def __init__(self, Plan plan not None, const Task[::1] tasks, const int64_t[::1] sources,
                  const int64_t[::1] places, const int32_t[::1] descriptors,
                  cnp.ndarray out not None):
-        self._take(tasks, sources, places, descriptors, out)
         self._share(plan)
+        self._take(tasks, sources, places, descriptors, out)
 
 
 cdef class Rows(ChunkJob):
@@ -169,10 +171,10 @@ cdef class Rows(ChunkJob):
         self._targets = <int64_t *>malloc(MOST_FRAMES * sizeof(int64_t))
         if self._few == NULL or self._entries == NULL or self._targets == NULL:
             raise MemoryError("the tasks of few chunks")
-        self._tasks = self._few
-        self._sources = self._entries
-        self._places = self._targets
-        self._descriptors = &self._fd
+        self.w.tasks = self._few
+        self.w.sources = self._entries
+        self.w.places = self._targets
+        self.w.descriptors = &self._fd
 
     def __dealloc__(self):
         free(self._few)
@@ -188,8 +190,8 @@ cdef class Rows(ChunkJob):
             self._targets[k] = place + k
         count = way.kind.plan(way, numbers, n, self._few, self._entries, 0, 0, MOST_FRAMES)
         for k in range(count):
-            if <size_t>self._few[k].size > self._raw_bytes:
-                self._raw_bytes = self._few[k].size
+            if <size_t>self._few[k].size > self.w.raw_bytes:
+                self.w.raw_bytes = self._few[k].size
         return count
 
     cdef bint run(self, Way way, int64_t count, char *out, Py_ssize_t step, int fd,
@@ -198,16 +200,16 @@ cdef class Rows(ChunkJob):
         cdef int64_t k
         cdef int failed = 0
         cdef Workspace space = self._space
-        self._out, self._out_step, self._fd = out, step, fd
-        self._failed = self._first_bad = INT64_MAX
+        self.w.out, self.w.out_step, self._fd = out, step, fd
+        self.w.failed = self._first_bad = INT64_MAX
         self._is_tiny = way.kind.is_tiny(self._few, count)
-        if space is None or space.raw_bytes < self._raw_bytes:
-            space = self._space = Workspace(self._raw_bytes, self._chunk_bytes,
-                                            self._scratch_bytes, self._tile_bytes)
+        if space is None or space.c.raw_bytes < self.w.raw_bytes:
+            space = self._space = Workspace(self.w.raw_bytes, self.w.chunk_bytes,
+                                            self.w.scratch_bytes, self.w.tile_bytes)
         if (cache is None or self._pipeline is None) and not self._is_tiny:
             with nogil:
                 for k in range(count):
-                    failed = self._do(k, space)
+                    failed = do_task(&self.w, k, &space.c)
                     if failed:
                         break
             return not failed
@@ -226,26 +228,26 @@ cdef class Rows(ChunkJob):
         # to be waited for.
         cdef int failed
         if self._is_tiny:
-            self._at_hand = True
-            failed = self._do(k, space)
-            self._at_hand = False
+            self.w.at_hand = True
+            failed = do_task(&self.w, k, &space.c)
+            self.w.at_hand = False
             if not self.is_away():
                 return failed
-            self._failed = INT64_MAX
+            self.w.failed = INT64_MAX
         with nogil:
-            failed = self._do(k, space)
+            failed = do_task(&self.w, k, &space.c)
         return failed
 
     cdef bint _takes_all(self, const Task *task) noexcept nogil:
-        cdef const CellPass *cell = &self._cells[task.cell]
+        cdef const CellPass *cell = &self.w.cells[task.cell]
         return (task.cells == 1 and task.count * cell.p.frame_pixels * <Py_ssize_t>cell.p.src_size
-                >= <Py_ssize_t>self._chunk_bytes)
+                >= <Py_ssize_t>self.w.chunk_bytes)
 
     cdef int _from_cache(self, int64_t k, Way way, Workspace space, ChunkCache cache) except -1:
         cdef const Task *task = &self._few[k]
         cdef int32_t c
         cdef int failed = 0
-        cdef cnp.npy_intp size = self._chunk_bytes
+        cdef cnp.npy_intp size = self.w.chunk_bytes
         cdef cnp.ndarray chunk
         cdef char *pixels
         cdef tuple key = (way.address, task.address)
@@ -258,22 +260,22 @@ cdef class Rows(ChunkJob):
             with nogil:
                 failed = self._decode(task, space, pixels)
             if failed:
-                return self._fail(k, failed)
+                return fail_task(&self.w, k, failed)
             cache.keep(key, chunk, size)
         pixels = cnp.PyArray_BYTES(chunk)
         with nogil:
             for c in range(task.cells):
-                if self._place(task, &self._cells[task.cell + c], pixels):
+                if place_pixels(&self.w, task, &self.w.cells[task.cell + c], pixels):
                     failed = 1
                     break
         return failed
 
     cdef int _decode(self, const Task *task, Workspace space, char *to) noexcept nogil:
-        cdef int status = self._fetch(task, space.raw, 0, task.size)
+        cdef int status = fetch(&self.w, task, space.c.raw, 0, task.size)
         if status == 0:
-            status = cxi_decode_chunk(&space.decoder, &self._pipeline.c, task.mask, space.raw,
-                                      task.size, to, self._chunk_bytes, space.scratch,
-                                      space.scratch_bytes)
+            status = cxi_decode_chunk(&space.c.decoder, self.w.pipeline, task.mask, space.c.raw,
+                                      task.size, to, self.w.chunk_bytes, space.c.scratch,
+                                      space.c.scratch_bytes)
         return status
 
 
