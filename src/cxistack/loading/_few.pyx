@@ -67,9 +67,6 @@ cdef class ChunkCache:
         Bytes that they may take; 0: none is kept.
     """
 
-    cdef readonly Py_ssize_t limit, held
-    cdef object _chunks, _touched
-
     def __init__(self, Py_ssize_t limit):
         self.limit = limit
         self._chunks = OrderedDict()
@@ -111,19 +108,6 @@ cdef class ChunkCache:
             self.held -= cnp.PyArray_NBYTES(last)
 
 
-cdef class Kind
-cdef class Way
-
-
-cdef struct Lead:
-    # The first of cells that one chunk holds.
-    int64_t number
-    int32_t cell
-    int32_t cells
-    int64_t first
-    int64_t last
-
-
 cdef class Plan(ChunkJob):
     """What readers of datasets that are stored alike share, to results that are laid out alike.
 
@@ -156,13 +140,6 @@ cdef class PlannedJob(ChunkJob):
 
 cdef class Rows(ChunkJob):
     """Reads few rows at a time by a plan."""
-
-    cdef Task *_few
-    cdef int64_t *_entries
-    cdef int64_t *_targets
-    cdef int32_t _fd
-    cdef bint _is_tiny
-    cdef Workspace _space
 
     def __init__(self, Plan plan not None):
         self._share(plan)
@@ -298,19 +275,6 @@ cdef class Kind:
     splits : bool
         Whether several threads can decode one chunk.
     """
-
-    cdef readonly object cells
-    cdef readonly tuple how
-    cdef readonly bint splits
-    cdef dict _idle, _plans
-    cdef Lead *_leads
-    cdef readonly Py_ssize_t tasks       # of a frame
-    cdef readonly int64_t frames         # in a chunk
-    cdef int64_t _inner
-    cdef int64_t _step                   # bytes from a frame to the next in a chunk
-    cdef int64_t frame_bytes             # to read of a frame
-    cdef int64_t chunk_bytes             # to decode of a chunk; 0: chunks are not filtered
-    cdef bint is_fast
 
     def __init__(self, cells, begins, grid, how):
         cdef Py_ssize_t k, begin, end
@@ -454,24 +418,11 @@ cdef class Way:
         The first frame's number, its row, and whether that row stands for all.
     """
 
-    cdef readonly Kind kind
-    cdef readonly object place, path, stamp, address
-    cdef bytes _name
-    cdef int64_t[4] _stamp
-    cdef int64_t first, step
-    cdef const int64_t[::1] addresses, sizes
-    cdef const uint32_t[::1] masks
-    cdef const int64_t *chunk_address
-    cdef const int64_t *size
-    cdef const uint32_t *mask
-    cdef readonly int64_t offset
-    cdef int64_t row
-    cdef bint is_static
-
     def __init__(self, Kind kind, place, stamp, address, first, step, table, rows):
         self.kind, self.place, self.stamp, self.address = kind, place, stamp, address
         self.path = place.filename
         self._name = os.fsencode(self.path)
+        self._path = self._name
         for k in range(4):
             # As the system's numbers are kept in 64 bits.
             self._stamp[k] = <int64_t>(stamp[k] if stamp[k] < 1 << 63 else stamp[k] - (1 << 64))
@@ -499,8 +450,11 @@ cdef class Way:
 
     cpdef bint is_as_it_was(self, int descriptor=-1) noexcept:
         """Tell whether the file is what it was: the one of its name, or that which is open."""
+        return self.is_same(descriptor)
+
+    cdef bint is_same(self, int descriptor) noexcept nogil:
         cdef int64_t now[4]
-        if cxi_stamp(<const char *>self._name if descriptor < 0 else NULL, descriptor, now):
+        if cxi_stamp(self._path if descriptor < 0 else NULL, descriptor, now):
             return False
         if now[0] != self._stamp[0] or now[1] != self._stamp[1]:
             return False
