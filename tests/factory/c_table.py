@@ -9,7 +9,19 @@ import numpy as np
 import cxistack
 from cxistack import _capi
 
-TYPES = "bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float32 float64".split()
+TYPES = [
+    "bool",
+    "int8",
+    "int16",
+    "int32",
+    "int64",
+    "uint8",
+    "uint16",
+    "uint32",
+    "uint64",
+    "float32",
+    "float64",
+]
 HEADER = Path(cxistack.get_include()) / "cxistack" / "capi.h"
 
 _pointer = c.pythonapi.PyCapsule_GetPointer
@@ -26,7 +38,9 @@ def constants():
 
 def fields():
     """Return the names of the table's functions, in order, each with its API."""
-    table = HEADER.read_text().split("typedef struct cxistack_capi {")[1].split("} cxistack_capi;")[0]
+    table = (
+        HEADER.read_text().split("typedef struct cxistack_capi {")[1].split("} cxistack_capi;")[0]
+    )
     found, api = [], 0
     for since, name in re.findall(r"since API (\d+)|^    \w[\w ]*\*?\(\*(\w+)\)\(", table, re.M):
         if since:

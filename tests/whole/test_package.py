@@ -49,7 +49,9 @@ def test_every_source_file_is_installed(suffix):
 
 
 def test_of_the_c_parts_the_interface_alone_is_installed():
-    parts = [file.relative_to(SOURCES) for end in ("pxd", "h") for file in SOURCES.rglob(f"*.{end}")]
+    parts = [
+        file.relative_to(SOURCES) for end in ("pxd", "h") for file in SOURCES.rglob(f"*.{end}")
+    ]
     assert sorted(file.as_posix() for file in parts if is_installed(file)) == [
         "capi.pxd",
         "include/cxistack/capi.h",

@@ -245,6 +245,13 @@ cdef class PreparedFrames:
         while task < tasks and not failed:
             failed = do_task(w, task, &s.space)
             task += 1
+        if failed and w.failed == INT64_MAX and n > 1:
+            # Which of them has a value that does not fit, each tells by itself.
+            for k in range(n):
+                failed = self._batch(part, frames + k, 1, dst + <int64_t>k * step, step, s, text,
+                                     room)
+                if failed:
+                    return failed
         # The file may have been changed while it was read.
         if not (<Way>self._ways[part]).is_same(s.descriptor):
             return self._changed(part, text, room)

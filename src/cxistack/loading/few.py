@@ -111,7 +111,9 @@ class _Finder:
         if part.stored.assembly is not None:
             return "its frames are put together of several datasets"
         if not recipe.is_one_pass or recipe.ranges is not None:
-            return "its pixels take more than one cast and one view (bins, flags or limits of a mask)"
+            return (
+                "its pixels take more than one cast and one view (bins, flags or limits of a mask)"
+            )
         if _is_written(self._files, part.stored.place.filename):
             return "this process has the file open for writing"
         return None
