@@ -1,7 +1,7 @@
 """The public names, all imported; :mod:`cxistack` imports them when the first is asked for."""
 
 from . import kernels
-from .build import build_info
+from .build import build_info, get_include
 from .checking.findings import Finding, Problem
 from .container.stdata import STData
 from .converting.convert import Conversion, convert
@@ -66,6 +66,7 @@ __all__ = [
     "build_info",
     "convert",
     "discover",
+    "get_include",
     "kernels",
     "read",
 ]

@@ -28,7 +28,8 @@ def compiled(code: str, name: str, folder: Path) -> ModuleType:
     include = sysconfig.get_path("include")
     mac = ["-undefined", "dynamic_lookup"] if sys.platform == "darwin" else []
     files = [str(source.with_suffix(".c")), "-o", str(library)]
-    subprocess.run([*compiler, "-shared", "-fPIC", "-O1", f"-I{include}", *mac, *files], check=True)
+    folders = [f"-I{include}", f"-I{cxistack.get_include()}"]
+    subprocess.run([*compiler, "-shared", "-fPIC", "-O1", *folders, *mac, *files], check=True)
     spec = importlib.util.spec_from_file_location(name, library)
     assert spec is not None
     assert spec.loader is not None

@@ -42,10 +42,20 @@ def version_in_meson_build():
     return version
 
 
-@pytest.mark.parametrize("suffix", ["py", "pyi", "pxd", "ini", "typed"])
+@pytest.mark.parametrize("suffix", ["py", "pyi", "ini", "typed"])
 def test_every_source_file_is_installed(suffix):
     files = [file.relative_to(SOURCES) for file in SOURCES.rglob(f"*{suffix}")]
     assert [str(file) for file in files if not is_installed(file)] == []
+
+
+def test_of_the_c_parts_the_interface_alone_is_installed():
+    parts = [
+        file.relative_to(SOURCES) for end in ("pxd", "h") for file in SOURCES.rglob(f"*.{end}")
+    ]
+    assert sorted(file.as_posix() for file in parts if is_installed(file)) == [
+        "capi.pxd",
+        "include/cxistack/capi.h",
+    ]
 
 
 def test_the_version_is_the_one_that_meson_build_names():

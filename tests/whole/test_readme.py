@@ -78,5 +78,5 @@ def test_the_cython_example_casts(tmp_path):
     counts, out = np.arange(7, dtype=np.uint16), np.zeros(7, np.float32)
     example.to_float(counts, out)
     assert out.tolist() == counts.tolist()
-    with pytest.raises(ValueError, match="lengths differ"):
+    with pytest.raises(ValueError, match="do not fit one another"):
         example.to_float(counts, out[:3])

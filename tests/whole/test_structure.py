@@ -16,14 +16,14 @@ from factory import ROOT
 
 # From the ground up; the rooms of one floor do not know each other.
 FLOORS = [
-    {"errors", "progress"},
+    {"errors", "progress", "capi"},
     {"kernels"},
     {"transforms", "processing"},
     {"hdf5"},
     {"protocol", "build"},
     {"catalogue"},
     {"loading"},
-    {"saving", "checking", "streaming"},
+    {"saving", "checking", "streaming", "_capi"},
     {"store", "discovery"},
     {"container", "converting"},
     {"public"},
@@ -44,6 +44,7 @@ VERBS = {
     "explain",
     "follow",
     "load_attribute",
+    "prepared",
     "read",
     "reduce",
     "save",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from ..kernels import _decode, simd_level, simd_levels
 from ..kernels.threads import count_threads
 from ._built import CODECS, COMPILER, PLATFORM
 
-__all__ = ["build_info"]
+__all__ = ["build_info", "get_include"]
 
 
 def build_info() -> dict[str, Any]:
@@ -48,3 +49,15 @@ def build_info() -> dict[str, Any]:
         "unshuffle": _decode.unshuffle_levels(),
         "cores": count_threads(None),
     }
+
+
+def get_include() -> str:
+    """Return the folder that C and Cython code is compiled with, for ``cxistack/capi.h``.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> (Path(get_include()) / "cxistack" / "capi.h").is_file()
+    True
+    """
+    return str(Path(__file__).parent / "include")

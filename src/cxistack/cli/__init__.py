@@ -46,11 +46,28 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
+def _show_include(wanted: bool) -> None:
+    if wanted:
+        from ..build import get_include
+
+        typer.echo(get_include())
+        raise typer.Exit
+
+
 @app.callback()
 def options(
     version: Annotated[
         bool,
         typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
+    ] = False,
+    include: Annotated[
+        bool,
+        typer.Option(
+            "--include",
+            callback=_show_include,
+            is_eager=True,
+            help="Show the folder of the C header.",
+        ),
     ] = False,
 ) -> None:
     """Hold what stands before a command."""

@@ -23,27 +23,6 @@ from cxistack.kernels.offence import bin_error
 cnp.import_array()
 
 
-# The result's rows, numbered through all frames in C order. `pixels` brings source pixels into
-# rows of native byte order; `results` casts finished bins and stores them.
-cdef struct Bins:
-    cxi_bin how
-    bint mean
-    bint truth                      # booleans: whether all pixels are True
-    bint checked
-    Pass pixels
-    Pass results
-    const char *src
-    char *dst
-    Py_ssize_t n_ss
-    Py_ssize_t n_fs
-    Py_ssize_t rows                 # of a result frame
-    Py_ssize_t columns
-    int rank                        # of the axes before the last two
-    Py_ssize_t shape[MAX_RANK]
-    Py_ssize_t src_step[MAX_RANK]
-    Py_ssize_t dst_step[MAX_RANK]
-
-
 cdef void _add(const Bins *b, const char *src, Py_ssize_t bins, Py_ssize_t width,
                cxi_bin_scratch *scratch) noexcept nogil:
     # Adds, to so many totals, so many columns of each bin; bins x width is at most CXI_LANES.
@@ -101,7 +80,7 @@ cdef Py_ssize_t _row(const Bins *b, const char *src, char *dst,
     return -1
 
 
-cdef int64_t _rows(const Bins *b, int64_t start, int64_t stop) noexcept nogil:
+cdef int64_t bin_rows(const Bins *b, int64_t start, int64_t stop) noexcept nogil:
     # Rows start to stop. Returns the number of the bin at which a bad piece begins, or -1.
     cdef cxi_bin_scratch scratch
     cdef const char *src
@@ -134,7 +113,7 @@ cdef class BinJob(Job):
 
     cdef int run_task(self, Py_ssize_t k) noexcept nogil:
         cdef int64_t start = k * self.task_rows
-        cdef int64_t bad = _rows(&self.b, start, min(start + self.task_rows, self.rows))
+        cdef int64_t bad = bin_rows(&self.b, start, min(start + self.task_rows, self.rows))
         if bad >= 0:
             self.report_bad(bad)
         return bad >= 0
@@ -150,7 +129,7 @@ cdef int64_t _execute(Bins *b, int64_t rows, object num_threads) except -2:
     task_rows = task_units(rows, b.columns * b.n_fs * b.n_ss * <int64_t>b.pixels.src_size)
     if task_rows == rows:
         with nogil:
-            bad = _rows(b, 0, rows)
+            bad = bin_rows(b, 0, rows)
         return bad
     job = BinJob((rows + task_rows - 1) // task_rows)
     job.b = b[0]

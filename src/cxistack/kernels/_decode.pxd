@@ -59,6 +59,10 @@ cdef extern from "decode/decode.h" nogil:
     int cxi_bshuf_next(cxi_bshuf *it, char *dst) noexcept
 
 
+# One filter by its number and parameters; -1: none that is known, or parameters that are wrong.
+cdef int set_filter(cxi_filter *f, uint32_t kind, const uint32_t *values, size_t n) noexcept nogil
+
+
 cdef class Pipeline:
     # Never changes after it was made, so threads share it.
     cdef cxi_pipeline c

@@ -1,7 +1,7 @@
 """Stored HDF5 chunks to bytes: the C decoders, one chunk at a time."""
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
-from libc.stdint cimport uint32_t
+from libc.stdint cimport INT32_MAX, uint32_t
 from libc.stdlib cimport free, malloc
 
 from cxistack.kernels.levels cimport current_rows
@@ -21,6 +21,10 @@ cdef extern from "decode/lz4_strides.h" nogil:
         CXI_LZ4_SLACK
 
 
+cdef enum:
+    MOST_VALUES = 6         # parameters of a filter
+
+
 NAMES = {
     CXI_DEFLATE: "deflate",
     CXI_SHUFFLE: "shuffle",
@@ -31,26 +35,39 @@ NAMES = {
 }
 
 
-cdef cxi_filter _filter(int kind, tuple values) except *:
-    cdef cxi_filter f
-    f.kind = kind
+cdef int set_filter(cxi_filter *f, uint32_t kind, const uint32_t *values, size_t n) noexcept nogil:
+    f.kind = <int>kind
     f.element = f.block = 0
     f.codec = CXI_CODEC_NONE
-    if kind not in NAMES:
-        raise ValueError(f"There is no decoder of HDF5 filter {kind} here")
     if kind == CXI_SHUFFLE:
-        if len(values) != 1:
-            raise ValueError(f"The shuffle filter has the parameters {values}, not one")
+        if n != 1:
+            return -1
         f.element = values[0]
     elif kind == CXI_BITSHUFFLE:
         # Two numbers of its version come first; the codec's level may come last.
-        if not 3 <= len(values) <= 6:
-            raise ValueError(f"The bitshuffle filter has the parameters {values}, not three to six")
+        if not 3 <= n <= MOST_VALUES:
+            return -1
         f.element = values[2]
-        if len(values) > 3:
+        if n > 3:
             f.block = values[3]
-        if len(values) > 4:
-            f.codec = values[4] if values[4] < 2**31 else -1
+        if n > 4:
+            f.codec = <int>values[4] if values[4] <= INT32_MAX else -1
+    return 0 if (kind == CXI_DEFLATE or kind == CXI_SHUFFLE or kind == CXI_FLETCHER32
+                 or kind == CXI_LZ4 or kind == CXI_BITSHUFFLE or kind == CXI_ZSTD) else -1
+
+
+cdef cxi_filter _filter(int kind, tuple values) except *:
+    cdef cxi_filter f
+    cdef uint32_t numbers[MOST_VALUES]
+    cdef size_t i, n = len(values)
+    if kind not in NAMES:
+        raise ValueError(f"There is no decoder of HDF5 filter {kind} here")
+    for i in range(min(n, <size_t>MOST_VALUES)):
+        numbers[i] = values[i]
+    if set_filter(&f, kind, numbers, n):
+        if kind == CXI_SHUFFLE:
+            raise ValueError(f"The shuffle filter has the parameters {values}, not one")
+        raise ValueError(f"The bitshuffle filter has the parameters {values}, not three to six")
     return f
 
 

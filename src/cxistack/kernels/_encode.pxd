@@ -1,5 +1,6 @@
 # The C encoders as Cython sees them, and a pipeline made from HDF5's own words.
 from libc.stddef cimport ptrdiff_t
+from libc.stdint cimport uint32_t
 
 from cxistack.kernels._decode cimport cxi_pipeline
 
@@ -22,6 +23,11 @@ cdef extern from "encode/encode.h" nogil:
     ptrdiff_t cxi_encode_chunk(cxi_encoder *encoder, const cxi_encoding *encoding, const char *src,
                                size_t src_len, char *dst, size_t dst_len, char *scratch,
                                size_t scratch_len) noexcept
+
+
+# What the parameters of filter i say of how hard it tries; the filter is in the pipeline already.
+cdef void set_level(cxi_encoding *encoding, int i, const uint32_t *values,
+                    size_t n) noexcept nogil
 
 
 cdef class EncodePipeline:

@@ -21,19 +21,24 @@ cdef extern from "encode/filters.h" nogil:
 
 
 cdef enum:
+    MOST_VALUES = 6         # parameters of a filter
     DEFLATE_LEVEL = 6       # zlib's
     ZSTD_LEVEL = 3          # libzstd's, and that of the published filters
 
 
-cdef int _level(int kind, tuple values) except? -1:
+cdef void set_level(cxi_encoding *encoding, int i, const uint32_t *values,
+                    size_t n) noexcept nogil:
     # Levels below zero are stored as the unsigned numbers of the same bits.
+    cdef int kind = encoding.pipeline.filter[i].kind
+    encoding.level[i] = 0
     if kind == CXI_DEFLATE:
-        return values[0] if values else DEFLATE_LEVEL
-    if kind == CXI_ZSTD:
-        return <int32_t><uint32_t>values[0] if values else ZSTD_LEVEL
-    if kind == CXI_BITSHUFFLE:
-        return <int32_t><uint32_t>values[5] if len(values) > 5 else ZSTD_LEVEL
-    return 0
+        encoding.level[i] = <int32_t>values[0] if n else DEFLATE_LEVEL
+    elif kind == CXI_ZSTD:
+        encoding.level[i] = <int32_t>values[0] if n else ZSTD_LEVEL
+    elif kind == CXI_BITSHUFFLE:
+        encoding.level[i] = <int32_t>values[5] if n > 5 else ZSTD_LEVEL
+    elif kind == CXI_LZ4 and n:
+        encoding.pipeline.filter[i].block = values[0]
 
 
 cdef class EncodePipeline:
@@ -55,14 +60,15 @@ cdef class EncodePipeline:
 
     def __init__(self, filters, nbytes):
         cdef Pipeline decoded = Pipeline(filters, nbytes)
-        cdef int i
+        cdef int i, k
+        cdef uint32_t numbers[MOST_VALUES]
         self.filters = decoded.filters
         self.nbytes = decoded.nbytes
         self.c.pipeline = decoded.c
-        for i, (kind, values) in enumerate(self.filters):
-            self.c.level[i] = _level(kind, values)
-            if kind == CXI_LZ4 and values:
-                self.c.pipeline.filter[i].block = values[0]
+        for i, (_, values) in enumerate(self.filters):
+            for k in range(min(len(values), MOST_VALUES)):
+                numbers[k] = values[k]
+            set_level(&self.c, i, numbers, len(values))
         if cxi_encode_check(&self.c):
             raise ValueError(f"The filters {self.filters} cannot be applied here to chunks of "
                              f"{self.nbytes} bytes")

@@ -30,22 +30,8 @@ cdef enum:
     BLOCK = 32768            # pixels of a frame, whose corrections stay in L2 for the next frames
 
 
-cdef struct Correction:
-    cxi_flat how
-    cxi_flat_row row
-    Pass pixels             # to rows of the type that is computed with
-    Pass results            # from there to where they go
-    Stack src
-    Stack dst
-    Py_ssize_t dark_frame   # bytes from one frame's to the next, 0 where all have the same
-    Py_ssize_t white_frame
-    Py_ssize_t good_frame
-    bint is_plain           # pixels lie in rows of that type
-    bint stream
-
-
-cdef bint _block(const Correction *c, int64_t frame, Py_ssize_t at, Py_ssize_t stop,
-                 cxi_sink *sink) noexcept nogil:
+cdef bint correct_block(const Correction *c, int64_t frame, Py_ssize_t at, Py_ssize_t stop,
+                        cxi_sink *sink) noexcept nogil:
     # Pixels at to stop of a frame; whether all have a result.
     cdef char pixels[PIECE * 8]
     cdef char scratch[PIECE * 8]
@@ -116,7 +102,7 @@ cdef class CorrectionJob(Job):
         cdef bint good = True
         sink.stream = self.c.pixels.rows.stream
         while good and frame < stop:
-            good = _block(&self.c, frame, at, end, &sink if self.c.stream else NULL)
+            good = correct_block(&self.c, frame, at, end, &sink if self.c.stream else NULL)
             frame += 1
         if self.c.stream:
             cxi_fence()

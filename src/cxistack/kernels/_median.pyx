@@ -16,19 +16,7 @@ from cxistack.kernels import threads
 cnp.import_array()
 
 cdef enum:
-    STRIP = 1024            # columns at a time, so that three rows of them stay in L1
     COST = 8                # times as long as a pass that only moves pixels
-
-
-cdef struct Medians:
-    cxi_median how
-    Pass pixels             # to rows of native byte order
-    Pass truth              # flags to rows of 0 and 1
-    Pass results            # rows to where they go
-    Stack src
-    Stack dst
-    const char *good        # of the first frame, or NULL
-    Py_ssize_t good_frame   # from one frame's to the next
 
 
 # Three rows of a strip and one pixel more at each end; row k of the frame lies in place k % 3.
@@ -89,6 +77,14 @@ cdef void _strip(const Medians *m, int64_t frame, Py_ssize_t start, Py_ssize_t s
                           m.dst.step, n)
 
 
+cdef void median_rows(const Medians *m, int64_t frame, Py_ssize_t start,
+                      Py_ssize_t stop) noexcept nogil:
+    cdef Py_ssize_t first = 0
+    while first < m.src.columns:
+        _strip(m, frame, start, stop, first, min(<Py_ssize_t>STRIP, m.src.columns - first))
+        first += STRIP
+
+
 cdef class MedianJob(Job):
     """Medians cut into ranges of rows; the arrays are the caller's to keep alive."""
     cdef Medians m
@@ -99,15 +95,11 @@ cdef class MedianJob(Job):
         cdef int64_t row = k * self.task_rows
         cdef int64_t stop = min(row + self.task_rows, self.rows)
         cdef int64_t frame, begin, end
-        cdef Py_ssize_t first, columns = self.m.src.columns
         while row < stop:
             frame = row // self.m.src.rows
             begin = row - frame * self.m.src.rows
             end = min(<int64_t>self.m.src.rows, begin + stop - row)
-            first = 0
-            while first < columns:
-                _strip(&self.m, frame, begin, end, first, min(<Py_ssize_t>STRIP, columns - first))
-                first += STRIP
+            median_rows(&self.m, frame, begin, end)
             row += end - begin
         return 0
 

@@ -14,7 +14,9 @@ cimport numpy as cnp
 
 from cxistack.hdf5._descriptor cimport Descriptor
 from cxistack.kernels._decode cimport cxi_decode_chunk
-from cxistack.loading._read_chunks cimport STREAM_BYTES, CellPass, ChunkJob, Task, Workspace
+from cxistack.loading._read_chunks cimport (
+    STREAM_BYTES, CellPass, ChunkJob, Task, Workspace, do_task, fail_task, fetch, place_pixels
+)
 
 from cxistack.loading.failure import chunk_failure
 from cxistack.loading.tasks import split_cells
@@ -65,9 +67,6 @@ cdef class ChunkCache:
         Bytes that they may take; 0: none is kept.
     """
 
-    cdef readonly Py_ssize_t limit, held
-    cdef object _chunks, _touched
-
     def __init__(self, Py_ssize_t limit):
         self.limit = limit
         self._chunks = OrderedDict()
@@ -109,19 +108,6 @@ cdef class ChunkCache:
             self.held -= cnp.PyArray_NBYTES(last)
 
 
-cdef class Kind
-cdef class Way
-
-
-cdef struct Lead:
-    # The first of cells that one chunk holds.
-    int64_t number
-    int32_t cell
-    int32_t cells
-    int64_t first
-    int64_t last
-
-
 cdef class Plan(ChunkJob):
     """What readers of datasets that are stored alike share, to results that are laid out alike.
 
@@ -148,19 +134,12 @@ cdef class PlannedJob(ChunkJob):
     def __init__(self, Plan plan not None, const Task[::1] tasks, const int64_t[::1] sources,
                  const int64_t[::1] places, const int32_t[::1] descriptors,
                  cnp.ndarray out not None):
-        self._take(tasks, sources, places, descriptors, out)
         self._share(plan)
+        self._take(tasks, sources, places, descriptors, out)
 
 
 cdef class Rows(ChunkJob):
     """Reads few rows at a time by a plan."""
-
-    cdef Task *_few
-    cdef int64_t *_entries
-    cdef int64_t *_targets
-    cdef int32_t _fd
-    cdef bint _is_tiny
-    cdef Workspace _space
 
     def __init__(self, Plan plan not None):
         self._share(plan)
@@ -169,10 +148,10 @@ cdef class Rows(ChunkJob):
         self._targets = <int64_t *>malloc(MOST_FRAMES * sizeof(int64_t))
         if self._few == NULL or self._entries == NULL or self._targets == NULL:
             raise MemoryError("the tasks of few chunks")
-        self._tasks = self._few
-        self._sources = self._entries
-        self._places = self._targets
-        self._descriptors = &self._fd
+        self.w.tasks = self._few
+        self.w.sources = self._entries
+        self.w.places = self._targets
+        self.w.descriptors = &self._fd
 
     def __dealloc__(self):
         free(self._few)
@@ -188,8 +167,8 @@ cdef class Rows(ChunkJob):
             self._targets[k] = place + k
         count = way.kind.plan(way, numbers, n, self._few, self._entries, 0, 0, MOST_FRAMES)
         for k in range(count):
-            if <size_t>self._few[k].size > self._raw_bytes:
-                self._raw_bytes = self._few[k].size
+            if <size_t>self._few[k].size > self.w.raw_bytes:
+                self.w.raw_bytes = self._few[k].size
         return count
 
     cdef bint run(self, Way way, int64_t count, char *out, Py_ssize_t step, int fd,
@@ -198,16 +177,16 @@ cdef class Rows(ChunkJob):
         cdef int64_t k
         cdef int failed = 0
         cdef Workspace space = self._space
-        self._out, self._out_step, self._fd = out, step, fd
-        self._failed = self._first_bad = INT64_MAX
+        self.w.out, self.w.out_step, self._fd = out, step, fd
+        self.w.failed = self._first_bad = INT64_MAX
         self._is_tiny = way.kind.is_tiny(self._few, count)
-        if space is None or space.raw_bytes < self._raw_bytes:
-            space = self._space = Workspace(self._raw_bytes, self._chunk_bytes,
-                                            self._scratch_bytes, self._tile_bytes)
+        if space is None or space.c.raw_bytes < self.w.raw_bytes:
+            space = self._space = Workspace(self.w.raw_bytes, self.w.chunk_bytes,
+                                            self.w.scratch_bytes, self.w.tile_bytes)
         if (cache is None or self._pipeline is None) and not self._is_tiny:
             with nogil:
                 for k in range(count):
-                    failed = self._do(k, space)
+                    failed = do_task(&self.w, k, &space.c)
                     if failed:
                         break
             return not failed
@@ -226,26 +205,26 @@ cdef class Rows(ChunkJob):
         # to be waited for.
         cdef int failed
         if self._is_tiny:
-            self._at_hand = True
-            failed = self._do(k, space)
-            self._at_hand = False
+            self.w.at_hand = True
+            failed = do_task(&self.w, k, &space.c)
+            self.w.at_hand = False
             if not self.is_away():
                 return failed
-            self._failed = INT64_MAX
+            self.w.failed = INT64_MAX
         with nogil:
-            failed = self._do(k, space)
+            failed = do_task(&self.w, k, &space.c)
         return failed
 
     cdef bint _takes_all(self, const Task *task) noexcept nogil:
-        cdef const CellPass *cell = &self._cells[task.cell]
+        cdef const CellPass *cell = &self.w.cells[task.cell]
         return (task.cells == 1 and task.count * cell.p.frame_pixels * <Py_ssize_t>cell.p.src_size
-                >= <Py_ssize_t>self._chunk_bytes)
+                >= <Py_ssize_t>self.w.chunk_bytes)
 
     cdef int _from_cache(self, int64_t k, Way way, Workspace space, ChunkCache cache) except -1:
         cdef const Task *task = &self._few[k]
         cdef int32_t c
         cdef int failed = 0
-        cdef cnp.npy_intp size = self._chunk_bytes
+        cdef cnp.npy_intp size = self.w.chunk_bytes
         cdef cnp.ndarray chunk
         cdef char *pixels
         cdef tuple key = (way.address, task.address)
@@ -258,22 +237,22 @@ cdef class Rows(ChunkJob):
             with nogil:
                 failed = self._decode(task, space, pixels)
             if failed:
-                return self._fail(k, failed)
+                return fail_task(&self.w, k, failed)
             cache.keep(key, chunk, size)
         pixels = cnp.PyArray_BYTES(chunk)
         with nogil:
             for c in range(task.cells):
-                if self._place(task, &self._cells[task.cell + c], pixels):
+                if place_pixels(&self.w, task, &self.w.cells[task.cell + c], pixels):
                     failed = 1
                     break
         return failed
 
     cdef int _decode(self, const Task *task, Workspace space, char *to) noexcept nogil:
-        cdef int status = self._fetch(task, space.raw, 0, task.size)
+        cdef int status = fetch(&self.w, task, space.c.raw, 0, task.size)
         if status == 0:
-            status = cxi_decode_chunk(&space.decoder, &self._pipeline.c, task.mask, space.raw,
-                                      task.size, to, self._chunk_bytes, space.scratch,
-                                      space.scratch_bytes)
+            status = cxi_decode_chunk(&space.c.decoder, self.w.pipeline, task.mask, space.c.raw,
+                                      task.size, to, self.w.chunk_bytes, space.c.scratch,
+                                      space.c.scratch_bytes)
         return status
 
 
@@ -296,19 +275,6 @@ cdef class Kind:
     splits : bool
         Whether several threads can decode one chunk.
     """
-
-    cdef readonly object cells
-    cdef readonly tuple how
-    cdef readonly bint splits
-    cdef dict _idle, _plans
-    cdef Lead *_leads
-    cdef readonly Py_ssize_t tasks       # of a frame
-    cdef readonly int64_t frames         # in a chunk
-    cdef int64_t _inner
-    cdef int64_t _step                   # bytes from a frame to the next in a chunk
-    cdef int64_t frame_bytes             # to read of a frame
-    cdef int64_t chunk_bytes             # to decode of a chunk; 0: chunks are not filtered
-    cdef bint is_fast
 
     def __init__(self, cells, begins, grid, how):
         cdef Py_ssize_t k, begin, end
@@ -452,24 +418,11 @@ cdef class Way:
         The first frame's number, its row, and whether that row stands for all.
     """
 
-    cdef readonly Kind kind
-    cdef readonly object place, path, stamp, address
-    cdef bytes _name
-    cdef int64_t[4] _stamp
-    cdef int64_t first, step
-    cdef const int64_t[::1] addresses, sizes
-    cdef const uint32_t[::1] masks
-    cdef const int64_t *chunk_address
-    cdef const int64_t *size
-    cdef const uint32_t *mask
-    cdef readonly int64_t offset
-    cdef int64_t row
-    cdef bint is_static
-
     def __init__(self, Kind kind, place, stamp, address, first, step, table, rows):
         self.kind, self.place, self.stamp, self.address = kind, place, stamp, address
         self.path = place.filename
         self._name = os.fsencode(self.path)
+        self._path = self._name
         for k in range(4):
             # As the system's numbers are kept in 64 bits.
             self._stamp[k] = <int64_t>(stamp[k] if stamp[k] < 1 << 63 else stamp[k] - (1 << 64))
@@ -497,8 +450,11 @@ cdef class Way:
 
     cpdef bint is_as_it_was(self, int descriptor=-1) noexcept:
         """Tell whether the file is what it was: the one of its name, or that which is open."""
+        return self.is_same(descriptor)
+
+    cdef bint is_same(self, int descriptor) noexcept nogil:
         cdef int64_t now[4]
-        if cxi_stamp(<const char *>self._name if descriptor < 0 else NULL, descriptor, now):
+        if cxi_stamp(self._path if descriptor < 0 else NULL, descriptor, now):
             return False
         if now[0] != self._stamp[0] or now[1] != self._stamp[1]:
             return False

@@ -7,7 +7,7 @@ cimport numpy as cnp
 from cxistack.kernels._above_chunk cimport above_in_chunk, cxi_above, mask_bits, set_above
 from cxistack.kernels._decode cimport CXI_NO_MEMORY
 from cxistack.kernels.hits cimport Hits
-from cxistack.loading._read_chunks cimport ChunkJob, Task, Workspace
+from cxistack.loading._read_chunks cimport ChunkJob, Space, Task, fail_task, fetch
 
 import numpy as np
 
@@ -48,12 +48,10 @@ cdef class AboveChunks(ChunkJob):
                  cnp.dtype stored not None, least, cnp.ndarray mask):
         self._take(tasks, places, places, descriptors, np.empty(1))
         self._dtype = (<object>stored).newbyteorder("=")
-        self._pipeline = pipeline
-        self._scratch_bytes = self._pipeline.scratch_bytes
+        self._begin()
+        self._decode_by(pipeline)
         self._fill_of = fill
-        self._fill = <const char *>&fill[0]
-        self._idle = []
-        self._failed = INT64_MAX
+        self.w.fill = <const char *>&fill[0]
         set_above(&self._how, stored, least)
         if mask is not None:
             self._bits = _as_bits(mask)
@@ -61,28 +59,28 @@ cdef class AboveChunks(ChunkJob):
                 self._bits_step = cnp.PyArray_STRIDE(self._bits, 0)
         self._hits = Hits(tasks.shape[0], stored.itemsize, False)
 
-    cdef int _do(self, int64_t k, Workspace space) noexcept nogil:
-        cdef const Task *task = &self._tasks[k]
+    cdef int _do(self, int64_t k, Space *space) noexcept nogil:
+        cdef const Task *task = &self.w.tasks[k]
         cdef cxi_above how = self._how
         cdef int status
         if task.address < 0:
             return 0    # nothing was written, and the fill value is not above the threshold
         if self._bits is not None:
-            how.good = cnp.PyArray_BYTES(self._bits) + self._places[task.place] * self._bits_step
-        status = self._fetch(task, space.raw, 0, task.size)
+            how.good = cnp.PyArray_BYTES(self._bits) + self.w.places[task.place] * self._bits_step
+        status = fetch(&self.w, task, space.raw, 0, task.size)
         if not status:
-            status = above_in_chunk(&space.decoder, &self._pipeline.c, task.mask, space.raw,
+            status = above_in_chunk(&space.decoder, self.w.pipeline, task.mask, space.raw,
                                     task.size, &how, self._hits, k, space.scratch,
                                     space.scratch_bytes)
         if status:
-            return self._fail(k, status)
+            return fail_task(&self.w, k, status)
         self._hits.trim(k)
         return 0
 
     @property
     def has_memory(self):
         """Whether it did not fail for want of memory."""
-        return self._failed == INT64_MAX or self._status != CXI_NO_MEMORY
+        return self.w.failed == INT64_MAX or self.w.status != CXI_NO_MEMORY
 
     def found(self, order, places, num_threads):
         """Return (place, pixel, value) of what tasks have found, in an order, with their places."""

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from ..catalogue.index import FrameIndex, Part
-from ..errors import FileChangedError
+from ..errors import FileChangedError, LayoutError
 from ..hdf5.addresses import Chunked, Contiguous, ThroughH5py, Unlisted
-from ..hdf5.files import Files
+from ..hdf5.files import Files, changed
 from ..hdf5.open_writers import written_here
 from ._few import ChunkCache, FewFrames, Kind, Way
 from .direct import Wanted, alike, geometry_of
@@ -21,9 +21,10 @@ from .recipe import Recipe
 from .route import is_long, route_of
 from .tasks import Cell, Window, cells, leads
 
-__all__ = ["few_frames"]
+__all__ = ["few_frames", "whole_ways"]
 
 _NO_ROWS = np.empty(0, np.int64)
+_ALL = 1 << 62  # asks: then every table of chunks is listed
 
 
 def few_frames(
@@ -37,6 +38,28 @@ def few_frames(
     finder = _Finder(files, index, recipes, frame[1])
     is_written = partial(_is_written, files)
     return FewFrames(index.offsets, finder.way, is_written, files, frame, cache)
+
+
+def whole_ways(
+    files: Files, index: FrameIndex, recipes: Sequence[Recipe], dtype: np.dtype[Any]
+) -> list[Way]:
+    """Return how all parts of a load are read without the engine and without HDF5.
+
+    Raises
+    ------
+    LayoutError
+        One of them is not; it says which, and why.
+    FileChangedError, FileNotFoundError
+        A file is not what it was.
+    """
+    finder = _Finder(files, index, recipes, dtype)
+    ways = []
+    for number, part in enumerate(index.parts):
+        way = finder.whole(number)
+        if isinstance(way, str):
+            raise LayoutError(f"{part.stored.place} cannot be read without HDF5: {way}")
+        ways.append(way)
+    return ways
 
 
 def _is_written(files: Files, path: str) -> bool:
@@ -59,26 +82,56 @@ class _Finder:
 
     def way(self, number: int) -> Way | None:
         """Return how frames of a part are read; None where the engine is to read these."""
-        part, recipe = self._index.parts[number], self._recipes[number]
-        stored = part.stored
-        if stored.assembly is not None or not recipe.is_one_pass or recipe.ranges is not None:
-            return None
-        if _is_written(self._files, stored.place.filename):
+        if self._obstacle(number) is not None:
             return None
         # A long table of chunks is listed when that would have taken less time than all calls did.
+        part = self._index.parts[number]
         asked = self._asked[number] = self._asked.get(number, 0) + 1
-        if is_long(stored, part.has_frame_axis, asked) and not self._files.recall(stored.address):
-            return None
+        if is_long(part.stored, part.has_frame_axis, asked):
+            if not self._files.recall(part.stored.address):
+                return None
         try:
-            where = route_of(self._files, stored, part.has_frame_axis, asked, self._dtype)
+            found = self._located(number, asked)
         except (FileChangedError, FileNotFoundError):  # the engine says so, or looks again
             return None
-        if isinstance(where, ThroughH5py | Unlisted) or where.stamp != stored.stamp:
-            return None
+        return found if isinstance(found, Way) else None
+
+    def whole(self, number: int) -> Way | str:
+        """Return how any frames of a part are read, or why they are not read so.
+
+        Raises
+        ------
+        FileChangedError, FileNotFoundError
+            The file is not what it was.
+        """
+        return self._obstacle(number) or self._located(number, _ALL)
+
+    def _obstacle(self, number: int) -> str | None:
+        part, recipe = self._index.parts[number], self._recipes[number]
+        if part.stored.assembly is not None:
+            return "its frames are put together of several datasets"
+        if not recipe.is_one_pass or recipe.ranges is not None:
+            return (
+                "its pixels take more than one cast and one view (bins, flags or limits of a mask)"
+            )
+        if _is_written(self._files, part.stored.place.filename):
+            return "this process has the file open for writing"
+        return None
+
+    def _located(self, number: int, asked: int) -> Way | str:
+        part, recipe = self._index.parts[number], self._recipes[number]
+        stored = part.stored
+        where = route_of(self._files, stored, part.has_frame_axis, asked, self._dtype)
+        if isinstance(where, ThroughH5py):
+            return where.reason
+        if isinstance(where, Unlisted):
+            return "its chunks are not listed"
+        if where.stamp != stored.stamp:
+            raise changed(stored.place.filename)
         window = Window.of(recipe.view(part.frame_shape), part.frame_shape)
         wanted = Wanted(stored, where, _NO_ROWS, _NO_ROWS, (window,), part.has_frame_axis)
         if not window.size:
-            return None
+            return "no pixel of it is wanted"
         return self._made(part, wanted, int(self._index.offsets[number]), recipe)
 
     def _made(self, part: Part, wanted: Wanted, offset: int, recipe: Recipe) -> Way:

@@ -23,6 +23,7 @@ from ..loading.explain import explanation, masked_explanation
 from ..loading.load import Load
 from ..loading.masked import check_masked, read_masked
 from ..loading.prepare import prepare, viewed
+from ..loading.prepared import PreparedLoad
 from ..loading.request import LoadRequest
 from ..loading.sparse import sparse_way
 from ..protocol.protocol import CXIProtocol
@@ -357,6 +358,51 @@ class Contents(Mapping[str, LazyArray]):
             return told
         value, mask = check_masked(load, masked), self._prepare("mask", **pixels)
         return f"{told}\n{masked_explanation(mask, mask.numbers(idxs), value)}"
+
+    def prepared(
+        self,
+        attr: str,
+        *,
+        ss_idxs: Any = slice(None),
+        fs_idxs: Any = slice(None),
+        transform: TransformLike = None,
+        dtype: DTypeLike | None = None,
+        casting: Casting = "checked",
+        source: int | str | None = None,
+        raw: bool = False,
+    ) -> PreparedLoad:
+        """Prepare a load for C or Cython code, which reads it on its own threads without Python.
+
+        Parameters
+        ----------
+        attr : str
+            The attribute's name.
+        ss_idxs, fs_idxs, transform, dtype, casting, source, raw
+            As for :meth:`load_attribute`.
+
+        Returns
+        -------
+        PreparedLoad
+            Its capsule is what `open` of ``cxistack/capi.h`` takes. That looks up where all frames
+            lie, and refuses, with the reason, what only HDF5 can read, or takes more than one cast
+            and one view (:meth:`explain` tells of both).
+
+        Raises
+        ------
+        AttributeMissingError, LayoutError, CastError
+            As for :meth:`load_attribute`.
+
+        Examples
+        --------
+        >>> load = CXIStore(example_run).prepared("data", transform=Crop([0, 4, 0, 8]))
+        >>> load
+        <PreparedLoad of 'data': (6, 4, 8) uint16>
+        >>> capsule = load.capsule()
+        """
+        self._check_open()
+        pixels = {"ss_idxs": ss_idxs, "fs_idxs": fs_idxs, "transform": transform}
+        how: dict[str, Any] = {"dtype": dtype, "casting": casting, "source": source, "raw": raw}
+        return PreparedLoad(self._prepare(attr, **how, **pixels))
 
 
 def one_of_two(processes: int | None, num_threads: int | None) -> int | None:

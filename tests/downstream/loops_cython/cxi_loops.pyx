@@ -1,0 +1,50 @@
+# cython: boundscheck=False, wraparound=False
+"""Loops over frames in prange, without the GIL: kernels, and a prepared load."""
+
+from cpython.pycapsule cimport PyCapsule_GetPointer
+from cython.parallel cimport parallel, prange
+from libc.stdint cimport int64_t
+
+from cxistack cimport capi
+
+cdef const capi.cxistack_capi *cxi = capi.cxistack_import()
+
+
+cdef int to_float(const unsigned short *src, float *dst, int64_t pixels) noexcept nogil:
+    cdef capi.cxistack_pixels a, b
+    a.data, a.type, a.swapped = <void *>src, capi.CXISTACK_UINT16, 0
+    b.data, b.type, b.swapped = dst, capi.CXISTACK_FLOAT32, 0
+    a.axes = b.axes = 1
+    a.shape = b.shape = &pixels
+    a.strides = b.strides = NULL
+    return cxi.cast(&a, &b, 0)
+
+
+def cast(const unsigned short[:, ::1] frames, float[:, ::1] out):
+    """Cast frames, a thread for each of them."""
+    cdef Py_ssize_t k
+    cdef int64_t pixels = frames.shape[1]
+    cdef int lost = 0
+    for k in prange(frames.shape[0], nogil=True, num_threads=2):
+        lost += to_float(&frames[k, 0], &out[k, 0], pixels)
+    return lost
+
+
+def load(capsule, float[:, :, ::1] out):
+    """Read all frames of a load of float32, each into its place."""
+    cdef char text[512]
+    cdef void *handle = PyCapsule_GetPointer(capsule, "cxistack.load")
+    cdef capi.cxistack_load *opened = cxi.open(handle, text, sizeof(text))
+    cdef capi.cxistack_scratch *scratch
+    cdef int64_t k, count
+    cdef int failed = 0
+    if opened == NULL:
+        raise RuntimeError(text.decode())
+    count = cxi.frame_count(opened)
+    with nogil, parallel(num_threads=2):
+        scratch = cxi.scratch_open(opened)
+        for k in prange(count):
+            failed += cxi.read(opened, &k, 1, &out[k, 0, 0], NULL, scratch, NULL, 0) != 0
+        cxi.scratch_close(scratch)
+    cxi.close(opened)
+    return failed
