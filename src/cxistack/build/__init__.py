@@ -1,5 +1,5 @@
 """What this build and this machine have."""
 
-from .info import build_info
+from .info import build_info, get_include
 
-__all__ = ["build_info"]
+__all__ = ["build_info", "get_include"]

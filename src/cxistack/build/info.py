@@ -60,4 +60,4 @@ def get_include() -> str:
     >>> (Path(get_include()) / "cxistack" / "capi.h").is_file()
     True
     """
-    return str(Path(__file__).parent / "include")
+    return str(Path(__file__).parents[1] / "include")
