@@ -31,6 +31,7 @@ SUITES = (
     "kernels",
     "pixels",
     "decoders",
+    "capi",
     "against",
 )
 

@@ -7,7 +7,7 @@ What does not go this way is left to the engine, which also finds out which valu
 import os
 from collections import OrderedDict
 
-from libc.stdint cimport INT64_MAX, int32_t, int64_t, uint32_t
+from libc.stdint cimport INT64_MAX, int32_t, int64_t
 from libc.stdlib cimport free, malloc
 
 cimport numpy as cnp

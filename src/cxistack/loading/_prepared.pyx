@@ -9,9 +9,7 @@ from cpython.ref cimport Py_DECREF, Py_INCREF, PyObject
 from libc.stdint cimport INT64_MAX, int32_t, int64_t
 from libc.stdio cimport snprintf
 from libc.stdlib cimport calloc, free, malloc, realloc
-from libc.string cimport memcpy, memset, strerror
-
-cimport numpy as cnp
+from libc.string cimport strerror
 
 from cxistack.capi cimport (
     CXISTACK_BAD_ARGUMENT, CXISTACK_BAD_CHUNK, CXISTACK_BAD_INDEX, CXISTACK_CHANGED, CXISTACK_LOST,
@@ -19,16 +17,13 @@ from cxistack.capi cimport (
     cxistack_scratch
 )
 from cxistack.hdf5._descriptor cimport Descriptor
-from cxistack.kernels.arrays cimport pixel_code
+from cxistack.kernels._decode cimport Pipeline
 from cxistack.kernels.loop cimport MAX_RANK, pixel_size
 from cxistack.loading._few cimport Kind, Way
 from cxistack.loading._read_chunks cimport (
     CUT_OFF, NOT_READ, CellPass, Piece, Pixels, Space, Task, Work, close_space, do_task,
     how_pixels, open_space, set_cell, take_cell, why_failed
 )
-from cxistack.kernels._decode cimport Pipeline
-
-cnp.import_array()
 
 cdef enum:
     BATCH = 256                 # frames of one file that tasks are made for at a time
@@ -278,7 +273,8 @@ cdef class PreparedFrames:
         why = why_failed(w.status)
         if w.status == NOT_READ:
             colon, more = ": ", strerror(w.error)
-        snprintf(text, room, "frame %lld of the load, in %s: the chunk of %lld bytes at %lld %s%s%s",
+        snprintf(text, room, "frame %lld of the load, in %s: the chunk of %lld bytes at %lld "
+                 "%s%s%s",
                  <long long>frames[task.place], self._names[part], <long long>task.size,
                  <long long>task.address, why, colon, more)
         if w.status == NOT_READ or w.status == CUT_OFF:
