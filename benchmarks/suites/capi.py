@@ -115,7 +115,11 @@ def _kernels(report: Report, library: Any, table: Any, size: _Size) -> None:
             many = np.ones(shape[0] * shape[1] * 16, "u2")
             made = np.zeros(many.shape, "f4")
             at = (ctypes.c_void_p(many.ctypes.data), ctypes.c_void_p(made.ctypes.data), 9)
-            alone = _least(lambda: float(library.cast_seconds(table, *at, *rows))) / 16
+
+            def at_length(at: Any = at, rows: Any = rows) -> float:
+                return float(library.cast_seconds(table, *at, *rows))
+
+            alone = _least(at_length) / 16
             over = max(ours - alone, 1e-9)
             found.append(Ratio("-", name, "100 ns beside the kernel", 100e-9 / over, 1.0))
         report.add(name, [_timing(name, OURS, ours), _timing(name, _PYTHON, python)], found)

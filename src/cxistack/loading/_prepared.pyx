@@ -222,8 +222,6 @@ cdef class PreparedFrames:
         cdef int failed = 0
         if w.cells == NULL and _lay_cells(&self._layouts[layout], w, s.steps, self._axes):
             return _no_memory(text, room)
-        if not (<Way>self._ways[part]).is_same(-1):
-            return self._changed(part, text, room)
         tasks = (<Way>self._ways[part]).kind.plan(<Way>self._ways[part], frames, n, s.tasks,
                                                   s.entries, 0, 0, s.room)
         if tasks < 0:
@@ -247,8 +245,8 @@ cdef class PreparedFrames:
                                      room)
                 if failed:
                     return failed
-        # The file may have been changed while it was read.
-        if not (<Way>self._ways[part]).is_same(s.descriptor):
+        # The file may have been changed since the load was opened, or while it was read.
+        if not (<Way>self._ways[part]).is_intact(s.descriptor):
             return self._changed(part, text, room)
         return self._told(part, frames, w, s, text, room) if failed else CXISTACK_OK
 
