@@ -32,6 +32,7 @@ SUITES = (
     "reductions",
     "pixels",
     "decoders",
+    "capi",
     "against",
 )
 

@@ -123,7 +123,7 @@ def test_a_cpp_package_wraps_the_table(run, frames, tmp_path):
     load = cxistack.CXIStore(run).prepared("data", dtype="f4")
     assert module.total(load.capsule()) == frames.sum()
     os.utime(run, (0, 0))  # as if somebody had written to it
-    with pytest.raises(RuntimeError, match="is not what it was"):
+    with pytest.raises(RuntimeError, match="was changed while it was in use"):
         module.total(load.capsule())
 
 

@@ -9,19 +9,8 @@ import numpy as np
 import cxistack
 from cxistack import _capi
 
-TYPES = [
-    "bool",
-    "int8",
-    "int16",
-    "int32",
-    "int64",
-    "uint8",
-    "uint16",
-    "uint32",
-    "uint64",
-    "float32",
-    "float64",
-]
+INTEGERS = [f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64)]
+TYPES = ["bool", *INTEGERS, "float32", "float64"]
 HEADER = Path(cxistack.get_include()) / "cxistack" / "capi.h"
 
 _pointer = c.pythonapi.PyCapsule_GetPointer

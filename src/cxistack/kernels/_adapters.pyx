@@ -25,7 +25,7 @@ from cxistack.kernels._flat cimport Correction, correct_block
 from cxistack.kernels._median cimport Medians, median_rows
 from cxistack.kernels.levels cimport current_rows
 from cxistack.kernels.loop cimport (
-    MAX_RANK, Pass, is_moved, is_streamed, make_row, run_pass, set_axes, set_rows
+    Pass, is_moved, is_streamed, make_row, run_pass, set_axes, set_rows
 )
 from cxistack.kernels.rows cimport CXI_FLOAT64
 from cxistack.kernels.stacks cimport Stack, frame_at, join_rows

@@ -8,9 +8,9 @@ from cxistack.kernels.arrays cimport (
     OPAQUE, as_stack, is_checked, overlap, pixel_code, result_array, result_dtype, set_types
 )
 from cxistack.kernels.job cimport Job
-from cxistack.kernels.loop cimport MAX_RANK, Pass, make_row, row_to_memory, set_rows, task_units
+from cxistack.kernels.loop cimport MAX_RANK, make_row, row_to_memory, set_rows, task_units
 from cxistack.kernels.rows cimport (
-    CXI_BIN_ROWS, CXI_BOOL, CXI_LANES, cxi_bin, cxi_bin_scratch
+    CXI_BIN_ROWS, CXI_BOOL, CXI_LANES, cxi_bin_scratch
 )
 
 import operator

@@ -8,14 +8,14 @@ from cxistack.kernels.arrays cimport (
 )
 from cxistack.kernels.job cimport Job
 from cxistack.kernels.loop cimport (
-    MAX_RANK, Pass, is_moved, is_streamed, make_row, row_to_memory, set_rows, task_units
+    MAX_RANK, is_moved, is_streamed, make_row, row_to_memory, set_rows, task_units
 )
 from cxistack.kernels.rows cimport (
-    CXI_FLOAT32, CXI_FLOAT64, cxi_fence, cxi_flat, cxi_flat_row, cxi_sink, cxi_sink_close,
+    CXI_FLOAT32, CXI_FLOAT64, cxi_fence, cxi_sink, cxi_sink_close,
     cxi_sink_next, cxi_sink_open, cxi_sink_put, cxi_sink_room
 )
 from cxistack.kernels.stacks cimport (
-    Stack, beside, frame_at, is_dense, join_rows, mask_beside, take_stack
+    beside, frame_at, is_dense, join_rows, mask_beside, take_stack
 )
 
 import numpy as np

@@ -8,8 +8,7 @@ from cxistack.kernels.arrays cimport (
 )
 from cxistack.kernels.job cimport Job
 from cxistack.kernels.loop cimport MAX_RANK, Pass, make_row, row_to_memory, task_units
-from cxistack.kernels.rows cimport cxi_median
-from cxistack.kernels.stacks cimport Stack, frame_at, mask_beside, take_stack
+from cxistack.kernels.stacks cimport frame_at, mask_beside, take_stack
 
 from cxistack.kernels import threads
 

@@ -7,7 +7,7 @@ What does not go this way is left to the engine, which also finds out which valu
 import os
 from collections import OrderedDict
 
-from libc.stdint cimport INT64_MAX, int32_t, int64_t, uint32_t
+from libc.stdint cimport INT64_MAX, int32_t, int64_t
 from libc.stdlib cimport free, malloc
 
 cimport numpy as cnp
@@ -26,7 +26,8 @@ cdef extern from *:
     #include <stdint.h>
     #include <sys/stat.h>
 
-    /* What hdf5.files.Stamp holds: of the file of a name, or, without a name, of an open one. */
+    /* What hdf5.files.Stamp holds, and how many names it has: of the file of a name, or, without a
+     * name, of an open one. */
     static int cxi_stamp(const char *path, int descriptor, int64_t *stamp)
     {
         struct stat status;
@@ -36,6 +37,7 @@ cdef extern from *:
         stamp[0] = (int64_t)status.st_dev;
         stamp[1] = (int64_t)status.st_ino;
         stamp[2] = (int64_t)status.st_size;
+        stamp[4] = (int64_t)status.st_nlink;
     #ifdef __APPLE__
         stamp[3] = status.st_mtimespec.tv_sec * INT64_C(1000000000) + status.st_mtimespec.tv_nsec;
     #else
@@ -450,12 +452,18 @@ cdef class Way:
 
     cpdef bint is_as_it_was(self, int descriptor=-1) noexcept:
         """Tell whether the file is what it was: the one of its name, or that which is open."""
-        return self.is_same(descriptor)
-
-    cdef bint is_same(self, int descriptor) noexcept nogil:
-        cdef int64_t now[4]
+        cdef int64_t now[5]
         if cxi_stamp(self._path if descriptor < 0 else NULL, descriptor, now):
             return False
+        return self._is_same(now)
+
+    cdef bint is_intact(self, int descriptor) noexcept nogil:
+        # Whether an open file is what it was, and nobody has put another in its place. To look at
+        # its name would take longer than to read a small frame.
+        cdef int64_t now[5]
+        return cxi_stamp(NULL, descriptor, now) == 0 and now[4] > 0 and self._is_same(now)
+
+    cdef bint _is_same(self, const int64_t *now) noexcept nogil:
         if now[0] != self._stamp[0] or now[1] != self._stamp[1]:
             return False
         # Of a file that is appended to, size and time do not matter: the stamp has -1 for both.

@@ -9,9 +9,7 @@ from cpython.ref cimport Py_DECREF, Py_INCREF, PyObject
 from libc.stdint cimport INT64_MAX, int32_t, int64_t
 from libc.stdio cimport snprintf
 from libc.stdlib cimport calloc, free, malloc, realloc
-from libc.string cimport memcpy, memset, strerror
-
-cimport numpy as cnp
+from libc.string cimport strerror
 
 from cxistack.capi cimport (
     CXISTACK_BAD_ARGUMENT, CXISTACK_BAD_CHUNK, CXISTACK_BAD_INDEX, CXISTACK_CHANGED, CXISTACK_LOST,
@@ -19,16 +17,13 @@ from cxistack.capi cimport (
     cxistack_scratch
 )
 from cxistack.hdf5._descriptor cimport Descriptor
-from cxistack.kernels.arrays cimport pixel_code
+from cxistack.kernels._decode cimport Pipeline
 from cxistack.kernels.loop cimport MAX_RANK, pixel_size
 from cxistack.loading._few cimport Kind, Way
 from cxistack.loading._read_chunks cimport (
     CUT_OFF, NOT_READ, CellPass, Piece, Pixels, Space, Task, Work, close_space, do_task,
     how_pixels, open_space, set_cell, take_cell, why_failed
 )
-from cxistack.kernels._decode cimport Pipeline
-
-cnp.import_array()
 
 cdef enum:
     BATCH = 256                 # frames of one file that tasks are made for at a time
@@ -227,8 +222,6 @@ cdef class PreparedFrames:
         cdef int failed = 0
         if w.cells == NULL and _lay_cells(&self._layouts[layout], w, s.steps, self._axes):
             return _no_memory(text, room)
-        if not (<Way>self._ways[part]).is_same(-1):
-            return self._changed(part, text, room)
         tasks = (<Way>self._ways[part]).kind.plan(<Way>self._ways[part], frames, n, s.tasks,
                                                   s.entries, 0, 0, s.room)
         if tasks < 0:
@@ -252,8 +245,8 @@ cdef class PreparedFrames:
                                      room)
                 if failed:
                     return failed
-        # The file may have been changed while it was read.
-        if not (<Way>self._ways[part]).is_same(s.descriptor):
+        # The file may have been changed since the load was opened, or while it was read.
+        if not (<Way>self._ways[part]).is_intact(s.descriptor):
             return self._changed(part, text, room)
         return self._told(part, frames, w, s, text, room) if failed else CXISTACK_OK
 
@@ -278,7 +271,8 @@ cdef class PreparedFrames:
         why = why_failed(w.status)
         if w.status == NOT_READ:
             colon, more = ": ", strerror(w.error)
-        snprintf(text, room, "frame %lld of the load, in %s: the chunk of %lld bytes at %lld %s%s%s",
+        snprintf(text, room, "frame %lld of the load, in %s: the chunk of %lld bytes at %lld "
+                 "%s%s%s",
                  <long long>frames[task.place], self._names[part], <long long>task.size,
                  <long long>task.address, why, colon, more)
         if w.status == NOT_READ or w.status == CUT_OFF:

@@ -15,7 +15,7 @@ from cxistack.kernels.arrays cimport pixel_code, range_table
 from cxistack.kernels.job cimport Job
 from cxistack.kernels.levels cimport current_rows
 from cxistack.kernels.loop cimport (
-    MAX_RANK, Pass, is_moved, run_pass, set_axes, set_rows, set_within
+    Pass, is_moved, run_pass, set_axes, set_rows, set_within
 )
 from cxistack.kernels.rows cimport (
     cxi_atomic_add, cxi_atomic_load, cxi_atomic_min, cxi_atomic_store, cxi_range

@@ -87,9 +87,9 @@ class _Finder:
         # A long table of chunks is listed when that would have taken less time than all calls did.
         part = self._index.parts[number]
         asked = self._asked[number] = self._asked.get(number, 0) + 1
-        if is_long(part.stored, part.has_frame_axis, asked):
-            if not self._files.recall(part.stored.address):
-                return None
+        is_listed = not is_long(part.stored, part.has_frame_axis, asked)
+        if not is_listed and not self._files.recall(part.stored.address):
+            return None
         try:
             found = self._located(number, asked)
         except (FileChangedError, FileNotFoundError):  # the engine says so, or looks again
