@@ -279,6 +279,7 @@ def test_bad_pixels_that_are_nan_are_above_no_threshold(tmp_path):
         ({"attr": []}, "names no attribute"),
         ({"attr": "wavelength"}, "has no frame axis"),
         ({"shard": (3, 2)}, "shard is"),
+        ({"shard": (0.5, 2)}, "shard is"),
     ],
 )
 def test_words_that_mean_nothing_are_told(tmp_path, words, what):

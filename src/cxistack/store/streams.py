@@ -87,7 +87,8 @@ class Streams(Contents):
         buffers : sequence, optional
             Where batches go, in turn: two or more writable arrays of (batch, ...), or what gives
             such by DLPack (a tensor in the CPU's memory); dicts of them for several attributes.
-            Of m buffers, m - 2 are read ahead.
+            Of m buffers, m - 2 are read ahead. They share no memory. Text, and one frame that
+            stands for all, do not go there.
         shard : (int, int), optional
             (k, n): only the k-th of n equal shares of the frames, which end where files or chunks
             do; k counts from 0.
@@ -113,10 +114,13 @@ class Streams(Contents):
         ------
         AttributeMissingError, LayoutError, CastError, FrameIndexError
             As :meth:`load_attribute`; at once for what all frames have in common.
-        StorageError, CastError, FileChangedError
+        StorageError, CastError
             By the batch that cannot be read. The stream ends there.
+        FileChangedError
+            By the batch whose frames have other numbers now, as a file before them has grown, came
+            or went. Frames that are appended at the end of a run do no harm.
         ValueError
-            The attribute has no frame axis, a buffer does not fit, or `shard` is none.
+            The attribute has no frame axis, a buffer does not fit, or `shard` or `sparse` is none.
 
         Examples
         --------
@@ -215,17 +219,19 @@ class Streams(Contents):
 
         Returns
         -------
-        ndarray, or dict of them by what `how` names
-            Of a frame's shape, as NumPy's function of the name gives it over axis 0 (the variance
-            is that of all frames, ``ddof=0``). Sums of integers are int64 or uint64 and exact;
+        ndarray, or dict of them by what a list `how` names
+            A pair with several values goes by (word, value, value, ...). Of a frame's shape, as
+            NumPy's function of the name gives it over axis 0 (the variance is that of all frames,
+            ``ddof=0``). Sums of integers are int64 or uint64 and exact;
             means, variances and deviations are float64. Sums of floats are compensated: NumPy's
             differ from them in the last bits.
 
         Raises
         ------
         ValueError
-            There is no such word; a pixel has no good value and there is no `fill`; there are no
-            frames.
+            There is no such word, or its value means nothing; a pixel has no good value and there
+            is no `fill`; extremes of integers cannot be `fill`; there are no frames, or these are
+            text.
         OverflowError
             A sum does not fit 64 bits.
         AttributeMissingError, LayoutError, StorageError, ...

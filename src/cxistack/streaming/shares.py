@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import operator
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -35,7 +37,7 @@ def share_of(
         They are not two whole numbers with 0 <= k < n.
     """
     try:
-        k, n = (int(one) for one in shard)
+        k, n = (operator.index(one) for one in shard)
     except (TypeError, ValueError):
         k, n = 0, 0
     if not 0 <= k < n:

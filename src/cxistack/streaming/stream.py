@@ -204,7 +204,7 @@ class FrameStream(Iterator[Batch]):
         Raises
         ------
         ValueError
-            That was a stream of something else.
+            That was a stream of something else: other attributes, frames, transform or share.
         """
         own = self.state_dict()
         if (state.get("total"), list(state.get("what", ()))) != (own["total"], own["what"]):
