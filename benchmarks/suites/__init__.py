@@ -29,6 +29,7 @@ SUITES = (
     "convert",
     "processing",
     "kernels",
+    "reductions",
     "pixels",
     "decoders",
     "against",

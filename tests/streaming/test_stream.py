@@ -219,6 +219,15 @@ def test_a_sparse_stream_is_nonzero(tmp_path, filters, mask, transform):
         np.testing.assert_array_equal(hits.value, expected[numbers][frame, ss, fs])
 
 
+def test_explain_tells_how_a_sparse_stream_finds_its_pixels(tmp_path):
+    with h5py.File(tmp_path / "run.cxi", "w") as h5:
+        h5.create_dataset(DATA, data=ALL, chunks=(1, *SHAPE), **hdf5plugin.Bitshuffle())
+    store = CXIStore(tmp_path / "run.cxi")
+    assert "no frame is made" in store.explain("data", sparse=True)
+    assert "loaded, then compared" in store.explain("data", sparse=True, transform=Downscale(2))
+    assert "above" not in store.explain("data")
+
+
 def test_a_sparse_stream_comes_with_other_attributes(tmp_path):
     with h5py.File(tmp_path / "run.cxi", "w") as h5:
         h5[DATA], h5[TRANSLATIONS] = frames(3, SHAPE), np.arange(9.0).reshape(3, 3)

@@ -45,6 +45,7 @@ VERBS = {
     "follow",
     "load_attribute",
     "read",
+    "reduce",
     "save",
     "save_attribute",
     "stream",

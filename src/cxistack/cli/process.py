@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import numpy as np
 import typer
+from numpy.typing import NDArray
 
 from ..catalogue.frames import frame_numbers
 from ..container.processing import MaskMethod, stored_stack
@@ -101,24 +102,10 @@ def process(
         run = _Watched(files, protocol=found.protocol, detector=detector, channel=channel)
         mode = new_file(output, run, force)
         target = CXIStore(output, mode, protocol=CXIProtocol.import_named("cxi"))
-        transform = region(crop, downscale)
         numbers = frame_numbers(frame_choice(frames), run.frame_count, "data")
-        st = STData(run, transform, target, num_threads=threads, frames=numbers)
-        run.rows = run.describe("data", transform=transform)[0][-2]
-        has_mask = use_mask and "mask" in run
-        if has_mask:
-            st = st.replace(mask=stored_stack(st, "mask"))
+        st = STData(run, region(crop, downscale), target, num_threads=threads, frames=numbers)
         limits = {"pmin": pmin, "pmax": pmax, "vmin": vmin, "vmax": vmax}
-        with run.step("Mask", len(numbers)):
-            st = st.update_mask(method, **limits, update="multiply" if has_mask else "reset")
-        # Wherever it is needed, the mask is made of the frames again, unless it has no rule.
-        passes = 1 if method == "no-bad" else 2
-        with run.step("Whitefield", passes * len(numbers)):
-            st = st.update_whitefield()
-        with run.step("Saving", (passes - 1) * len(numbers)):
-            st.save(["mask", "whitefield"], mode="overwrite")
-        with run.step("Counting bad pixels", (passes - 1) * len(numbers)):
-            bad = sum((~good for good in st.mask), np.zeros(st.mask.shape[1:], np.int64))
+        st, bad = _processed(st, run, method, limits, use_mask and "mask" in run)
         drawn = picture or output.with_suffix(".png")
         shown = {"whitefield": st.whitefield, "frames in which a pixel is bad": bad}
         draw_frames(shown, f"{run_name(run)}: {len(numbers)} frames, mask by {method}", drawn)
@@ -127,3 +114,24 @@ def process(
     typer.echo(f"{output}: mask {shape}, {share:.3%} of the pixels are bad")
     typer.echo(f"{output}: whitefield {st.whitefield.shape} {st.whitefield.dtype}")
     typer.echo(f"{drawn}: both")
+
+
+def _processed(
+    st: STData, run: _Watched, method: MaskMethod, limits: dict[str, float], has_mask: bool
+) -> tuple[STData, NDArray[np.int64]]:
+    """Make mask and whitefield and save them; return them and in how many frames a pixel is bad."""
+    count = len(st.frames)
+    run.rows = run.describe("data", transform=st.transform)[0][-2]
+    if has_mask:
+        st = st.replace(mask=stored_stack(st, "mask"))
+    with run.step("Mask", count):
+        st = st.update_mask(method, **limits, update="multiply" if has_mask else "reset")
+    # Wherever it is needed, the mask is made of the frames again, unless it has no rule.
+    passes = 1 if method == "no-bad" else 2
+    with run.step("Whitefield", passes * count):
+        st = st.update_whitefield()
+    with run.step("Saving", (passes - 1) * count):
+        st.save(["mask", "whitefield"], mode="overwrite")
+    with run.step("Counting bad pixels", (passes - 1) * count):
+        bad = sum((~good for good in st.mask), np.zeros(st.mask.shape[1:], np.int64))
+    return st, bad

@@ -28,6 +28,8 @@ _SMALL = {
 }
 _WIDE = {**_SMALL, "var": ("mean", "spread"), "std": ("mean", "spread")}
 
+_PIECE = 1 << 15  # pixels that are finished at a time: what is made on the way stays in the cache
+
 #: So many values of 32 bits, or squares of 16, cannot pass 64 bits.
 _MOST_FRAMES = 2**31
 
@@ -125,7 +127,11 @@ class Moments:
             least = _least(limit, self.dtype, beyond=state == "over")
             if least is not None:
                 self._states[f"{state}_limit"] = least
-        self._states[state] = np.full(self.shape, empty, dtype)
+        # Zeros come with the first touch, by the threads that add.
+        is_zero = empty == 0
+        self._states[state] = (
+            np.zeros(self.shape, dtype) if is_zero else np.full(self.shape, empty, dtype)
+        )
         if state == "total" and kind == "f":
             self._states["rest"] = np.zeros(self.shape)
 
@@ -265,12 +271,12 @@ class Moments:
         if word in ("over", "saturated"):
             return states[word].copy()
         if word == "sum":
-            return states["total"] + states.get("rest", 0)
+            return self._total().copy() if "rest" not in states else self._total()
         found = {"min": self._lowest, "max": self._highest, "mean": self._mean}.get(
             word, self._variance
         )()
         if word == "std":
-            found = np.sqrt(found)
+            np.sqrt(found, out=found)
         return filled(found, self.count, fill)
 
     def _lowest(self) -> NDArray[Any]:
@@ -279,23 +285,26 @@ class Moments:
     def _highest(self) -> NDArray[Any]:
         return self._states["highest"].copy()
 
+    def _total(self) -> NDArray[Any]:
+        total: NDArray[Any] = self._states["total"]
+        return total + self._states["rest"] if "rest" in self._states else total
+
     def _mean(self) -> NDArray[Any]:
-        total = self._states["total"] + self._states.get("rest", 0)
-        return np.asarray(total / np.maximum(self.count, 1))
+        return np.asarray(self._total() / np.maximum(self.count, 1))
 
     def _variance(self) -> NDArray[Any]:
         states = self._states
         count = np.maximum(self.count, 1)
         if "spread" in states:
             return np.asarray(states["spread"] / count)
-        # About the integer that is nearest to the mean, squares are exact and hardly larger than
-        # what is left of them; unsigned integers wrap, and come back.
-        total = states["total"].astype(np.uint64)
-        whole = np.rint(states["total"] / count).astype(np.int64).astype(np.uint64)
-        rest = total - whole * np.asarray(count).astype(np.uint64)
-        squares = states["squares"] - whole * (total + rest)
-        offset = rest.astype(np.int64).astype(np.float64)
-        return np.asarray((squares - offset * (offset / count)) / count)
+        found = np.empty(self.shape)
+        flat, counts = found.reshape(-1), np.broadcast_to(count, self.shape).reshape(-1)
+        totals, squares = states["total"].reshape(-1), states["squares"].reshape(-1)
+        for first in range(0, flat.size, _PIECE):
+            some = slice(first, first + _PIECE)
+            n = counts[some] if np.ndim(count) else count
+            flat[some] = _exact_variance(totals[some], squares[some], n)
+        return found
 
     def _refuse(self, pixel: int) -> None:
         where = tuple(int(i) for i in np.unravel_index(pixel, self.shape))
@@ -303,6 +312,22 @@ class Moments:
             f"The sum of pixel {where} does not fit {self._states['total'].dtype}; take the mean "
             'of such values as dtype="float64".'
         )
+
+
+def _exact_variance(
+    total: NDArray[Any], squares: NDArray[np.uint64], count: int | NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Return variances from exact sums.
+
+    About the integer that is nearest to the mean, squares are exact and hardly larger than what is
+    left of them; unsigned integers wrap, and come back.
+    """
+    whole = np.rint(total / count).astype(np.int64).view(np.uint64)
+    total = total.view(np.uint64)
+    rest = total - whole * np.asarray(count).astype(np.uint64)
+    left = squares - whole * (total + rest)
+    offset = rest.view(np.int64).astype(np.float64)
+    return np.asarray((left - offset * (offset / count)) / count)
 
 
 def filled(

@@ -139,9 +139,9 @@ def _neighbours(
     if len(empty) and fill is None:
         if not len(frames):
             raise ValueError("there are no frames, so no median or percentile of them")
+        more = f", nor have {len(empty) - 1} others" if len(empty) > 1 else ""
         raise ValueError(
-            f"{len(empty)} pixels have no good value, the first at {tuple(empty[0].tolist())}: say "
-            "by fill= what they become"
+            f"Pixel {tuple(empty[0].tolist())} has no good frame{more}; fill= gives them a value."
         )
     return found
 

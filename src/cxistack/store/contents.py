@@ -24,6 +24,7 @@ from ..loading.load import Load
 from ..loading.masked import check_masked, read_masked
 from ..loading.prepare import prepare, viewed
 from ..loading.request import LoadRequest
+from ..loading.sparse import sparse_way
 from ..protocol.protocol import CXIProtocol
 from ..saving import units
 from ..transforms.transforms import TransformLike
@@ -332,17 +333,20 @@ class Contents(Mapping[str, LazyArray]):
         source: int | str | None = None,
         raw: bool = False,
         masked: Any = None,
+        sparse: bool = False,
     ) -> str:
         """Tell how a load would be done: from which datasets, through which links and filters.
 
         The arguments are those of :meth:`load_attribute`; no pixel is read. What is kept of earlier
-        loads is told, too.
+        loads is told, too; and with `sparse` how a sparse stream finds its pixels.
         """
         self._check_open()
         pixels = {"ss_idxs": ss_idxs, "fs_idxs": fs_idxs, "transform": transform}
         how: dict[str, Any] = {"dtype": dtype, "casting": casting, "source": source, "raw": raw}
         load = self._prepare(attr, **how, **pixels)
         told = explanation(load, load.numbers(idxs))
+        if sparse:
+            told += f"\n{sparse_way(load, load.numbers(idxs))}"
         if masked is None:
             return told
         value, mask = check_masked(load, masked), self._prepare("mask", **pixels)

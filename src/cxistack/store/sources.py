@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from contextlib import closing
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, closing, nullcontext
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..loading.load import Load
-from ..progress import progress_bar
+from ..progress import Progress, progress_bar
 from ..streaming.batch import Batch
 from ..streaming.reduce import Banded, Source
+from ..streaming.skipping import Leaving
 from ..streaming.stream import FrameStream
 from ..transforms.transforms import ComposeTransforms, Crop
 
@@ -38,9 +39,9 @@ class Frames:
     mask : bool, ndarray or None
         As :meth:`CXIStore.reduce` takes it.
     stream : callable
-        Takes names of attributes and buffers; returns the stream of them.
+        Takes names of attributes, frames and buffers; returns the stream of them.
     read : callable
-        Takes a name and a transform; returns the frames.
+        Takes a name, frames and a transform; returns them.
     verbose : bool
         Whether a progress bar is shown.
     """
@@ -49,8 +50,8 @@ class Frames:
     transform: Any
     numbers: NDArray[np.int64]
     mask: Any
-    stream: Callable[[list[str], list[Any]], FrameStream]
-    read: Callable[[str, Any], NDArray[Any]]
+    stream: Callable[[list[str], NDArray[np.int64], list[Any]], FrameStream]
+    read: Callable[[str, NDArray[np.int64], Any], NDArray[Any]]
     verbose: bool
 
     def __post_init__(self) -> None:
@@ -69,6 +70,22 @@ class Frames:
         if np.asarray(self.mask).dtype != np.bool_:
             raise TypeError("mask is boolean, True where a pixel is good")
 
+    def without(self, leaving: Leaving) -> Frames:
+        """Return the frames of the files that are not left out.
+
+        Raises
+        ------
+        ValueError
+            There is a mask for each frame, of which nobody knows whose it is then.
+        """
+        left = leaving.left_of(self.numbers)
+        if np.ndim(self.mask) > len(self.load.frame_shape) and len(left) < len(self.numbers):
+            raise ValueError(
+                "a file cannot be read, and mask= has a frame for each: with on_error='skip' take "
+                "one mask for all frames, or the run's own (mask=True)"
+            )
+        return replace(self, numbers=left)
+
     def source(self) -> Source:
         """Return the frames as what is reduced."""
         shape, dtype = self.load.frame_shape, self.load.dtype
@@ -77,7 +94,7 @@ class Frames:
         pixel = dtype.itemsize + (self.mask is not None and self.mask is not False)
         size = len(self.numbers) * math.prod(shape) * pixel
         bands = Banded(rows, size // max(1, rows), self._band)
-        return Source(shape, dtype, len(self.numbers), self._batches, bands)
+        return Source(shape, dtype, len(self.numbers), self._batches, bands, self._progress)
 
     def _batches(self) -> Iterator[Batch]:
         attr, done = self.load.attr, 0
@@ -88,15 +105,16 @@ class Frames:
         # One batch at a time: all cores decode it, and then reduce it. What it is reduced to is
         # gone through once a batch, which should be long for that.
         batch = {name: np.empty((count, *shape), dtype if name == attr else bool) for name in names}
-        with (
-            closing(self.stream(names, [batch, batch])) as stream,
-            progress_bar(stream.total, f"Reducing {attr}") if self.verbose else _Quiet() as bar,
-        ):
+        with closing(self.stream(names, self.numbers, [batch, batch])) as stream:
             for frames, idxs in stream:
                 good = self._good(frames.get("mask"), slice(done, done + len(idxs)))
                 yield Batch(_masked(frames[attr], good), idxs)
                 done += len(idxs)
-                bar.update(len(idxs))
+
+    def _progress(self) -> AbstractContextManager[Progress | None]:
+        if not self.verbose:
+            return nullcontext()
+        return progress_bar(len(self.numbers), f"Reducing {self.load.attr}")
 
     def _good(self, read: Any, some: slice) -> Any:
         if self.mask is True or self.mask is None or self.mask is False:
@@ -109,8 +127,8 @@ class Frames:
         if last is not None:
             band = Crop([first, last, 0, self.load.frame_shape[-1]])
             transform = band if transform is None else ComposeTransforms([transform, band])
-        frames = self.read(attr, transform)
-        good = self.read("mask", transform) if self.mask is True else None
+        frames = self.read(attr, self.numbers, transform)
+        good = self.read("mask", self.numbers, transform) if self.mask is True else None
         good = self._good(good, slice(None))
         if self.mask is not True and good is not None and last is not None:
             good = good[..., first:last, :]
@@ -124,16 +142,3 @@ def _masked(frames: NDArray[Any], good: Any) -> NDArray[Any]:
     one = good if good.ndim < frames.ndim else good[0] if good.strides[0] == 0 else None
     bad = ~good if one is None else np.broadcast_to(~one, frames.shape)
     return np.ma.MaskedArray(frames, mask=bad, copy=False)
-
-
-class _Quiet:
-    """A progress bar that is not shown."""
-
-    def __enter__(self) -> _Quiet:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        return None
-
-    def update(self, n: int) -> None:
-        """Take note of nothing."""

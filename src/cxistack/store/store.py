@@ -137,6 +137,11 @@ class CXIStore(Streams, Live):
 
         self._session = awaited(opened, wait)
 
+    def _part(self, paths: Sequence[str]) -> CXIStore:
+        chosen: dict[str, Any] = {"detector": self.detector, "channel": self.channel}
+        how: dict[str, Any] = {"links": self.links, "swmr": self._files.swmr}
+        return CXIStore(list(paths), "r", self.protocol, **how, **chosen)
+
     @overload
     def load_attribute(
         self,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -9,6 +11,8 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from ..catalogue.frames import FrameSelection
+from ..checking.findings import Problem
+from ..errors import CXIError
 from ..hdf5.files import read_again
 from ..kernels import Casting
 from ..kernels.threads import count_threads
@@ -16,9 +20,10 @@ from ..loading.load import Load
 from ..loading.masked import check_masked
 from ..loading.sparse import read_above
 from ..streaming.batch import Hits
-from ..streaming.per_frame import reduce_pixels
-from ..streaming.reduce import Limits, reduce
+from ..streaming.per_frame import reduced
+from ..streaming.reduce import Limits
 from ..streaming.shares import share_of
+from ..streaming.skipping import Leaving, OnError, Skips, check_on_error
 from ..streaming.stream import FrameStream, Lane, Words
 from ..transforms.transforms import TransformLike, transform_of
 from .contents import Contents
@@ -28,7 +33,15 @@ __all__ = ["Streams"]
 
 
 class Streams(Contents):
-    """What a run's files hold, read in batches."""
+    """What a run's files hold, read in batches.
+
+    Attributes
+    ----------
+    left_out : list of Problem
+        The files that the last :meth:`reduce` with ``on_error="skip"`` left out, and why.
+    """
+
+    left_out: Sequence[Problem] = ()
 
     def stream(
         self,
@@ -45,6 +58,7 @@ class Streams(Contents):
         shard: tuple[int, int] | None = None,
         sparse: float | None = None,
         num_threads: int | None = None,
+        on_error: OnError = "raise",
     ) -> FrameStream:
         """Return an iterator of batches of frames, which a thread reads ahead.
 
@@ -82,6 +96,10 @@ class Streams(Contents):
             are left out, if what they become is not above the threshold.
         num_threads : int, optional
             How many threads decode; every core when None.
+        on_error : {"raise", "skip"}
+            With "skip", the frames of a file that cannot be read are left out from there on, and
+            those of one that cannot be opened are not numbered; ``problems`` of the stream tells of
+            each.
 
         Returns
         -------
@@ -113,6 +131,7 @@ class Streams(Contents):
         if not names:
             raise ValueError("attr names no attribute")
         types = dtype if isinstance(dtype, Mapping) else dict.fromkeys(names, dtype)
+        run, skips = self._readable(names[0], on_error)
         lanes, loads = [], []
         for name in names:
             wanted = self.protocol.attribute(name)
@@ -122,22 +141,23 @@ class Streams(Contents):
                 words["transform"] = transform
             if is_pixels or isinstance(dtype, Mapping):
                 words["dtype"] = types.get(name)
-            load = self._by_frame(name, words)
+            load = run._by_frame(name, words)
             loads.append(load)
             value = None if masked is None or not is_pixels else check_masked(load, masked)
             if sparse is None or not is_pixels:
-                lanes.append(self._lane(load, words, value, num_threads))
+                lanes.append(run._lane(load, words, value, num_threads))
             else:
-                lanes.append(self._hits(load, words, value, sparse, num_threads))
+                lanes.append(run._hits(load, words, value, sparse, num_threads))
         numbers = np.arange(loads[0].count) if idxs is None else loads[0].numbers(idxs)
         assert numbers is not None
         _check_counts(loads)
         if shard is not None:
             numbers = share_of(loads[0].index, numbers, shard)
         what = (*names, str(transform), str(None if shard is None else tuple(shard)))
-        return FrameStream(
-            lanes, numbers, Words(batch, prefetch, buffers, isinstance(attr, str), what)
-        )
+        leaving = None if skips is None else Leaving(skips, loads[0])
+        is_single = isinstance(attr, str)
+        how = Words(batch, prefetch, buffers, is_single, what, leaving)
+        return FrameStream(lanes, numbers, how)
 
     def reduce(
         self,
@@ -152,6 +172,7 @@ class Streams(Contents):
         memory: int | None = None,
         num_threads: int | None = None,
         verbose: bool = True,
+        on_error: OnError = "raise",
     ) -> Any:
         """Reduce the frames of a stack, of any number, in bounded memory.
 
@@ -186,6 +207,10 @@ class Streams(Contents):
             How many threads work; every core when None.
         verbose : bool
             Show a progress bar.
+        on_error : {"raise", "skip"}
+            With "skip", a file that cannot be read is left out: all of it, for which the work
+            begins anew. A RuntimeWarning tells of it at the end, and so does `left_out` of the
+            store. Frames of a file that cannot be opened are not numbered.
 
         Returns
         -------
@@ -213,15 +238,42 @@ class Streams(Contents):
         """
         self._check_open()
         limits = Limits(fill, memory, num_threads)
-        source = self._frames(attr, idxs, transform, mask, num_threads, verbose).source()
-        if np.ndim(axis) == 0 and axis == 0:
-            return reduce(source, how, limits)
-        pixels = list(range(1, 1 + len(source.shape)))
-        if sorted(np.atleast_1d(axis).tolist()) == pixels:
-            return reduce_pixels(source, how, limits)
-        raise ValueError(
-            f"axis is 0 (the frames) or {tuple(pixels)} (the pixels of each), not {axis!r}"
-        )
+        run, skips = self._readable(attr, on_error)
+        frames = run._frames(attr, idxs, transform, mask, num_threads, verbose)
+        if skips is None:
+            return reduced(frames.source(), how, axis, limits)
+        leaving = Leaving(skips, frames.load)
+        while True:
+            try:
+                result = reduced(frames.source(), how, axis, limits)
+                break
+            except (CXIError, OSError) as error:
+                if not leaving.leaves_out(error):
+                    raise
+                frames = frames.without(leaving)
+        self.left_out = leaving.problems
+        if self.left_out:
+            warnings.warn(
+                f"{len(self.left_out)} of {len(self._files.names)} files are left out, the first "
+                f"for this: {self.left_out[0]}",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+        return result
+
+    def _readable(self, attr: str, on_error: OnError) -> tuple[Streams, Skips | None]:
+        """Return a store of the files that can be opened, and what leaves out others; or itself."""
+        if not check_on_error(on_error):
+            return self, None
+        skips = Skips(attr, lambda one, name, why: Problem("", one, name, why))
+        catalogue, files = skips.readable(self._catalogue), self._files
+        if len(catalogue.numbers) == len(files.paths):
+            return self, skips
+        return self._part([files.paths[number] for number in catalogue.numbers]), skips
+
+    @abstractmethod
+    def _part(self, paths: Sequence[str]) -> Streams:
+        """Return a store of some of the files, that reads them as this does."""
 
     def _frames(
         self,
@@ -240,12 +292,12 @@ class Streams(Contents):
         assert numbers is not None
         how: dict[str, Any] = {"num_threads": num_threads}
 
-        def stream(names: list[str], buffers: list[Any]) -> FrameStream:
-            return self.stream(names, idxs=numbers, transform=made, buffers=buffers, **how)
+        def stream(names: list[str], some: NDArray[np.int64], buffers: list[Any]) -> FrameStream:
+            return self.stream(names, idxs=some, transform=made, buffers=buffers, **how)
 
-        def read(name: str, view: Any) -> NDArray[Any]:
+        def read(name: str, some: NDArray[np.int64], view: Any) -> NDArray[Any]:
             words = {"transform": view} if has_pixels else {}
-            found: NDArray[Any] = self._read(name, numbers, **words, **how)
+            found: NDArray[Any] = self._read(name, some, **words, **how)
             return found
 
         return Frames(load, made, numbers, mask, stream, read, verbose)

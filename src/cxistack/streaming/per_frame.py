@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from .reduce import Limits, Source, named
+from .reduce import Limits, Source, named, reduce
 from .reductions import parsed
 
-__all__ = ["reduce_pixels"]
+__all__ = ["reduce_pixels", "reduced"]
 
 
 def _wide(dtype: np.dtype[Any]) -> np.dtype[Any]:
@@ -30,6 +30,22 @@ _WORDS: dict[str, Callable[[Any, tuple[int, ...], Any], Any]] = {
 }
 
 
+def reduced(source: Source, how: Any, axis: Any, limits: Limits) -> Any:
+    """Reduce the frames, or the pixels of each.
+
+    Raises
+    ------
+    ValueError
+        The axis is neither.
+    """
+    if np.ndim(axis) == 0 and axis == 0:
+        return reduce(source, how, limits)
+    pixels = tuple(range(1, 1 + len(source.shape)))
+    if tuple(sorted(np.atleast_1d(axis).tolist())) == pixels:
+        return reduce_pixels(source, how, limits)
+    raise ValueError(f"axis is 0 (the frames) or {pixels} (the pixels of each), not {axis!r}")
+
+
 def reduce_pixels(source: Source, how: Any, limits: Limits) -> Any:
     """Reduce the pixels of each frame by NumPy; see :meth:`CXIStore.reduce`.
 
@@ -47,23 +63,26 @@ def reduce_pixels(source: Source, how: Any, limits: Limits) -> Any:
                 f"{key!r} is not made of the pixels of a frame: {', '.join(_WORDS)} are"
             )
     columns: list[list[Any]] = [[] for _ in wanted]
-    for frames, idxs in source.stream():
-        axes = tuple(range(1, frames.ndim))
-        if any(word == "sum" for _, word, _ in wanted):
-            _refuse_overflow(frames, idxs)
-        for column, (_, word, value) in zip(columns, wanted, strict=True):
-            made = _WORDS[word](frames, axes, value)
-            empty = np.ma.getmaskarray(made)
-            if word in ("sum", "over", "saturated"):
-                made = np.ma.filled(made, 0)
-            elif empty.any():
-                if limits.fill is None:
-                    raise ValueError(
-                        f"frame {idxs[np.argmax(empty)]} has no good pixel: say by fill= what its "
-                        f"{word} is to be"
-                    )
-                made = np.ma.filled(made, limits.fill)
-            column.append(np.asarray(made))
+    with source.progress() as bar:
+        for frames, idxs in source.stream():
+            axes = tuple(range(1, frames.ndim))
+            if any(word == "sum" for _, word, _ in wanted):
+                _refuse_overflow(frames, idxs)
+            for column, (_, word, value) in zip(columns, wanted, strict=True):
+                made = _WORDS[word](frames, axes, value)
+                empty = np.ma.getmaskarray(made)
+                if word in ("sum", "over", "saturated"):
+                    made = np.ma.filled(made, 0)
+                elif empty.any():
+                    if limits.fill is None:
+                        raise ValueError(
+                            f"frame {idxs[np.argmax(empty)]} has no good pixel: say by fill= what "
+                            f"its {word} is to be"
+                        )
+                    made = np.ma.filled(made, limits.fill)
+                column.append(np.asarray(made))
+            if bar is not None:
+                bar.update(len(idxs))
     return named(how, wanted, [np.concatenate(column) for column in columns])
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..progress import Progress
 from .batch import Batch
 from .reductions import MOMENTS, RANKS, Histogram, Percentiles, Statistics, parsed
 
@@ -54,6 +56,8 @@ class Source:
         Returns batches of all frames, masked where pixels are bad.
     bands : Banded
         The same by rows.
+    progress : callable
+        Returns what shows how many frames are done, or None, for a ``with`` block.
     """
 
     shape: tuple[int, ...]
@@ -61,6 +65,7 @@ class Source:
     total: int
     stream: Callable[[], Iterable[Batch]]
     bands: Banded
+    progress: Callable[[], AbstractContextManager[Progress | None]] = nullcontext
 
 
 @dataclass(frozen=True)
@@ -121,10 +126,13 @@ def named(how: Any, wanted: Sequence[tuple[Any, str, Any]], results: Sequence[An
 def _by_batches(source: Source, reductions: Sequence[Any]) -> list[Any]:
     """Return what reductions make of all frames, by one pass."""
     states = [one.init(source.shape, source.dtype) for one in reductions]
-    for frames, idxs in source.stream():
-        for k, one in enumerate(reductions):
-            state = one.step(states[k], frames, idxs)
-            states[k] = states[k] if state is None else state
+    with source.progress() as bar:
+        for frames, idxs in source.stream():
+            for k, one in enumerate(reductions):
+                state = one.step(states[k], frames, idxs)
+                states[k] = states[k] if state is None else state
+            if bar is not None:
+                bar.update(len(idxs))
     return [one.finish(state) for one, state in zip(reductions, states, strict=True)]
 
 
@@ -140,14 +148,20 @@ def _by_bands(
         state = statistics.step(state, frames, np.arange(len(frames)))
         return [*statistics.finish(state), *percentiles.of(frames)]
 
-    for first, last in _bands(source, limits.memory):
-        made = of_band(first, last)  # its frames are gone before those of the next come
-        if last is None:
-            return made
-        if not results:
-            results = [np.empty((*one.shape[:-2], *source.shape[-2:]), one.dtype) for one in made]
-        for whole, one in zip(results, made, strict=True):
-            whole[..., first:last, :] = one
+    told = 0
+    with source.progress() as bar:
+        for first, last in _bands(source, limits.memory):
+            made = of_band(first, last)  # its frames are gone before those of the next come
+            done = source.total if last is None else source.total * last // source.bands.rows
+            if bar is not None:
+                bar.update(done - told)
+            told = done
+            if last is None:
+                return made
+            if not results:
+                results = [np.empty((*m.shape[:-2], *source.shape[-2:]), m.dtype) for m in made]
+            for whole, one in zip(results, made, strict=True):
+                whole[..., first:last, :] = one
     return results
 
 

@@ -14,7 +14,7 @@ from ..errors import CastError, CXIError
 from ..hdf5.stored import leaves
 from ..loading.load import Load
 
-__all__ = ["OnError", "Skips", "bad_file", "check_on_error", "is_of_file"]
+__all__ = ["Leaving", "OnError", "Skips", "bad_file", "check_on_error", "is_of_file"]
 
 OnError = Literal["raise", "skip"]
 
@@ -125,3 +125,37 @@ class Skips:
             if load.files.paths[number] in self._paths:
                 numbers = numbers[~is_of_file(load.index, numbers, number)]
         return numbers
+
+
+class Leaving:
+    """What is read of one load, but for the files that are left out.
+
+    Parameters
+    ----------
+    skips : Skips
+        The files.
+    load : Load
+        What is read.
+    """
+
+    def __init__(self, skips: Skips, load: Load) -> None:
+        self._skips, self._load = skips, load
+
+    @property
+    def problems(self) -> list[Any]:
+        """The files that were left out, and why."""
+        return list(self._skips.problems)
+
+    def left_of(self, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return which of `numbers` are of no file that is left out."""
+        return self._skips.left_of(self._load, numbers)
+
+    def leaves_out(self, error: BaseException) -> bool:
+        """Leave out the file that an error of a read is about; return whether it is about one."""
+        files, number = self._load.files, None
+        if isinstance(error, Exception):
+            number = bad_file(error, self._load.index)
+        if number is None:
+            return False
+        self._skips.leave_out(files.paths[number], files.names[number], error)  # type: ignore[arg-type]
+        return True

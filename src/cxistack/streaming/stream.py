@@ -13,8 +13,10 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import CXIError
 from .batch import Batch
 from .ring import HELD, Ring
+from .skipping import Leaving
 
 __all__ = ["FrameStream", "Lane", "Words"]
 
@@ -75,6 +77,8 @@ class Words:
         Whether batches are arrays, and not dicts of them.
     what : tuple
         What the stream is of, for who resumes it.
+    leaving : Leaving or None
+        Leaves out files that cannot be read.
     """
 
     batch: int | None = None
@@ -82,6 +86,7 @@ class Words:
     buffers: Sequence[Any] | None = None
     is_single: bool = True
     what: tuple[Any, ...] = ()
+    leaving: Leaving | None = None
 
 
 class FrameStream(Iterator[Batch]):
@@ -139,17 +144,26 @@ class FrameStream(Iterator[Batch]):
             ring = self._ring
             if ring is None or not ring.is_of_this_process:
                 ring = self._start()
-            batch = ring.take()
+            batch, is_empty = None, True
+            while is_empty:  # all of it may have been left out
+                batch = ring.take()
+                self.done += min(self.batch, self.total - self.done)
+                is_empty = not len(batch.idxs)
         except BaseException:
             self.close()
             raise
-        self.done += len(batch.idxs)
+        assert batch is not None
         return batch
+
+    @property
+    def problems(self) -> list[Any]:
+        """With ``on_error="skip"``, the files that were left out so far, and why."""
+        return [] if self._words.leaving is None else self._words.leaving.problems
 
     def _start(self) -> Ring[Batch]:
         """Begin to read at the next frame that was not given."""
         numbers = self._numbers[self.done :]
-        maker = _Maker(self._lanes, self._given, numbers, self.batch, self._words.is_single)
+        maker = _Maker(self._lanes, self._given, numbers, self.batch, self._words)
         # The thread knows the ring, and not the stream: who forgets the stream ends it.
         count, itself = -(-len(numbers) // self.batch), weakref.ref(self)
         ring = Ring(count, self.prefetch, maker.make, lambda: itself() is not None)
@@ -207,15 +221,23 @@ class _Maker:
         given: list[dict[str, NDArray[Any]]] | None,
         numbers: NDArray[np.int64],
         batch: int,
-        is_single: bool,
+        words: Words,
     ) -> None:
         self._lanes, self._numbers, self._batch = lanes, numbers, batch
-        self._is_single = is_single
+        self._is_single, self._leaving = words.is_single, words.leaving
         self._arrays: dict[int, dict[str, NDArray[Any]]] = dict(enumerate(given or ()))
 
     def make(self, number: int, place: int, check: Callable[[], None]) -> Batch:
         wanted = self._numbers[number * self._batch : (number + 1) * self._batch]
-        frames = {lane.attr: self._frames(lane, wanted, place, check) for lane in self._lanes}
+        while True:
+            if self._leaving is not None:
+                wanted = self._leaving.left_of(wanted)
+            try:
+                frames = {one.attr: self._frames(one, wanted, place, check) for one in self._lanes}
+                break
+            except (CXIError, OSError) as error:
+                if self._leaving is None or not self._leaving.leaves_out(error):
+                    raise
         found: Any = frames[self._lanes[0].attr] if self._is_single else frames
         return Batch(found, wanted.copy())
 

@@ -108,8 +108,39 @@ SUM_FLOAT(f8)
 
 SQUARES(i1, int32_t, uint32_t)
 SQUARES(u1, uint32_t, uint32_t)
-SQUARES(i2, int32_t, uint64_t)
-SQUARES(u2, uint32_t, uint64_t)
+
+/* Four squares of 16 bits fit 32 bits but for extreme values: they are widened once. */
+#define SQUARES_OF_FOUR(s, lane, is_extreme)                                                      \
+    SQUARES(s, lane, uint64_t)                                                                    \
+    static void four_squares_##s(MOMENT_ROWS, void *state, void *beside, size_t n)                \
+    {                                                                                             \
+        lane *restrict q = state;                                                                 \
+        uint64_t *restrict e = beside;                                                            \
+        if (k != 4) {                                                                             \
+            squares_##s(rows, k, state, beside, n);                                               \
+            return;                                                                               \
+        }                                                                                         \
+        const s *restrict a = (const s *)rows[0], *restrict b = (const s *)rows[1],               \
+                *restrict c = (const s *)rows[2], *restrict d = (const s *)rows[3];               \
+        u2 extreme = 0;                                                                           \
+        for (size_t i = 0; i < n; i++)                                                            \
+            extreme |= is_extreme(a[i]) | is_extreme(b[i]) | is_extreme(c[i]) | is_extreme(d[i]); \
+        if (extreme != 0) {                                                                       \
+            squares_##s(rows, k, state, beside, n);                                               \
+            return;                                                                               \
+        }                                                                                         \
+        for (size_t i = 0; i < n; i++) {                                                          \
+            const lane w = a[i], x = b[i], y = c[i], z = d[i];                                    \
+            q[i] += w + x + y + z;                                                                \
+            e[i] += (uint32_t)(w * w) + (uint32_t)(x * x) + (uint32_t)(y * y) + (uint32_t)(z * z); \
+        }                                                                                         \
+    }
+
+#define TOP_BIT(x) (u2)((x) & 0x8000)
+#define IS_LEAST(x) (u2)((x) == INT16_MIN)
+
+SQUARES_OF_FOUR(i2, int32_t, IS_LEAST)
+SQUARES_OF_FOUR(u2, uint32_t, TOP_BIT)
 
 static void squares_b1(MOMENT_ROWS, void *state, void *beside, size_t n)
 {
@@ -199,11 +230,11 @@ REACHED(f8, uint32_t, REACHED_STEP)
     {                                                                                             \
         [CXI_BOOL] = MOMENT(b1, CXI_UINT32, CXI_UINT32, squares_b1, NULL),                        \
         [CXI_INT8] = MOMENT(i1, CXI_INT32, CXI_UINT32, squares_i1, NULL),                         \
-        [CXI_INT16] = MOMENT(i2, CXI_INT32, CXI_UINT64, squares_i2, NULL),                        \
+        [CXI_INT16] = MOMENT(i2, CXI_INT32, CXI_UINT64, four_squares_i2, NULL),                        \
         [CXI_INT32] = MOMENT(i4, CXI_INT64, CXI_UINT64, NULL, spread_i4),                         \
         [CXI_INT64] = MOMENT(i8, CXI_INT64, CXI_UINT64, NULL, spread_i8),                         \
         [CXI_UINT8] = MOMENT(u1, CXI_UINT32, CXI_UINT32, squares_u1, NULL),                       \
-        [CXI_UINT16] = MOMENT(u2, CXI_UINT32, CXI_UINT64, squares_u2, NULL),                      \
+        [CXI_UINT16] = MOMENT(u2, CXI_UINT32, CXI_UINT64, four_squares_u2, NULL),                      \
         [CXI_UINT32] = MOMENT(u4, CXI_UINT64, CXI_UINT64, NULL, spread_u4),                       \
         [CXI_UINT64] = MOMENT(u8, CXI_UINT64, CXI_UINT64, NULL, spread_u8),                       \
         [CXI_FLOAT32] = MOMENT(f4, CXI_FLOAT64, CXI_UINT64, NULL, spread_f4),                     \
