@@ -5,6 +5,7 @@ from __future__ import annotations
 import doctest
 import inspect
 
+import numpy as np
 import pytest
 
 from cxistack import kernels
@@ -14,7 +15,7 @@ from cxistack import kernels
 def test_examples(name: str) -> None:
     text = inspect.getdoc(getattr(kernels, name))
     assert text is not None
-    test = doctest.DocTestParser().get_doctest(text, vars(kernels).copy(), name, None, 0)
+    test = doctest.DocTestParser().get_doctest(text, {**vars(kernels), "np": np}, name, None, 0)
     assert test.examples
     assert doctest.DocTestRunner().run(test).failed == 0
 
