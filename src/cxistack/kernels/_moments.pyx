@@ -160,7 +160,6 @@ cdef Py_ssize_t _list_bad(const char *good, Tile *t) noexcept nogil:
 
 cdef void _save(Tile *t, Py_ssize_t bad, bint back) noexcept nogil:
     # What the bad pixels had: the kernels know no masks, so these get it back.
-    cdef Py_ssize_t i
     cdef int part
     for part in range(t.part_count):
         cxi_exchange(t.parts[part].at, t.saved[part], t.bad, bad, t.parts[part].size, back)

@@ -6,7 +6,6 @@ from libc.stdint cimport int64_t
 from cxistack.kernels.arrays cimport OPAQUE, as_stack, pixel_code, set_types
 from cxistack.kernels.loop cimport MAX_RANK, Pass, run_pass, is_moved, set_axes
 
-import numpy as np
 
 cnp.import_array()
 
