@@ -347,6 +347,16 @@ def test_a_sum_that_does_not_fit_is_refused(tmp_path):
         store.reduce("data", "sum", axis=(1, 2), **QUIET)
 
 
+def test_frames_are_reduced_as_the_type_that_is_said(tmp_path):
+    store = written(tmp_path, np.full((3, 2, 2), 2**63, "u8"))
+    with pytest.raises(OverflowError, match="float64"):
+        store.reduce("data", "mean", **QUIET)
+    for memory in (1, None):
+        words = {"dtype": "float64", "memory": memory, **QUIET}
+        for word in ("mean", "median"):
+            np.testing.assert_array_equal(store.reduce("data", word, **words), 2.0**63)
+
+
 def test_a_damaged_frame_stops_it(tmp_path):
     file = tmp_path / "bad.cxi"
     with h5py.File(file, "w") as h5:

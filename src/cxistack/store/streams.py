@@ -171,6 +171,7 @@ class Streams(Contents):
         idxs: FrameSelection = None,
         *,
         transform: TransformLike = None,
+        dtype: DTypeLike | None = None,
         mask: bool | NDArray[np.bool_] | None = None,
         axis: int | tuple[int, int] = 0,
         fill: Any = None,
@@ -198,6 +199,8 @@ class Streams(Contents):
             Which frames; see :meth:`load_attribute`.
         transform : Transform or list of them, optional
             What is done to frames first.
+        dtype : dtype, optional
+            Type that the frames are loaded as.
         mask : bool or ndarray of bool, optional
             True: bad pixels by the run's `mask` count as absent. Or an array, True where a pixel is
             good: of a frame's shape as the transform leaves it, or of one for each frame.
@@ -246,7 +249,8 @@ class Streams(Contents):
         self._check_open()
         limits = Limits(fill, memory, num_threads)
         run, skips = self._readable(attr, on_error)
-        frames = run._frames(attr, idxs, transform, mask, num_threads, verbose)
+        words = {"transform": transform, "dtype": dtype}
+        frames = run._frames(attr, idxs, words, mask, num_threads, verbose)
         if skips is None:
             return reduced(frames.source(), how, axis, limits)
         leaving = Leaving(skips, frames.load)
@@ -286,15 +290,15 @@ class Streams(Contents):
         self,
         attr: str,
         idxs: FrameSelection,
-        transform: TransformLike,
+        words: Mapping[str, Any],
         mask: Any,
         num_threads: int | None,
         verbose: bool,
     ) -> Frames:
         """Return what is reduced."""
         has_pixels = self.protocol.attribute(attr).has_pixels
-        made = transform_of(transform) if has_pixels else None
-        load = self._by_frame(attr, {"transform": made} if has_pixels else {})
+        made, dtype = transform_of(words["transform"]) if has_pixels else None, words["dtype"]
+        load = self._by_frame(attr, {"dtype": dtype} | ({"transform": made} if has_pixels else {}))
         numbers = np.arange(load.count) if idxs is None else load.numbers(idxs)
         assert numbers is not None
         how: dict[str, Any] = {"num_threads": num_threads}
@@ -303,13 +307,15 @@ class Streams(Contents):
             begun["mask"] = self._prepare("mask", transform=made)
 
         def stream(names: list[str], some: NDArray[np.int64], buffers: list[Any]) -> FrameStream:
-            made_now = self.stream(names, idxs=some, transform=made, buffers=buffers, **how)
+            types = {attr: dtype}
+            now = self.stream(names, None, some, transform=made, dtype=types, buffers=buffers, **how)
             load.refuse_moved(self._prepare(attr))
-            return made_now
+            return now
 
         def read(name: str, some: NDArray[np.int64], view: Any) -> NDArray[Any]:
-            words = {"transform": view} if has_pixels else {}
-            found: NDArray[Any] = self._read(name, some, begun=begun[name], **words, **how)
+            own: dict[str, Any] = {"transform": view} if has_pixels else {}
+            own |= {"dtype": dtype} if name == attr else {}
+            found: NDArray[Any] = self._read(name, some, begun=begun[name], **own, **how)
             return found
 
         return Frames(load, made, numbers, mask, stream, read, verbose)
