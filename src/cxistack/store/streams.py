@@ -308,7 +308,9 @@ class Streams(Contents):
 
         def stream(names: list[str], some: NDArray[np.int64], buffers: list[Any]) -> FrameStream:
             types = {attr: dtype}
-            now = self.stream(names, None, some, transform=made, dtype=types, buffers=buffers, **how)
+            now = self.stream(
+                names, None, some, transform=made, dtype=types, buffers=buffers, **how
+            )
             load.refuse_moved(self._prepare(attr))
             return now
 
