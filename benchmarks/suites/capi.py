@@ -1,4 +1,4 @@
-"""What calls of the C interface cost, made from C: kernels, and frames of a prepared load.
+"""What calls from C cost: kernels, and frames of a prepared load.
 
 Where a bound is given, the ratio is the bound over the time that ours takes.
 """
