@@ -1,4 +1,4 @@
-"""Streams and reductions of runs that memory does not hold, beside loads, h5py and NumPy.
+"""Streams and reductions of runs that memory does not hold.
 
 A long run is one file of bitshuffled frames whose numbers are asked for again and again. The
 consumer of a stream takes as long for a batch as the reader alone took: it waits, as for a disk or
