@@ -1,6 +1,7 @@
 """Loads of files that are not in the page cache, beside the bare disk.
 
-The peer is h5py. Before each turn the file's own pages are dropped (posix_fadvise, after fsync): what lies in the
+The peer is h5py.
+Before each turn the file's own pages are dropped (posix_fadvise, after fsync): what lies in the
 disk's or a virtual machine's own cache is still fast. The bare read is of the whole file, in pieces
 of 1 MiB on four threads; another way of ours asks the system for the whole file first
 (POSIX_FADV_WILLNEED): what reading further ahead than the system does by itself could gain.

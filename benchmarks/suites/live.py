@@ -1,4 +1,4 @@
-"""Following runs that are written meanwhile: each frame whole, and once?
+"""Following runs while they are written: each frame whole, and once?
 
 Three writers, each a process, make numbered frames with a check sum and the time of their writing:
 one appends under SWMR and flushes after each, one saves each frame to a file that is replaced, one
