@@ -2,10 +2,11 @@
 
 import h5py
 import numpy as np
+import pytest
 
-from cxistack import CXIStore, Problem
+from cxistack import CXIStore, Problem, StorageError
 from cxistack.streaming.batch import Batch
-from cxistack.streaming.skipping import Skips
+from cxistack.streaming.skipping import Leaving, Skips
 
 PATH = "/entry_1/instrument_1/detector_1/data"
 
@@ -38,7 +39,14 @@ def test_frames_of_bad_files_are_left_out_of_a_read(tmp_path):
     skips = Skips("data", lambda attr, name, why: Problem("", attr, name, why))
     store = CXIStore(names)
     assert skips.readable(store._catalogue) is store._catalogue
-    frames, numbers = skips.read(store._prepare("data"), np.arange(12))
+    load = store._prepare("data")
+    leaving = Leaving(skips, load)
+    with pytest.raises(StorageError) as caught:
+        load.read(np.arange(12))
+    assert leaving.leaves_out(caught.value)
+    del caught  # and with it the files that its frames keep open
+    numbers = leaving.left_of(np.arange(12))
+    frames = load.read(numbers)
     assert numbers.tolist() == [0, 1, 2, 3, 8, 9, 10, 11]
     assert frames[:, 0, 0].tolist() == [0] * 4 + [2] * 4
     assert [one.filename for one in skips.problems] == [names[1]]

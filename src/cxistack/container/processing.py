@@ -16,7 +16,7 @@ from ..protocol.attribute import Attribute
 from ..saving.request import refuse_masked
 from ..store.store import CXIStore
 from ..transforms.base import Transform
-from ..transforms.transforms import Crop, transform_of
+from ..transforms.transforms import of_rows
 from .outgoing import opened
 
 __all__ = ["MaskMethod", "MaskUpdate", "Processed", "WhitefieldMethod", "stored_stack"]
@@ -358,8 +358,7 @@ class _Input:
     def __call__(self, numbers: Numbers, rows: slice) -> NDArray[Any]:
         transform, (ss, fs) = self.transform, self.shape
         if (rows.start, rows.stop) != (0, ss):
-            band = Crop([rows.start, rows.stop, 0, fs])
-            transform = band if transform is None else transform_of([transform, band])
+            transform = of_rows(transform, rows.start, rows.stop, fs)
         with opened(self.store):
             read: NDArray[Any] = self.store.load_attribute(
                 self.attr,

@@ -25,7 +25,7 @@ from ..errors import ClosedStoreError, FileChangedError, StorageError
 from ._descriptor import Descriptor
 from .filters import register_filters
 from .messages import advice, check_regular, not_opened
-from .patience import changed, may_pass, waited_for
+from .patience import PAUSE, changed, may_pass, waited_for
 
 __all__ = [
     "ANY",
@@ -44,7 +44,6 @@ _Result = TypeVar("_Result")
 # again in 0.06 ms.
 _MOST_HANDLES = 64
 _LOANS = 8  # of one handle: when it has as many, those that ended are cleared away
-_PAUSE = 0.05  # seconds from one try to open a file to the next
 _MOST_DESCRIPTORS = 16  # of a store, kept for who reads few chunks; to open one takes 4 us
 
 # Handles inherited through a fork. Closing one in the child would release the parent's file lock,
@@ -276,7 +275,7 @@ class Files:
                 if is_over:
                     self._gave_up = now
                     raise waited_for(error, self.wait) from error
-            time.sleep(_PAUSE)
+            time.sleep(PAUSE)
 
     def _borrow_now(self, path: str) -> tuple[_Handle, _Loan]:
         if self.closed:

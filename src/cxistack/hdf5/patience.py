@@ -9,10 +9,10 @@ from typing import TypeVar
 
 from ..errors import FileChangedError, StorageError
 
-__all__ = ["awaited", "changed", "may_pass", "waited_for"]
+__all__ = ["PAUSE", "awaited", "changed", "may_pass", "waited_for"]
 
 _Result = TypeVar("_Result")
-_PAUSE = 0.05  # seconds
+PAUSE = 0.05  # seconds from one try to the next
 
 # Of a file that is copied, locked, or that another machine of a network file system has just made.
 _PASSING = (errno.ENOENT, errno.ESTALE, errno.EAGAIN)
@@ -71,4 +71,4 @@ def awaited(action: Callable[[], _Result], seconds: float) -> _Result:
                     told = f"{error}; waited for {seconds:g} s (wait={seconds:g})"
                     raise FileNotFoundError(told) from error
                 raise waited_for(error, seconds) from error
-        time.sleep(_PAUSE)
+        time.sleep(PAUSE)

@@ -331,23 +331,27 @@ def _exact_variance(
 
 
 def filled(
-    values: NDArray[Any], count: int | NDArray[np.int64], fill: float | None
+    values: NDArray[Any], count: int | NDArray[np.integer[Any]], fill: float | None
 ) -> NDArray[Any]:
     """Put `fill` where nothing was counted, or say where that is."""
     absent = np.broadcast_to(np.asarray(count) == 0, values.shape)
     if not absent.any():
         return values
     if fill is None:
-        where = tuple(int(i) for i in np.unravel_index(int(np.argmax(absent)), absent.shape))
-        others = int(np.count_nonzero(absent))
-        raise ValueError(
-            f"Pixel {where} has no good frame, nor have {others - 1} others; fill= gives them a "
-            "value."
-            if others > 1
-            else f"Pixel {where} has no good frame; fill= gives it a value."
-        )
+        refuse_absent(absent)
     values[absent] = fill
     return values
+
+
+def refuse_absent(absent: NDArray[np.bool_]) -> None:
+    """Raise the error that names the first of the pixels that have no good frame."""
+    others = int(np.count_nonzero(absent)) - 1
+    where = tuple(int(i) for i in np.unravel_index(int(np.argmax(absent)), absent.shape))
+    raise ValueError(
+        f"Pixel {where} has no good frame, nor have {others} others; fill= gives them a value."
+        if others
+        else f"Pixel {where} has no good frame; fill= gives it a value."
+    )
 
 
 def _furthest(dtype: np.dtype[Any], *, above: bool) -> Any:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._ranks import neighbours
+from .moments import filled, refuse_absent
 
 __all__ = ["lower_median", "median", "percentile"]
 
@@ -135,14 +136,11 @@ def _neighbours(
 ) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.uint32] | int, NDArray[np.bool_]]:
     found = neighbours(frames, fractions, mask=mask, num_threads=num_threads)
     _, _, count, nans = found
-    empty = np.argwhere(np.broadcast_to(np.asarray(count) == 0, nans.shape))
-    if len(empty) and fill is None:
+    absent = np.broadcast_to(np.asarray(count) == 0, nans.shape)
+    if fill is None and absent.any():
         if not len(frames):
             raise ValueError("there are no frames, so no median or percentile of them")
-        more = f", nor have {len(empty) - 1} others" if len(empty) > 1 else ""
-        raise ValueError(
-            f"Pixel {tuple(empty[0].tolist())} has no good frame{more}; fill= gives them a value."
-        )
+        refuse_absent(absent)
     return found
 
 
@@ -152,9 +150,7 @@ def _finished(
     """Return results with NaN where a value was NaN, and `fill` where there was none."""
     if nans.any():
         made[..., nans] = np.nan
-    if fill is not None:
-        made[..., np.broadcast_to(np.asarray(count) == 0, nans.shape)] = fill
-    return made
+    return filled(made, count, fill)
 
 
 def _float_of(dtype: np.dtype[Any]) -> np.dtype[Any]:

@@ -15,6 +15,27 @@ cdef struct Lead:
     int64_t last
 
 
+# The last part that begins at or before a frame; empty ones begin there, too.
+cdef inline Py_ssize_t part_of(const int64_t[::1] offsets, int64_t number) noexcept nogil:
+    cdef Py_ssize_t low = 0, high = offsets.shape[0] - 1, middle
+    while high - low > 1:
+        middle = (low + high) // 2
+        if offsets[middle] <= number:
+            low = middle
+        else:
+            high = middle
+    return low
+
+
+# One past the last of the frames from `begin` on that are of a part, `stop` at most.
+cdef inline Py_ssize_t end_of(const int64_t[::1] offsets, Py_ssize_t part, const int64_t *numbers,
+                              Py_ssize_t begin, Py_ssize_t stop) noexcept nogil:
+    cdef Py_ssize_t end = begin + 1
+    while end < stop and offsets[part] <= numbers[end] < offsets[part + 1]:
+        end += 1
+    return end
+
+
 cdef class Rows
 cdef class Way
 

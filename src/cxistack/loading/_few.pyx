@@ -545,8 +545,8 @@ cdef class FewFrames:
         cdef list found = []
         cdef Way way
         while begin < n:
-            part = self._part_of(numbers[begin])
-            end = self._end_of(part, &numbers[0], begin, n)
+            part = part_of(self._offsets, numbers[begin])
+            end = end_of(self._offsets, part, &numbers[0], begin, n)
             way = self._way(part)
             if way is None:
                 return None
@@ -602,25 +602,14 @@ cdef class FewFrames:
                 self._ways[part] = found
         return found
 
-    cdef Py_ssize_t _part_of(self, int64_t number) noexcept:
-        # The last part that begins at or before the frame; empty ones begin there, too.
-        cdef Py_ssize_t low = 0, high = self._offsets.shape[0] - 1, middle
-        while high - low > 1:
-            middle = (low + high) // 2
-            if self._offsets[middle] <= number:
-                low = middle
-            else:
-                high = middle
-        return low
-
     cdef bint _read(self, const int64_t *numbers, Py_ssize_t n, char *out, Py_ssize_t step,
                     steps) except -1:
         cdef Py_ssize_t begin = 0, end, part
         cdef int64_t cost = 0
         cdef Way way
         while begin < n:
-            part = self._part_of(numbers[begin])
-            end = self._end_of(part, numbers, begin, n)
+            part = part_of(self._offsets, numbers[begin])
+            end = end_of(self._offsets, part, numbers, begin, n)
             way = self._way(part)
             if way is None:
                 return False
@@ -630,21 +619,13 @@ cdef class FewFrames:
             begin = end
         begin = 0
         while begin < n:
-            part = self._part_of(numbers[begin])
-            end = self._end_of(part, numbers, begin, n)
+            part = part_of(self._offsets, numbers[begin])
+            end = end_of(self._offsets, part, numbers, begin, n)
             if not self._read_part(self._way(part), numbers + begin, end - begin, out, step, steps,
                                    begin):
                 return False
             begin = end
         return True
-
-    cdef Py_ssize_t _end_of(self, Py_ssize_t part, const int64_t *numbers, Py_ssize_t begin,
-                            Py_ssize_t n) noexcept:
-        cdef Py_ssize_t end = begin + 1
-        while (end < n and numbers[end] >= self._offsets[part]
-               and numbers[end] < self._offsets[part + 1]):
-            end += 1
-        return end
 
     cdef bint _read_part(self, Way way, const int64_t *numbers, Py_ssize_t n, char *out,
                          Py_ssize_t step, steps, int64_t place) except -1:

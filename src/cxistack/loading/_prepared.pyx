@@ -19,7 +19,7 @@ from cxistack.capi cimport (
 from cxistack.hdf5._descriptor cimport Descriptor
 from cxistack.kernels._decode cimport Pipeline
 from cxistack.kernels.loop cimport MAX_RANK, pixel_size
-from cxistack.loading._few cimport Kind, Way
+from cxistack.loading._few cimport Kind, Way, end_of, part_of
 from cxistack.loading._read_chunks cimport (
     CUT_OFF, NOT_READ, CellPass, Piece, Pixels, Space, Task, Work, close_space, do_task,
     how_pixels, open_space, set_cell, take_cell, why_failed
@@ -168,16 +168,6 @@ cdef class PreparedFrames:
         free(self._layout_of)
         free(self._layouts)
 
-    cdef Py_ssize_t _part_of(self, int64_t number) noexcept nogil:
-        cdef Py_ssize_t low = 0, high = self._offsets.shape[0] - 1, middle
-        while high - low > 1:
-            middle = (low + high) // 2
-            if self._offsets[middle] <= number:
-                low = middle
-            else:
-                high = middle
-        return low
-
     cdef int _read(self, const int64_t *frames, size_t count, char *dst, int64_t step,
                    Scratch *s, char *text, size_t room) noexcept nogil:
         # A batch at a time: frames that follow one another and are of one part.
@@ -191,12 +181,9 @@ cdef class PreparedFrames:
                          <long long>frames[end], <long long>total)
                 return CXISTACK_BAD_INDEX
         while begin < count:
-            part = self._part_of(frames[begin])
+            part = part_of(self._offsets, frames[begin])
             most = self._most(part)
-            end = begin + 1
-            while (end < count and end - begin < most and frames[end] >= self._offsets[part]
-                   and frames[end] < self._offsets[part + 1]):
-                end += 1
+            end = end_of(self._offsets, part, frames, begin, min(count, begin + most))
             status = self._batch(part, frames + begin, end - begin,
                                  dst + <int64_t>begin * step, step, s, text, room)
             if status:

@@ -220,10 +220,15 @@ class Load:
         return result[()] if out is None and not result.ndim else result
 
     @property
+    def chunk_frames(self) -> int:
+        """How many frames a chunk has; of the first part, which stands for all."""
+        return max((part.chunk_frames for part in self.index.parts[:1]), default=1)
+
+    @property
     def batch(self) -> int:
         """How many frames are best read together by who takes them one by one."""
         size = max(1, self.dtype.itemsize * math.prod(self.frame_shape))
-        chunk = max((part.chunk_frames for part in self.index.parts[:1]), default=1)
+        chunk = self.chunk_frames
         batch = max(1, _BATCH_BYTES // size)
         whole_chunks = -(-batch // chunk) * chunk
         return whole_chunks if whole_chunks * size <= _LARGEST_BATCH else batch

@@ -20,11 +20,11 @@ from .direct import MOST_TASKS, Count, chunk_end
 from .reading import Output
 from .tasks import TASK, split_tasks
 
-__all__ = ["read_many"]
+__all__ = ["Run", "are_written", "read_many"]
 
 _LARGE = 1 << 20  # bytes of a chunk that one thread decodes for as long as others take to start
 
-_Run = tuple[Way, int, int]
+Run = tuple[Way, int, int]
 
 
 def read_many(files: Files, few: FewFrames, numbers: NDArray[np.int64], output: Output) -> bool:
@@ -39,11 +39,10 @@ def read_many(files: Files, few: FewFrames, numbers: NDArray[np.int64], output: 
         places = np.argsort(numbers, kind="stable")
         numbers = numbers[places]
     runs = few.runs(numbers)
-    written = written_here()  # once: to ask for each file takes longer
-    if runs is None or (written and any(os.path.realpath(run[0].path) in written for run in runs)):
+    if runs is None or are_written(runs):
         return False
     count = Count(len(numbers), len(numbers), output.tick)
-    kinds: dict[Kind, list[_Run]] = {}
+    kinds: dict[Kind, list[Run]] = {}
     for run in runs:
         kinds.setdefault(run[0].kind, []).append(run)
     return all(
@@ -53,10 +52,16 @@ def read_many(files: Files, few: FewFrames, numbers: NDArray[np.int64], output: 
     )
 
 
-def _batches(kind: Kind, runs: Sequence[_Run], numbers: NDArray[np.int64]) -> Iterator[list[_Run]]:
+def are_written(runs: Sequence[Run]) -> bool:
+    """Tell whether this process has one of the files open for writing."""
+    written = written_here()  # once: to ask for each file takes longer
+    return bool(written) and any(os.path.realpath(run[0].path) in written for run in runs)
+
+
+def _batches(kind: Kind, runs: Sequence[Run], numbers: NDArray[np.int64]) -> Iterator[list[Run]]:
     """Cut runs into what one job does: no more files than may be open, nor tasks than memory."""
     most_files, most_frames = most_open(), max(1, MOST_TASKS // kind.tasks)
-    batch: list[_Run] = []
+    batch: list[Run] = []
     room = most_frames
     for way, begin, end in runs:
         while begin < end:
@@ -76,7 +81,7 @@ def _batches(kind: Kind, runs: Sequence[_Run], numbers: NDArray[np.int64]) -> It
 
 def _read(
     files: Files,
-    runs: list[_Run],
+    runs: list[Run],
     numbers: NDArray[np.int64],
     places: NDArray[np.int64],
     output: Output,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -12,13 +11,13 @@ from numpy.typing import NDArray
 
 from ..errors import LayoutError
 from ..hdf5.files import most_open
-from ..hdf5.open_writers import written_here
 from ..kernels import above, threads
 from ..kernels.threshold import least_above
-from ._few import Kind, Way, tasks_of
+from ._few import Kind, tasks_of
 from ._sparse import AboveChunks
 from .direct import MOST_TASKS
 from .load import Load
+from .many import Run, are_written
 from .tasks import TASK
 
 __all__ = ["Sparse", "read_above", "sparse_way"]
@@ -27,8 +26,6 @@ __all__ = ["Sparse", "read_above", "sparse_way"]
 Sparse = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[Any]]
 
 _BATCH_BYTES = 16 << 20  # of dense frames at a time
-
-_Run = tuple[Way, int, int]
 
 
 def read_above(
@@ -126,7 +123,7 @@ def _flat_mask(load: Load, mask: NDArray[Any], count: int) -> NDArray[np.bool_]:
     )
 
 
-def _runs(load: Load, numbers: NDArray[np.int64]) -> list[_Run] | str:
+def _runs(load: Load, numbers: NDArray[np.int64]) -> list[Run] | str:
     """Return where frames lie in chunks that can be compared as they decode, or why they do not."""
     if load.dtype.kind not in "iu":
         return f"pixels are {load.dtype}, no integers"
@@ -134,19 +131,13 @@ def _runs(load: Load, numbers: NDArray[np.int64]) -> list[_Run] | str:
     if few is None:
         return "pixels are not as they are stored"
     runs = few.runs(numbers) if len(numbers) else []
-    if runs is None or _is_written(runs):
+    if runs is None or are_written(runs):
         return "not all frames are read beside libhdf5, in one pass"
     for kind in {run[0].kind for run in runs}:
         obstacle = _obstacle(kind, load)
         if obstacle is not None:
             return obstacle
     return runs
-
-
-def _is_written(runs: Sequence[_Run]) -> bool:
-    """Tell whether this process has one of the files open for writing."""
-    written = written_here()
-    return bool(written) and any(os.path.realpath(run[0].path) in written for run in runs)
 
 
 def _obstacle(kind: Kind, load: Load) -> str | None:
@@ -178,7 +169,7 @@ def _obstacle(kind: Kind, load: Load) -> str | None:
 
 def _read_chunks(
     load: Load,
-    runs: Sequence[_Run],
+    runs: Sequence[Run],
     numbers: NDArray[np.int64],
     wanted: tuple[np.generic, NDArray[np.bool_] | None],
     num_threads: int | None,
@@ -193,9 +184,9 @@ def _read_chunks(
     return _joined(pieces, load)
 
 
-def _batches(runs: Sequence[_Run]) -> Iterator[list[_Run]]:
+def _batches(runs: Sequence[Run]) -> Iterator[list[Run]]:
     """Cut runs, in order, into what one job does: one kind, few files, a bounded table."""
-    batch: list[_Run] = []
+    batch: list[Run] = []
     room = MOST_TASKS
     for way, begin, end in runs:
         while begin < end:
@@ -214,7 +205,7 @@ def _batches(runs: Sequence[_Run]) -> Iterator[list[_Run]]:
 
 def _read(
     load: Load,
-    runs: list[_Run],
+    runs: list[Run],
     numbers: NDArray[np.int64],
     wanted: tuple[np.generic, NDArray[np.bool_] | None],
     num_threads: int | None,

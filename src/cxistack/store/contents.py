@@ -28,6 +28,7 @@ from ..loading.request import LoadRequest
 from ..loading.sparse import sparse_way
 from ..protocol.protocol import CXIProtocol
 from ..saving import units
+from ..streaming.skipping import OnError, Skips, check_on_error
 from ..transforms.transforms import TransformLike
 from . import table
 from .kept import KeptLoads, key_of
@@ -231,6 +232,12 @@ class Contents(Mapping[str, LazyArray]):
             return read_masked(load, self._prepare("mask", **same), idxs, out, value, **how)
 
         return read_again(read, self.update_indices)
+
+    def _skips(self, attr: str, on_error: OnError) -> Skips | None:
+        """Return what leaves out bad files; None where they are to raise."""
+        if not check_on_error(on_error):
+            return None
+        return Skips(attr, lambda name, file, why: Problem("", name, file, why))
 
     def is_static(self, attr: str) -> bool:
         """Tell whether one frame, of one dataset, stands for all frames of a stack."""

@@ -9,7 +9,6 @@ from numpy.typing import DTypeLike
 
 from ..catalogue.catalogue import Catalogue
 from ..catalogue.locate import Found
-from ..checking.findings import Problem
 from ..errors import CXIError
 from ..hdf5.files import Files
 from ..hdf5.growth import refreshed
@@ -18,7 +17,6 @@ from ..kernels import Casting
 from ..loading.request import LoadRequest
 from ..saving.session import SaveSession
 from ..streaming.follow import Follow, Run
-from ..streaming.skipping import Skips, check_on_error
 from ..transforms.transforms import TransformLike, transform_of
 from .contents import Contents
 
@@ -174,9 +172,7 @@ class Live(Contents):
         request = LoadRequest(
             wanted, transform=transform_of(transform), dtype=dtype, casting=casting
         )
-        skips = None
-        if check_on_error(on_error):
-            skips = Skips(attr, lambda attr, name, why: Problem("", attr, name, why))
+        skips = self._skips(attr, on_error)
         run = Run(
             lambda: self._files,
             lambda: self._names() or self._files.names,

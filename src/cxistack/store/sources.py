@@ -17,7 +17,7 @@ from ..streaming.batch import Batch
 from ..streaming.reduce import Banded, Source
 from ..streaming.skipping import Leaving
 from ..streaming.stream import FrameStream
-from ..transforms.transforms import ComposeTransforms, Crop
+from ..transforms.transforms import of_rows
 
 __all__ = ["Frames"]
 
@@ -129,8 +129,7 @@ class Frames:
     def _band(self, first: int, last: int | None) -> NDArray[Any]:
         attr, transform = self.load.attr, self.transform
         if last is not None:
-            band = Crop([first, last, 0, self.load.frame_shape[-1]])
-            transform = band if transform is None else ComposeTransforms([transform, band])
+            transform = of_rows(transform, first, last, self.load.frame_shape[-1])
         frames = self.read(attr, self.numbers, transform)
         good = self.read("mask", self.numbers, transform) if self.mask is True else None
         good = self._good(good, slice(None))

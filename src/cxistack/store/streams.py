@@ -24,7 +24,7 @@ from ..streaming.batch import Hits
 from ..streaming.per_frame import reduced
 from ..streaming.reduce import Limits
 from ..streaming.shares import share_of
-from ..streaming.skipping import Leaving, OnError, Skips, check_on_error
+from ..streaming.skipping import Leaving, OnError, Skips
 from ..streaming.stream import FrameStream, Lane, Words
 from ..transforms.transforms import TransformLike, transform_of
 from .contents import Contents
@@ -153,8 +153,7 @@ class Streams(Contents):
                 lanes.append(run._lane(load, words, value, num_threads))
             else:
                 lanes.append(run._hits(load, words, value, sparse, num_threads))
-        numbers = np.arange(loads[0].count) if idxs is None else loads[0].numbers(idxs)
-        assert numbers is not None
+        numbers = _chosen(loads[0], idxs)
         _check_counts(loads)
         if shard is not None:
             numbers = share_of(loads[0].index, numbers, shard)
@@ -274,9 +273,9 @@ class Streams(Contents):
 
     def _readable(self, attr: str, on_error: OnError) -> tuple[Streams, Skips | None]:
         """Return a store of the files that can be opened, and what leaves out others; or itself."""
-        if not check_on_error(on_error):
+        skips = self._skips(attr, on_error)
+        if skips is None:
             return self, None
-        skips = Skips(attr, lambda one, name, why: Problem("", one, name, why))
         catalogue, files = skips.readable(self._catalogue), self._files
         if len(catalogue.numbers) == len(files.paths):
             return self, skips
@@ -299,8 +298,7 @@ class Streams(Contents):
         has_pixels = self.protocol.attribute(attr).has_pixels
         made, dtype = transform_of(words["transform"]) if has_pixels else None, words["dtype"]
         load = self._by_frame(attr, {"dtype": dtype} | ({"transform": made} if has_pixels else {}))
-        numbers = np.arange(load.count) if idxs is None else load.numbers(idxs)
-        assert numbers is not None
+        numbers = _chosen(load, idxs)
         how: dict[str, Any] = {"num_threads": num_threads}
         begun = {attr: load}
         if mask is True and has_pixels:
@@ -349,7 +347,7 @@ class Streams(Contents):
             load.dtype,
             read,
             once=read(np.zeros(1, np.int64), None)[0] if is_one and masked is None else None,
-            batch=_in_chunk(load),
+            batch=load.chunk_frames,
             makes_its_own=load.is_text,
         )
 
@@ -385,13 +383,14 @@ class Streams(Contents):
             return read_again(once, self.update_indices)
 
         return Lane(
-            attr, load.frame_shape, load.dtype, read, batch=_in_chunk(load), makes_its_own=True
+            attr, load.frame_shape, load.dtype, read, batch=load.chunk_frames, makes_its_own=True
         )
 
 
-def _in_chunk(load: Load) -> int:
-    """Return how many frames the first chunk has."""
-    return max((part.chunk_frames for part in load.index.parts[:1]), default=1)
+def _chosen(load: Load, idxs: FrameSelection) -> NDArray[np.int64]:
+    """Return the numbers of the frames that a user's index means, all when None."""
+    numbers = load.numbers(idxs)
+    return np.arange(load.count) if numbers is None else numbers
 
 
 def _check_counts(loads: Sequence[Load]) -> None:

@@ -103,7 +103,7 @@ def reduce(source: Source, how: Any, limits: Limits) -> Any:
     moments = [k for k, (_, word, _) in enumerate(wanted) if word in MOMENTS]
     ranks = [k for k, (_, word, _) in enumerate(wanted) if word in RANKS]
     statistics = Statistics([wanted[k][1:] for k in moments], limits.fill, limits.num_threads)
-    passing: dict[int, Any] = {
+    others: dict[int, Any] = {
         k: Histogram(value) if word == "histogram" else value
         for k, (_, word, value) in enumerate(wanted)
         if word in ("histogram", "own")
@@ -118,11 +118,12 @@ def reduce(source: Source, how: Any, limits: Limits) -> Any:
         )
         columns = _by_bands(source, statistics, percentiles, limits)
         found |= dict(zip([*moments, *ranks], columns, strict=True))
-    elif moments:
-        passing[-1] = statistics
-    if passing:
-        found |= dict(zip(passing, _by_batches(source, list(passing.values())), strict=True))
-        found |= dict(zip(moments, found.pop(-1, ()), strict=False))
+    left = [] if ranks or not moments else [statistics]
+    if others or left:
+        results = _by_batches(source, [*others.values(), *left])
+        found |= dict(zip(others, results, strict=False))
+        if left:
+            found |= dict(zip(moments, results[-1], strict=True))
     return named(how, wanted, [found[k] for k in range(len(wanted))])
 
 

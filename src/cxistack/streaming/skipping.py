@@ -98,27 +98,6 @@ class Skips:
             return catalogue
         return catalogue.renewed(files, left, lambda path, found: found)
 
-    def read(
-        self, load: Load, numbers: NDArray[np.int64], **how: Any
-    ) -> tuple[NDArray[Any], NDArray[np.int64]]:
-        """Read frames but for those of bad files; return them and their numbers.
-
-        Raises
-        ------
-        CXIError, OSError
-            What is wrong is no file's that can be left out.
-        """
-        numbers = self.left_of(load, numbers)
-        while True:
-            try:
-                return load.read(numbers, **how), numbers
-            except (CXIError, OSError) as error:
-                number = bad_file(error, load.index)
-                if number is None or load.files.paths[number] in self:
-                    raise
-                self.leave_out(load.files.paths[number], load.files.names[number], error)
-            numbers = self.left_of(load, numbers)
-
     def left_of(self, load: Load, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return which of `numbers` are of no file that is left out."""
         for number in {part.file for part in load.index.parts}:

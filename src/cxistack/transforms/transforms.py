@@ -30,6 +30,7 @@ __all__ = [
     "Mirror",
     "TransformLike",
     "is_constant",
+    "of_rows",
     "transform_of",
 ]
 
@@ -400,3 +401,17 @@ def _refuse_other_than_transform(one: object, takes: str) -> None:
         raise TypeError(f"{takes}, not the class {one.__name__}: give its arguments in brackets")
     if not callable(getattr(one, "index_array", None)):
         raise TypeError(f"{takes}, not {type(one).__name__} {one!r:.80}")
+
+
+def of_rows(transform: Transform | None, first: int, last: int, columns: int) -> Transform:
+    """Return a transform that gives some rows of what another gives, all columns of them.
+
+    Examples
+    --------
+    >>> from cxistack.transforms.transforms import of_rows
+    >>> of_rows(Downscale(2), 1, 3, 4).forward(np.arange(48).reshape(6, 8))
+    array([[16, 18, 20, 22],
+           [32, 34, 36, 38]])
+    """
+    band = Crop([first, last, 0, columns])
+    return band if transform is None else ComposeTransforms([transform, band])
