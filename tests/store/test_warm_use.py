@@ -369,3 +369,20 @@ def test_a_static_mask_stays_what_it_is(tmp_path):
         if first.flags.writeable:
             first[...] = False
         np.testing.assert_array_equal(store["mask"][1], np.arange(35).reshape(SHAPE) % 3 > 0)
+
+
+@pytest.mark.parametrize("layout", ["contiguous", "several frames a chunk", "bitshuffle", "lzf"])
+def test_a_new_store_sees_a_file_that_was_written_anew_in_place(tmp_path, layout):
+    """HDF5 has one file for all handles of a process: an old store's must not stand for the new."""
+    run = Run(tmp_path, layout, 1)
+    other = tmp_path / "other.h5"
+    write(other, np.full((COUNT, *SHAPE), 7, "uint16"), layout)
+    with h5py.File(other, "r+") as h5:
+        h5["/more"] = np.arange(300)  # so that nothing lies where it lay
+    with run.open() as old:
+        np.testing.assert_array_equal(old["data"][:], states(1)[0])
+        run.victim.write_bytes(other.read_bytes())
+        with CXIStore(run.names, protocol=PROTOCOL) as new:
+            assert (new["data"][:] == 7).all()
+            assert (new["data"][3] == 7).all()
+        assert (old.load_attribute("data", verbose=False) == 7).all()

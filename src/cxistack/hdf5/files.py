@@ -23,6 +23,7 @@ import h5py
 
 from ..errors import ClosedStoreError, FileChangedError, StorageError
 from ._descriptor import Descriptor
+from .by_name import ByName
 from .filters import register_filters
 from .messages import advice, check_regular, not_opened
 from .patience import PAUSE, changed, may_pass, waited_for
@@ -258,7 +259,7 @@ class Files:
 
     def by_name(self) -> Mapping[str, Any]:
         """Return a mapping from each file's name to its handle, opened when it is looked up."""
-        return _Handles(self)
+        return ByName(self.names, self.paths, self.handle)
 
     def _borrow(self, path: str) -> tuple[_Handle, _Loan]:
         """Lend a handle; a file that cannot be opened yet is waited for, without the lock."""
@@ -281,6 +282,8 @@ class Files:
         if self.closed:
             raise ClosedStoreError("the store is closed: call open() or use it in a with block")
         self._leave_to_parent()
+        if path not in self._open and any(one._is_stale(path) for one in list(_all_files)):
+            forget(path)  # as in refresh(); before the lock, for this takes the others' locks
         with self._lock:
             handle = self._open.get(path)
             if handle is not None and not handle.h5:  # closed by the user who was given it
@@ -359,14 +362,15 @@ class Files:
             self._descriptors.clear()
             if self.swmr:  # chunks may have come since they were listed
                 self._known.clear()
-            others = [
-                path
-                for path, handle in self._open.items()
-                if not handle.is_lent and self.now(path) != handle.stamp
-            ]
+            others = [path for path in self._open if self._is_stale(path)]
         # Other stores' handles, too: while one lives, HDF5 gives the old file again.
         for path in others:
             forget(path)
+
+    def _is_stale(self, path: str) -> bool:
+        """Tell whether a file that nobody uses now was changed since it was opened."""
+        handle = self._open.get(path)
+        return handle is not None and not handle.is_lent and self.now(path) != handle.stamp
 
     def paths_of(self, names: tuple[str, ...]) -> tuple[str, ...]:
         """Return the absolute paths of names, in the folder that was the current one at first."""
@@ -385,24 +389,6 @@ class Files:
         real = os.path.realpath(path)
         folders = {os.path.realpath(Path(given).parent) for given in self.paths}
         return any(os.path.commonpath([folder, real]) == folder for folder in folders)
-
-
-class _Handles(Mapping[str, Any]):
-    """See :meth:`Files.by_name`."""
-
-    def __init__(self, files: Files) -> None:
-        self._files = files
-
-    def __getitem__(self, name: str) -> Any:
-        if name not in self._files.names:
-            raise KeyError(name)
-        return self._files.handle(self._files.paths[self._files.names.index(name)])
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._files.names)
-
-    def __len__(self) -> int:
-        return len(self._files.names)
 
 
 def count_reading() -> int:
