@@ -209,8 +209,10 @@ class TestDamagedChunks:
         assert store.check(verbose=False) == []
         with Path(file).open("r+b") as raw:
             raw.truncate(offset + 30 * 200)
-        found = check(file)
-        assert len(found) == 1
+        (found,) = check(file)
+        assert "truncated" in found.cause
+        (found,) = check(file, attributes=["data"])
+        assert "truncated" in found.cause
 
 
 class TestPiecesOfOtherDatasets:
