@@ -25,6 +25,7 @@ from ..saving.request import SaveMode, SaveRequest
 from ..saving.session import SaveSession
 from ..transforms.transforms import TransformLike, transform_of
 from .contents import one_of_two
+from .doors import Doors
 from .kept import KeptLoads
 from .live import Live
 from .streams import Streams
@@ -36,7 +37,7 @@ Pixel = TypeVar("Pixel", bound=np.generic)
 FileMode = Literal["r", "r+", "w", "w-", "x", "a"]
 
 
-class CXIStore(Streams, Live):
+class CXIStore(Streams, Live, Doors):
     """The files of a run: finds the protocol's attributes in them, loads and saves them by name.
 
     Parameters
