@@ -573,7 +573,8 @@ cdef class FewFrames:
     def frame(self, int64_t number):
         """Return one frame, or None: the engine is to read it."""
         cdef cnp.ndarray out
-        if not 0 <= number < self._offsets[self._offsets.shape[0] - 1]:
+        if (not 0 <= number < self._offsets[self._offsets.shape[0] - 1]
+                or self._frame_bytes > MOST_BYTES):  # no memory for what is not to be read here
             return None
         out = cnp.PyArray_EMPTY(self._rank, self._dims, self._dtype.type_num, 0)
         if self._read(&number, 1, cnp.PyArray_BYTES(out), self._frame_bytes, self._steps):

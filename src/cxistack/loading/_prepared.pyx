@@ -8,7 +8,7 @@ from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_New
 from cpython.ref cimport Py_DECREF, Py_INCREF, PyObject
 from libc.stdint cimport INT64_MAX, int32_t, int64_t
 from libc.stdio cimport snprintf
-from libc.stdlib cimport calloc, free, malloc, realloc
+from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport strerror
 
 from cxistack.capi cimport (
@@ -22,7 +22,7 @@ from cxistack.kernels.loop cimport MAX_RANK, pixel_size
 from cxistack.loading._few cimport Kind, Way, end_of, part_of
 from cxistack.loading._read_chunks cimport (
     CUT_OFF, NOT_READ, CellPass, Piece, Pixels, Space, Task, Work, close_space, do_task,
-    how_pixels, open_space, set_cell, take_cell, why_failed
+    grow_space, how_pixels, open_space, set_cell, take_cell, why_failed
 )
 
 cdef enum:
@@ -216,7 +216,7 @@ cdef class PreparedFrames:
             return CXISTACK_BAD_ARGUMENT
         for k in range(<size_t>tasks):
             raw = max(raw, <size_t>s.tasks[k].size)
-        if raw > s.space.raw_bytes and _grow(&s.space, raw):
+        if raw > s.space.raw_bytes and grow_space(&s.space, raw):
             return _no_memory(text, room)
         w.out, w.out_step = dst, step
         s.descriptor = self._descriptors[part]
@@ -270,14 +270,6 @@ cdef class PreparedFrames:
 cdef int _no_memory(char *text, size_t room) noexcept nogil:
     snprintf(text, room, "there is no memory to read with")
     return CXISTACK_NO_MEMORY
-
-
-cdef int _grow(Space *space, size_t raw) noexcept nogil:
-    cdef char *more = <char *>realloc(space.raw, raw + 64)
-    if more == NULL:
-        return -1
-    space.raw, space.raw_bytes = more, raw
-    return 0
 
 
 cdef int _lay_cells(const Layout *layout, Work *w, const int64_t *steps, int axes) noexcept nogil:
