@@ -51,7 +51,7 @@ def keys_of(key: Any, shape: tuple[int, ...], name: str) -> tuple[Any, ...] | No
     keys = key if isinstance(key, tuple) else (key,)
     if any(k is None for k in keys):
         raise FrameIndexError("np.newaxis cannot index an attribute in a file; read it first")
-    given = [k if isinstance(k, slice) or k is Ellipsis else _as_index(k) for k in keys]
+    given: list[Any] = [k if isinstance(k, slice) or k is Ellipsis else _as_index(k) for k in keys]
     if any(isinstance(k, np.ndarray) and k.dtype == np.bool_ and not k.ndim for k in given):
         return None
     axes = [k.ndim if _is_mask(k) else 1 for k in given if k is not Ellipsis]
