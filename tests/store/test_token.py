@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -82,8 +83,9 @@ def test_a_change_of_any_file_changes_it(names, change):
     if change == "touched":
         os.utime(names[1], ns=(1, 1))
     else:
-        put(names[1] + ".new", {DATA: frames(3 if change == "replaced" else 5, start=7)})
-        os.replace(names[1] + ".new", names[1])
+        new = Path(names[1] + ".new")
+        put(new, {DATA: frames(3 if change == "replaced" else 5, start=7)})
+        new.replace(names[1])
     assert token(lazy) != before
 
 
