@@ -119,7 +119,8 @@ def numbers_of(ids: NDArray[Any], wanted: Any, name: str) -> NDArray[np.int64]:
         raise FrameIndexError(f"no frame has {name} {shown}{more}; {_told(ids, name)}")
     # Of each value in turn the frames that have it, which are neighbours in the order.
     places = np.repeat(first - np.cumsum(counts) + counts, counts) + np.arange(counts.sum())
-    return order[places].astype(np.int64)
+    numbers: NDArray[np.int64] = order[places].astype(np.int64)
+    return numbers
 
 
 def _as_ids(asked: NDArray[Any], dtype: np.dtype[Any]) -> tuple[NDArray[Any], NDArray[np.bool_]]:
