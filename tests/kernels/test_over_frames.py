@@ -178,7 +178,7 @@ def test_select_gives_percentiles(stack, dtype, fractions):
 
 @given(stacks())
 def test_select_gives_the_median_of_numpy(stack):
-    frames, good = stack
+    frames, _ = stack
     dst = np.zeros((1, *frames.shape[1:]), "f8")
     if len(frames):
         assert select(frames, None, [0.5], dst) == S["OK"]

@@ -8,8 +8,8 @@ from cxistack.capi cimport (
     CXISTACK_BAD_ARGUMENT, CXISTACK_BAD_CHUNK, CXISTACK_BAD_FILTER, CXISTACK_BAD_INDEX,
     CXISTACK_BOOL, CXISTACK_CHANGED, CXISTACK_DEAD_PIXEL, CXISTACK_FLOAT32, CXISTACK_FLOAT64,
     CXISTACK_LOST, CXISTACK_MEAN, CXISTACK_MORE, CXISTACK_MOST_AXES, CXISTACK_NO_MEMORY,
-    CXISTACK_NOT_READ, CXISTACK_NO_VALUE, CXISTACK_OK, CXISTACK_UNSAFE, cxistack_axis, cxistack_codec,
-    cxistack_filter, cxistack_pixels
+    CXISTACK_NOT_READ, CXISTACK_NO_VALUE, CXISTACK_OK, CXISTACK_UNSAFE, cxistack_axis,
+    cxistack_codec, cxistack_filter, cxistack_pixels
 )
 from cxistack.kernels cimport loop
 from cxistack.kernels._bin cimport Bins, bin_rows

@@ -27,5 +27,6 @@ cdef struct Sums:
     char limits[2][8]
 
 
-# Brings pixels start to stop of all frames into the states. Returns the pixel whose sum wraps, or -1.
+# Brings pixels start to stop of all frames into the states. Returns the pixel whose sum wraps,
+# or -1.
 cdef int64_t sum_up(const Sums *s, int64_t start, int64_t stop) noexcept nogil

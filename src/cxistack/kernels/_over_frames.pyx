@@ -1,4 +1,4 @@
-"""What C sums up, counts and ranks over frames, pixel by pixel: by the kernels that Python calls."""
+"""What C sums up, counts and ranks over frames, pixel by pixel, by the kernels of Python."""
 
 from libc.math cimport INFINITY, NAN, floor
 from libc.stdint cimport (
@@ -16,7 +16,7 @@ from cxistack.kernels._adapters cimport Checked, is_alike, take_pixels
 from cxistack.kernels._moments cimport Sums, sum_up
 from cxistack.kernels._ranks cimport Ranks, rank_tile
 from cxistack.kernels.loop cimport Pass, is_moved, run_pass, set_axes, set_rows
-from cxistack.kernels.rows cimport CXI_RANKED
+from cxistack.kernels.rows cimport CXI_RANKED, cxi_cast
 from cxistack.kernels.sources cimport Source, lay_source
 
 cdef enum:
@@ -253,6 +253,7 @@ cdef int _select(const Ranks *r, const Checked *a, const Checked *b, const void 
     cdef char *lows = tile + r.n * nbytes
     cdef char *highs = lows + r.wanted * nbytes
     cdef char *row
+    cdef cxi_cast to_float = r.frames.p.rows.cast[CXISTACK_FLOAT64][CXISTACK_FLOAT32]
     _lay_results(&out, b)
     while start < r.frames.p.frame_pixels:
         width = min(<int64_t>CXI_RANKED, r.frames.p.frame_pixels - start)
@@ -266,8 +267,7 @@ cdef int _select(const Ranks *r, const Checked *a, const Checked *b, const void 
                 row = <char *>low
                 if b.type == CXISTACK_FLOAT32:
                     row = <char *>high
-                    r.frames.p.rows.cast[CXISTACK_FLOAT64][CXISTACK_FLOAT32](<char *>low, row,
-                                                                              width)
+                    to_float(<char *>low, row, width)
             if _mend(row, b, counts, nans, fill, width):
                 return CXISTACK_NO_VALUE
             out.src = row - start * <int64_t>b.size
