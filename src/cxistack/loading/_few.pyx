@@ -56,7 +56,7 @@ cdef extern from *:
         struct timespec now;
 
         return clock_gettime(CLOCK_REALTIME, &now) == 0
-            && when < (now.tv_sec - 2) * INT64_C(1000000000);
+            && when < now.tv_sec * INT64_C(1000000000) + now.tv_nsec - INT64_C(100000000);
     }
     """
     int cxi_stamp(const char *path, int descriptor, int64_t *stamp) nogil
