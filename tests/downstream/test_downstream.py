@@ -241,7 +241,7 @@ def test_the_command_line_and_python_name_the_same_folder():
 
 
 def test_the_words_of_cython_are_those_of_the_header():
-    words = (HERE.parents[1] / "src" / "cxistack" / "capi.pxd").read_text()
+    words = (Path(cxistack.get_include()).parent / "capi.pxd").read_text()
     told = [line.split("(*")[1].split(")")[0] for line in words.splitlines() if "(*" in line]
     assert told == [name for name, _ in fields()]
     assert [name for name in constants() if name not in words] == []
