@@ -474,7 +474,7 @@ cdef class Way:
     cdef bint is_intact(self, int descriptor, int64_t *seen) noexcept nogil:
         # Whether an open file is what it was, and still has its name. That is looked at when the
         # system says that anything of the file was changed since it was `seen`, and not each time:
-        # it would take half as long as to read a small frame.
+        # it would take as long as to read a small frame.
         cdef int64_t now[6]
         cdef int64_t named[6]
         if cxi_stamp(NULL, descriptor, now) or now[4] == 0 or not self._is_same(now):
