@@ -41,6 +41,9 @@ class LazyArray:
     another process it opens its own. It reads the files as they are when it is indexed, and raises
     FileChangedError where they have fewer frames, or others in shape or type, by then.
 
+    ``np.asarray`` and DLPack (``np.from_dlpack``, ``torch.from_dlpack``) read all of it; what an
+    index gives is a NumPy array, which other libraries take by DLPack without a copy.
+
     Parameters
     ----------
     run : CXIStore
