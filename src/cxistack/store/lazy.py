@@ -121,8 +121,8 @@ class LazyArray:
         """Shape of a chunk as it is stored, along the axes of this array, or None.
 
         As h5py's ``dataset.chunks``, cut to the array. Of frames that a transform changes, or that
-        are put together of modules, a chunk has whole frames. None where datasets are contiguous, or have chunks of different shapes,
-        and where one frame stands for all.
+        are put together of modules, a chunk has whole frames. None where datasets are contiguous,
+        or have chunks of different shapes, and where one frame stands for all.
         """
         return chunks_of(self._load)
 
