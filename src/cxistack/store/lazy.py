@@ -41,6 +41,9 @@ class LazyArray:
     another process it opens its own. It reads the files as they are when it is indexed, and raises
     FileChangedError where they have fewer frames, or others in shape or type, by then.
 
+    ``np.asarray`` and DLPack (``np.from_dlpack``, ``torch.from_dlpack``) read all of it; what an
+    index gives is a NumPy array, which other libraries take by DLPack without a copy.
+
     Parameters
     ----------
     run : CXIStore
@@ -117,9 +120,9 @@ class LazyArray:
     def chunks(self) -> tuple[int, ...] | None:
         """Shape of a chunk as it is stored, along the axes of this array, or None.
 
-        As h5py's ``dataset.chunks``, cut to the array. Of frames that a transform changes, a chunk
-        has whole frames. None where datasets are contiguous, or have chunks of different shapes,
-        and where one frame stands for all.
+        As h5py's ``dataset.chunks``, cut to the array. Of frames that a transform changes, or that
+        are put together of modules, a chunk has whole frames. None where datasets are contiguous,
+        or have chunks of different shapes, and where one frame stands for all.
         """
         return chunks_of(self._load)
 
@@ -129,7 +132,8 @@ class LazyArray:
 
         Each is (filename, path, frames); `frames` is the range of this array's frames that it has,
         or None where there is no frame axis. Of a virtual dataset of whole frames, these are its
-        sources. A mask that is made of limits comes from the stack that they are about.
+        sources; of modules that lie in a file each, the first file and the pattern of their paths.
+        A mask that is made of limits comes from the stack that they are about.
         """
         return sources_of(self._load)
 
@@ -263,7 +267,8 @@ class LazyArray:
             values = self._read(slice(None) if self._has_frames else None, None)
             return values if dtype is None else np.asarray(cast(values, np.dtype(dtype)))
         # The dtype is the load's, so that a value which does not fit raises.
-        return np.asarray(self._reader(self._attr, **{**self._words, "dtype": dtype}))
+        values = np.asarray(self._reader(self._attr, **{**self._words, "dtype": dtype}))
+        return values[: len(self)] if self._has_frames else values
 
     def __dlpack__(
         self,
@@ -277,7 +282,9 @@ class LazyArray:
         if copy is False:
             raise BufferError("an attribute in a file cannot be exported without a copy")
         values = np.require(np.asarray(self), requirements="W")
-        return values.__dlpack__(stream=stream, max_version=max_version, dl_device=dl_device)
+        words = {"stream": stream, "max_version": max_version, "dl_device": dl_device}
+        # NumPy before 2.1 knows the first alone.
+        return values.__dlpack__(**{name: word for name, word in words.items() if word is not None})
 
     def __dlpack_device__(self) -> tuple[int, int]:
         """Return what says that values come into the CPU's memory."""
@@ -296,7 +303,7 @@ class LazyArray:
         full = keys_of(key, self.shape, self._attr)
         if full is None:
             return self._read(slice(None) if self._has_frames else None, None)[key]
-        wanted = picked(full, self._has_frames, self._load.attribute.has_pixels)
+        wanted = picked(full, self.shape, self._has_frames, self._load.attribute.has_pixels)
         return self._read(wanted.frames, wanted.pixels)[wanted.left]
 
     def _read(self, frames: Any, pixels: Transform | None) -> NDArray[Any]:
