@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Protocol
+from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,27 +15,32 @@ from ..errors import FileChangedError
 from ..hdf5.stored import Stored, leaves
 from ..loading.load import Load
 
-__all__ = ["Blocks", "Readable", "frame_blocks", "stamp_of", "to_dask"]
+__all__ = ["Blocks", "Readable", "frame_blocks", "seen_files", "to_dask"]
+
+Cut: TypeAlias = tuple[tuple[int, ...], ...]
+Key: TypeAlias = "range | int | NDArray[np.int64]"
 
 
 class Readable(Protocol):
-    """An array in files, read when it is indexed."""
+    """A :class:`cxistack.LazyArray`: it is read when it is indexed, and goes about by pickle."""
 
-    def __getitem__(self, key: Any) -> Any:
-        """Read what NumPy's index means."""
+    @property
+    def _load(self) -> Load: ...
+    def _now(self) -> Load: ...
+    def __getitem__(self, key: Any) -> Any: ...
 
 
 class Blocks:
-    """What Dask takes blocks of: an array in files, as these were when the graph was made.
+    """What Dask takes blocks of: an array in files, or a part of it, as these were at first.
 
     Parameters
     ----------
     array : Readable
-        Reads it. It goes to other processes by pickle.
-    load : Load
-        What it is.
-    present : callable
-        Returns the load of the same name as the files are now.
+        The array.
+    seen : mapping
+        What its files were, as :func:`seen_files` gives it.
+    keys : tuple
+        Which part: an index of each axis, a :class:`range` or an int; of frames also an array.
 
     Attributes
     ----------
@@ -42,20 +48,35 @@ class Blocks:
         As those of an array.
     """
 
-    def __init__(self, array: Readable, load: Load, present: Callable[[], Load]) -> None:
-        self.shape, self.dtype, self.ndim = load.shape, load.dtype, len(load.shape)
-        self._attr, self._request = load.attr, load.request
-        self._array, self._present = array, present
-        self._stamp = stamp_of(load)
+    def __init__(self, array: Readable, seen: Mapping[str, Any], keys: tuple[Key, ...]) -> None:
+        self._array, self._seen, self._keys = array, seen, keys
+        self.shape = tuple(len(one) for one in keys if not isinstance(one, int))
+        self.dtype, self.ndim = array._load.dtype, len(self.shape)
         self._checked: Load | None = None
+
+    @classmethod
+    def of(cls, array: Readable) -> Blocks:
+        """Return all of an array."""
+        load = array._load
+        return cls(array, seen_files(load), tuple(map(range, load.shape)))
 
     def __getstate__(self) -> dict[str, Any]:
         return {**vars(self), "_checked": None}
 
-    def __dask_tokenize__(self) -> tuple[Any, ...]:
-        return type(self).__qualname__, self._stamp, self._request, self.shape, self.dtype
+    def __dask_tokenize__(self) -> object:
+        import hashlib
 
-    def __getitem__(self, key: Any) -> NDArray[Any]:
+        # Dask would look at each file's words by themselves.
+        seen = repr(sorted(self._seen.items())).encode("utf-8", "surrogateescape")
+        return self._array, hashlib.blake2b(seen).hexdigest(), self._keys
+
+    def part(self, index: tuple[Any, ...]) -> Blocks:
+        """Return a part by an index of each axis: a slice, an int, or an array of frames."""
+        left = iter(index)
+        keys = [one if isinstance(one, int) else _narrowed(one, next(left)) for one in self._keys]
+        return Blocks(self._array, self._seen, tuple(keys))
+
+    def __getitem__(self, index: Any) -> NDArray[Any]:
         """Read a block, or what Dask found to be wanted of it.
 
         Raises
@@ -64,33 +85,49 @@ class Blocks:
             A file is not what it was: other blocks would be of other data, and a result that Dask
             has kept by the array's name would be wrong.
         """
-        block = np.asarray(self._array[key])
-        now = self._present()
+        keys = self.part(index)._keys
+        block = np.asarray(
+            self._array[tuple(_slice(one) if isinstance(one, range) else one for one in keys)]
+        )
+        now = self._array._now()
         if now is not self._checked:
-            if stamp_of(now) != self._stamp:
-                names = ", ".join(dict.fromkeys(p.stored.place.filename for p in now.index.parts))
+            files = seen_files(now)
+            if files != self._seen:
+                both = {**self._seen, **files}
+                others = [name for name in both if self._seen.get(name) != files.get(name)]
                 raise FileChangedError(
-                    f"{self._attr!r} was changed since its Dask array was made, in {names:.200}: "
-                    "make the array anew, store.update_indices() and to_dask()"
+                    f"{others[0]} was changed since the Dask array of {now.attr!r} was made: make "
+                    "the array anew, store.update_indices() and store[...].to_dask()"
                 )
             self._checked = now
         return block
 
 
-def stamp_of(load: Load) -> str:
-    """Return what is another string when a file of a load was changed: of names, sizes and times.
+def _narrowed(key: range | NDArray[np.int64], index: Any) -> Key:
+    """Return what an index of an axis means, of which `key` is taken already."""
+    if isinstance(index, slice):
+        return key[index]
+    numbers = np.asarray(key)[index]
+    return numbers if numbers.ndim else int(numbers)
+
+
+def _slice(key: range) -> slice:
+    if not key:
+        return slice(0, 0)
+    return slice(key.start, None if key.stop < 0 else key.stop, key.step)
+
+
+def seen_files(load: Load) -> dict[str, tuple[int, int]]:
+    """Return what the files of a load were when they were looked at: their sizes and times.
 
     It is the same on all machines that have the files: what numbers a disk or a file there is not
     in it.
     """
-    import hashlib
-
-    seen = {
-        (one.place.filename, one.place.path, one.stamp.size, one.stamp.mtime_ns)
+    return {
+        one.place.filename: (one.stamp.size, one.stamp.mtime_ns)
         for stored in _all_stored(load)
         for one in leaves(stored)
     }
-    return hashlib.blake2b(repr(sorted(seen)).encode("utf-8", "surrogateescape")).hexdigest()[:32]
 
 
 def _all_stored(load: Load) -> Iterator[Stored]:
@@ -102,9 +139,7 @@ def _all_stored(load: Load) -> Iterator[Stored]:
         yield from (part.stored for part in check.index.parts)
 
 
-def to_dask(
-    array: Readable, load: Load, present: Callable[[], Load], chunks: Any = "auto"
-) -> Any:
+def to_dask(array: Readable, chunks: Any = "auto") -> Any:
     """Return a Dask array of an array in files; see :meth:`cxistack.LazyArray.to_dask`.
 
     Raises
@@ -118,42 +153,127 @@ def to_dask(
     """
     try:
         import dask.array as da
-        from dask.base import tokenize
     except ImportError as error:
-        raise ImportError(f"Dask arrays need Dask: pip install 'cxistack[dask]' ({error})") from error
+        raise ImportError(
+            f"Dask arrays need Dask: pip install 'cxistack[dask]' ({error})"
+        ) from error
+    load = array._load
     if load.is_text:
         raise ValueError(f"{load.attr!r} is text: load it, load_attribute({load.attr!r})")
     load.numbers(slice(0))  # raises where its frames are not those of `data`
-    cut = _chunks(load, chunks)
-    blocks = Blocks(array, load, present)
-    made: dict[str, Any] = {"lock": False, "asarray": False, "inline_array": False}
+    cut, blocks = _chunks(load, chunks), Blocks.of(array)
     if load.is_static and load.count:
         # One frame stands for all: it is read once, and takes the memory of one.
-        first = _FirstFrame(blocks)
-        name = f"{load.attr}-{tokenize(blocks, cut[1:])}"
-        frame = da.from_array(first, cut[1:], name, meta=_nothing(first), **made)
-        return da.broadcast_to(frame, load.shape, cut)
-    name = f"{load.attr}-{tokenize(blocks, cut)}"
-    return da.from_array(blocks, cut, name, meta=_nothing(blocks), **made)
+        whole = (slice(None),) * (blocks.ndim - 1)
+        return da.broadcast_to(
+            _array(load.attr, blocks.part((0, *whole)), cut[1:]), load.shape, cut
+        )
+    return _array(load.attr, blocks, cut)
 
 
-class _FirstFrame:
-    """The frame that stands for all."""
+def _array(attr: str, blocks: Blocks, cut: Cut) -> Any:
+    """Return a Dask array of blocks, which hands slices and crops on to who reads them."""
+    import dask.array as da
+    from dask.base import tokenize
 
-    def __init__(self, blocks: Blocks) -> None:
-        self._blocks = blocks
-        self.shape, self.dtype, self.ndim = blocks.shape[1:], blocks.dtype, blocks.ndim - 1
+    plain = da.from_array(
+        blocks,
+        cut,
+        name=f"{attr}-{tokenize(blocks, cut)}",
+        meta=np.empty((0,) * blocks.ndim, blocks.dtype),
+        # The array is one node of the graph, which goes to each worker once.
+        **{"lock": False, "asarray": False, "fancy": False, "inline_array": False},
+    )
+    kind = _stored_array()
+    if type(plain) is not kind.__base__:  # of another Dask, which rewrites what is asked of arrays
+        return plain
+    made = kind(plain.dask, plain.name, plain.chunks, meta=plain._meta)
+    made._part_of = attr, blocks
+    return made
 
-    def __getitem__(self, key: Any) -> NDArray[Any]:
-        return self._blocks[(0, *(key if isinstance(key, tuple) else (key,)))]
+
+@cache
+def _stored_array() -> Any:
+    """Return the class of Dask arrays whose parts are read as parts.
+
+    Dask hands a slice on to what reads a block only where nothing else is made of the slice: of
+    ``roi / roi.mean(axis=0)`` it would read whole frames. So the slice is taken here.
+    """
+    from dask.array.core import Array
+
+    class StoredArray(Array):  # type: ignore[misc]  # Dask has no types
+        """A Dask array of what lies in files."""
+
+        _part_of: tuple[str, Blocks]
+
+        def __getitem__(self, index: Any) -> Any:
+            wanted = _index_of(index, self.shape)
+            if wanted is None:
+                return super().__getitem__(index)
+            if all(isinstance(one, slice) and one == slice(None) for one in wanted):
+                return self
+            attr, blocks = self._part_of
+            part = blocks.part(wanted)
+            axes = zip(wanted, self.chunks, strict=True)
+            cut = tuple(_kept(one, lengths) for one, lengths in axes if not isinstance(one, int))
+            return _array(attr, part, cut)
+
+    return StoredArray
 
 
-def _nothing(blocks: Any) -> NDArray[Any]:
-    """Return an array of no values, which tells Dask of their type."""
-    return np.empty((0,) * blocks.ndim, blocks.dtype)
+def _index_of(index: Any, shape: tuple[int, ...]) -> tuple[Any, ...] | None:
+    """Return an index of each axis: a slice, an int, of the first also an array of int.
+
+    None for what else Dask or NumPy may take, or refuse.
+    """
+    keys = index if isinstance(index, tuple) else (index,)
+    dots = [n for n, one in enumerate(keys) if one is Ellipsis]
+    missing = len(shape) - (len(keys) - len(dots))
+    if missing < 0 or len(dots) > 1 or not shape:
+        return None
+    at = dots[0] if dots else len(keys)
+    full = (*keys[:at], *[slice(None)] * missing, *keys[at + len(dots) :])
+    found: list[Any] = []
+    for axis, (one, size) in enumerate(zip(full, shape, strict=True)):
+        if isinstance(one, slice):
+            found.append(one)
+        elif isinstance(one, int | np.integer) and not isinstance(one, bool):
+            if not -size <= one < size:
+                return None
+            found.append(int(one))
+        elif axis == 0 and isinstance(one, list | np.ndarray):
+            numbers = _frames_of(np.asarray(one), size)
+            if numbers is None:
+                return None
+            found.append(numbers)
+        else:
+            return None
+    return tuple(found)
 
 
-def _chunks(load: Load, chunks: Any) -> tuple[tuple[int, ...], ...]:
+def _frames_of(key: NDArray[Any], size: int) -> NDArray[np.int64] | None:
+    """Return the numbers that a list or a boolean mask means; None where NumPy is to refuse it."""
+    if key.ndim != 1:
+        return None
+    if key.dtype == np.bool_ and len(key) == size:
+        return np.flatnonzero(key)
+    is_inside = key.dtype.kind in "iu" and len(key) > 0 and -size <= key.min() <= key.max() < size
+    return key.astype(np.int64) if is_inside else None
+
+
+def _kept(key: slice | NDArray[np.int64], lengths: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the lengths of blocks when some of an axis, which was cut into `lengths`, is left."""
+    if isinstance(key, np.ndarray):
+        count, most = len(key), max(lengths)
+        pieces = max(1, -(-count // max(1, most)))
+        return tuple(np.diff(np.arange(pieces + 1) * count // pieces).tolist())
+    edges = np.cumsum((0, *lengths))
+    places = np.searchsorted(edges, np.arange(edges[-1])[key], side="right")
+    left = np.diff(np.flatnonzero(np.diff(places, prepend=-1, append=-1))).tolist()
+    return tuple(left) or (0,)
+
+
+def _chunks(load: Load, chunks: Any) -> Cut:
     """Return the lengths of blocks along each axis."""
     import dask.config
     from dask.array.core import normalize_chunks
@@ -193,7 +313,7 @@ def _chunks(load: Load, chunks: Any) -> tuple[tuple[int, ...], ...]:
     return frame_blocks(load.index, int(frames), cuts_chunks=True), *cut
 
 
-def _as_cut(chunks: Any) -> tuple[tuple[int, ...], ...]:
+def _as_cut(chunks: Any) -> Cut:
     return tuple(tuple(map(int, lengths)) for lengths in chunks)
 
 

@@ -67,7 +67,7 @@ class Cluster:
             )
         if client.asynchronous:
             raise TypeError(
-                "client= is a client whose methods are awaited (asynchronous=True): make a plain one"
+                "client= is a client whose methods are awaited: make one without asynchronous=True"
             )
         self._client = client
         self._name = f"{name}-{os.urandom(6).hex()}"

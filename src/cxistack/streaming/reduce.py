@@ -198,9 +198,7 @@ def named(how: Any, wanted: Sequence[tuple[Any, str, Any]], results: Sequence[An
     return {key: result for (key, _, _), result in zip(wanted, results, strict=True)}
 
 
-def states_of(
-    source: Source, reductions: Sequence[Any], bar: Progress | None = None
-) -> list[Any]:
+def states_of(source: Source, reductions: Sequence[Any], bar: Progress | None = None) -> list[Any]:
     """Return the states of reductions after all frames, which they saw by one pass."""
     states = [one.init(source.shape, source.dtype) for one in reductions]
     for frames, idxs in source.stream():

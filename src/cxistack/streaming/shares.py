@@ -46,9 +46,7 @@ def share_of(
     return numbers[_cut(index, numbers, k, n) : _cut(index, numbers, k + 1, n)]
 
 
-def shares_of(
-    index: FrameIndex, numbers: NDArray[np.int64], count: int
-) -> list[NDArray[np.int64]]:
+def shares_of(index: FrameIndex, numbers: NDArray[np.int64], count: int) -> list[NDArray[np.int64]]:
     """Return `count` equal shares of some frames, but for those that have no frame."""
     edges = [_cut(index, numbers, k, count) for k in range(count + 1)]
     cut = [numbers[first:last] for first, last in itertools.pairwise(edges)]
