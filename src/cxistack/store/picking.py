@@ -51,7 +51,7 @@ def keys_of(key: Any, shape: tuple[int, ...], name: str) -> tuple[Any, ...] | No
     keys = key if isinstance(key, tuple) else (key,)
     if any(k is None for k in keys):
         raise FrameIndexError("np.newaxis cannot index an attribute in a file; read it first")
-    given = [k if isinstance(k, slice) or k is Ellipsis else _as_index(k) for k in keys]
+    given: list[Any] = [k if isinstance(k, slice) or k is Ellipsis else _as_index(k) for k in keys]
     if any(isinstance(k, np.ndarray) and k.dtype == np.bool_ and not k.ndim for k in given):
         return None
     axes = [k.ndim if _is_mask(k) else 1 for k in given if k is not Ellipsis]
@@ -69,7 +69,8 @@ def keys_of(key: Any, shape: tuple[int, ...], name: str) -> tuple[Any, ...] | No
     for k in given:
         axis = len(full)
         if isinstance(k, slice):
-            full.append(Axis.of_slice(k, shape[axis]).slice)
+            some = Axis.of_slice(k, shape[axis])
+            full.append(slice(None) if some == Axis(0, 1, shape[axis]) else some.slice)
         elif _is_mask(k):
             full += _unmasked(k, shape, axis, name)
         else:

@@ -37,8 +37,8 @@ def token_of(load: Load) -> str:
     for path in sorted(set(_paths(load))):
         status = os.stat(path)  # noqa: PTH116 (a Path costs more than the call)
         told.append((path, status.st_size, status.st_ino, status.st_mtime_ns))
-    for one in told:
-        digest.update(repr(one).encode("utf-8", "surrogateescape") + b"\0")
+    for word in told:
+        digest.update(repr(word).encode("utf-8", "surrogateescape") + b"\0")
     return digest.hexdigest()
 
 
