@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import math
 import os
+import pickle
 import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -27,6 +28,7 @@ from .shares import shares_of
 __all__ = ["Cluster", "Job", "reduce_on", "share_count"]
 
 _SHARE_BYTES = 1 << 30  # of pixels that one task takes at most, and that a death costs
+_EMBEDDED = 1 << 20  # bytes of a job that goes with each task; a larger one goes to a worker once
 _FIRST = 10  # priority of what frees memory: merges go before further shares
 
 
@@ -85,7 +87,9 @@ class Cluster:
 
     def submit(self, step: str, call: Callable[..., Any], *words: Any, first: bool = False) -> Any:
         """Return the future of a call, which is of this piece of work alone."""
-        key = f"{self._name}-{step}"
+        # Of keys that begin alike, Dask knows that they are of one kind, and spreads them.
+        name, _, number = step.rpartition("-")
+        key = (f"{self._name}-{name}", int(number))
         future = self._client.submit(
             call, *words, key=key, pure=False, priority=_FIRST if first else 0
         )
@@ -101,6 +105,13 @@ class Cluster:
         futures.clear()
         for future, result in coming:
             take(numbers[future.key], result)
+
+    def sent(self, job: Any) -> Any:
+        """Return what brings a job to workers: its pickle, or the future of what was unpickled."""
+        pickled = pickle.dumps(job)
+        if len(pickled) <= _EMBEDDED:
+            return pickled
+        return self.submit("run-0", _opened, pickled)
 
     @property
     def memory(self) -> int:
@@ -146,7 +157,7 @@ def reduce_on(
     with Cluster(client, "cxistack-reduce") as cluster, source.progress() as bar:
         nbytes = source.total * math.prod(source.shape) * source.dtype.itemsize
         shares = shares_of(*frames, share_count(cluster, nbytes, _SHARE_BYTES))
-        there = cluster.submit("run", _itself, job)
+        there = cluster.sent(job)
         if is_of_pixels(source, axis):
             return _of_pixels(cluster, there, shares, (how, axis, limits), bar)
         plan = Plan.of(how, source.dtype, limits)
@@ -160,13 +171,13 @@ def reduce_on(
 # ---------------------------------------------------------------- what workers do
 
 
-def _itself(job: Job) -> Job:
-    """Return what workers read: a task of its own, which goes to each of them once."""
-    return job
+def _opened(job: Any) -> Any:
+    """Return what a worker reads. It is let go of with the task, or the files would stay open."""
+    return pickle.loads(job) if isinstance(job, bytes) else job
 
 
-def _states(job: Job, numbers: NDArray[np.int64], reductions: Sequence[Any]) -> list[Any]:
-    return states_of(job.source(numbers), reductions)
+def _states(job: Any, numbers: NDArray[np.int64], reductions: Sequence[Any]) -> list[Any]:
+    return states_of(_opened(job).source(numbers), reductions)
 
 
 def _merge(reductions: Sequence[Any], a: Sequence[Any], b: Sequence[Any]) -> list[Any]:
@@ -180,17 +191,17 @@ def _merge(reductions: Sequence[Any], a: Sequence[Any], b: Sequence[Any]) -> lis
 
 
 def _band(
-    job: Job,
+    job: Any,
     numbers: NDArray[np.int64],
     plan: Plan,
     limits: Limits,
     rows: tuple[int, int | None],
 ) -> list[NDArray[Any]]:
-    return plan.of_band(job.source(numbers), limits, *rows)
+    return plan.of_band(_opened(job).source(numbers), limits, *rows)
 
 
-def _pixels(job: Job, numbers: NDArray[np.int64], how: Any, axis: Any, limits: Limits) -> Any:
-    return reduced(job.source(numbers), how, axis, limits)
+def _pixels(job: Any, numbers: NDArray[np.int64], how: Any, axis: Any, limits: Limits) -> Any:
+    return reduced(_opened(job).source(numbers), how, axis, limits)
 
 
 # ---------------------------------------------------------------- what the client does
