@@ -40,7 +40,7 @@ def test_what_it_names_is_what_h5py_gives(name, path, index):
         array = np.asarray(file[path])
     text = f"{name}::{path}" + (f"[{index}]" if index else "")
     try:
-        expected = eval(f"array[{index}]") if index else array  # noqa: S307
+        expected = eval(f"array[{index}]") if index else array
     except IndexError:
         with pytest.raises(FrameIndexError):
             read(text)

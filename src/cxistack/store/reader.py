@@ -318,8 +318,8 @@ def read(
 
     It is open by h5py or named by ``FILE::/PATH``, as for :class:`Reader`, whose arguments and
     errors are the same; make one for many calls on one dataset. A name may also say which part is
-    read, as NumPy indexes it: ``FILE::/PATH[INDEX]``, or as silx has it, ``FILE::/PATH?slice=INDEX``
-    and ``FILE?path=/PATH&slice=INDEX``.
+    read, as NumPy indexes it: ``FILE::/PATH[INDEX]``, or, as silx has it,
+    ``FILE::/PATH?slice=INDEX`` and ``FILE?path=/PATH&slice=INDEX``.
 
     Examples
     --------
