@@ -6,7 +6,7 @@ import os
 import signal
 from pathlib import Path
 
-__all__ = ["Killer", "two_workers"]
+__all__ = ["Killer", "die_while_writing", "two_workers"]
 
 
 @contextlib.contextmanager
@@ -70,3 +70,24 @@ class Killer:
 
     def finish(self, state):
         return state
+
+
+def die_while_writing(mark):
+    """Have this worker die when it has added frames to a file, if it is the first to do so.
+
+    Parameters
+    ----------
+    mark : str
+        The file that says that one has died.
+    """
+    from cxistack.store.writer import FrameWriter
+
+    append = FrameWriter.append
+
+    def dies(writer, frames):
+        append(writer, frames)
+        if not Path(mark).exists():
+            Path(mark).touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    FrameWriter.append = dies

@@ -367,4 +367,4 @@ def _cut_file(count: int, most: int, chunk: int, before: int) -> list[int]:
     pieces = -(-chunks // max(1, most // chunk))
     # As many whole chunks in each, or one more in some.
     edges = np.arange(1, pieces) * chunks // pieces * chunk - before
-    return np.diff(np.concatenate([[0], edges, [count]])).tolist()
+    return [int(length) for length in np.diff([0, *edges, count])]

@@ -178,7 +178,8 @@ def _are_all(numbers: Any, count: int) -> bool:
 
 
 def _saved(value: Any) -> Saved:
-    return stack_of(value)
+    saved: Saved = stack_of(value)
+    return saved
 
 
 def _good(attr: str, array: Saved, good: Any) -> Saved:

@@ -287,8 +287,8 @@ class Processed:
         data = self._values.get("data")
         if data is not None:
             refuse_masked(data)
-            array = stack_of(data)
-            if array.ndim < 3:
+            array: Stack = stack_of(data)
+            if len(array.shape) < 3:
                 raise ValueError(
                     f"data has shape {array.shape}: frames are needed, (frames, ss, fs)"
                 )

@@ -263,7 +263,7 @@ class Streams(Contents):
         def result_of(some: Frames) -> Any:
             if client is None:
                 return reduced(some.source(), how, axis, limits)
-            if np.ndim(mask) > len(some.load.frame_shape):
+            if np.ndim(np.asarray(mask)) > len(some.load.frame_shape):
                 raise ValueError(
                     "mask= has a frame for each, which would all go through the scheduler: with "
                     "client= take one mask for all frames, or the run's own (mask=True)"

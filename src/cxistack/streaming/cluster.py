@@ -61,7 +61,7 @@ class Cluster:
     """
 
     def __init__(self, client: Any, name: str) -> None:
-        needed = ("submit", "cancel", "nthreads", "scheduler_info")
+        needed = ("submit", "replicate", "nthreads", "scheduler_info")
         if not all(hasattr(client, one) for one in needed):
             raise TypeError(
                 "client= takes a dask.distributed.Client, that of a cluster's scheduler, not "
@@ -111,18 +111,22 @@ class Cluster:
         pickled = pickle.dumps(job)
         if len(pickled) <= _EMBEDDED:
             return pickled
-        return self.submit("run-0", _opened, pickled)
+        future = self.submit("run-0", _opened, pickled)
+        # Dask puts tasks where what they need is: so it is to be on every worker.
+        self._client.replicate([future])
+        return future
 
     @property
     def memory(self) -> int:
         """Bytes that each task may hold: a quarter of its share of the smallest worker's memory."""
         workers = self._client.scheduler_info(n_workers=-1)["workers"].values()
-        limits = [
+        limits: list[int] = [
             one["memory_limit"] // max(1, one["nthreads"])
             for one in workers
             if one.get("memory_limit")
         ]
-        return min(limits, default=spare_memory() // max(1, self.threads)) // 4
+        each: int = min(limits, default=spare_memory() // self.threads)
+        return each // 4
 
 
 def share_count(cluster: Cluster, nbytes: int, most_bytes: int) -> int:
