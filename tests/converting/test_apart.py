@@ -68,7 +68,8 @@ def test_what_is_read_is_what_one_process_writes(
     done = convert(run, CXIStore(tmp_path / "new.cxi", "w", protocol), client=client, **words)
     assert (done.frames, done.written, done.changed) == (one.frames, one.written, one.changed)
     assert set(done.virtual) == {"data", "mask"}
-    assert len(done.parts) == len(list((tmp_path / "new_parts").iterdir())) == 6
+    assert len(done.parts) > 2
+    assert sorted(map(str, (tmp_path / "new_parts").iterdir())) == list(done.parts)
     new = CXIStore(tmp_path / "new.cxi", protocol=protocol)
     same(new, CXIStore(tmp_path / "one.cxi", protocol=protocol))
     assert "h5py" not in new.explain("data")
@@ -82,7 +83,7 @@ def test_what_is_read_is_what_one_process_writes(
 
 
 def test_as_another_type_and_binned(run, tmp_path, client):
-    words = {"transform": Downscale(2, mode="sum"), "dtype": "float32", **QUIET}
+    words = {"transform": Downscale(2, mode="sum"), "dtype": "uint32", **QUIET}
     convert(run, CXIStore(tmp_path / "one.cxi", "w"), **words)
     convert(run, CXIStore(tmp_path / "new.cxi", "w"), client=client, compression="zstd", **words)
     same(CXIStore(tmp_path / "new.cxi"), CXIStore(tmp_path / "one.cxi"))
