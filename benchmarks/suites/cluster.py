@@ -63,7 +63,7 @@ def run(report: Report, options: Options) -> None:
         case = "graph of a million frames"
         if options.wants(case):
             report.add(case, others=list(_graphs(case, one, size)))
-        if options.only and not any(map(options.wants, _CASES)):
+        if not any(options.wants(f"{case} of {size.files} files") for case in _CASES):
             return
         names = write_run(one, size.files, size.frames, size.shape, CODEC)
         with (
@@ -101,7 +101,7 @@ class _Bench:
 
     def cases(self) -> Iterator[tuple[str, Callable[[str], Iterator[Any]]]]:
         """Yield all cases."""
-        files = len(self.names)
+        files = self.size.files
         for case, measure in zip(_CASES, (self.mean, self.region), strict=True):
             yield f"{case} of {files} files", measure
 
