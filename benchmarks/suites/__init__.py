@@ -27,6 +27,7 @@ SUITES = (
     "streams",
     "save",
     "convert",
+    "cluster",
     "processing",
     "kernels",
     "reductions",

@@ -230,6 +230,15 @@ class Carrier:
         kind = self.target.protocol.attribute(attribute.name).kind
         return attribute.kind == kind and not is_copied
 
+    def goes_with_data(self, attribute: Attribute) -> bool:
+        """Tell whether an attribute is written, and has a frame for each that is of `data`."""
+        is_there = self._why_left_out(attribute) is None
+        return is_there and self._load(attribute).index.mismatch is None
+
+    def load_of(self, attr: str) -> Load:
+        """Return the load of all that the run has of an attribute."""
+        return self._load(self.run.protocol.attribute(attr))
+
     def carry(self, attribute: Attribute, reader: ThreadPoolExecutor) -> Iterator[int]:
         """Write an attribute; yield the number of frames after each batch."""
         why = self._why_left_out(attribute)
