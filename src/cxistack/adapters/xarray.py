@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from ..errors import AttributeMissingError, CXIError
+from ..loading.load import Load
 from ..protocol.attribute import Attribute, Trait
 from ..transforms.base import Transform
 from ..transforms.transforms import TransformLike, transform_of
@@ -66,8 +67,8 @@ class Run(Protocol):
     def frame_count(self) -> int:
         """How many frames of `data` there are."""
 
-    def is_static(self, attr: str) -> bool:
-        """Tell whether one frame stands for all."""
+    def _prepare(self, attr: str, **words: Any) -> Load:
+        """Decide how an attribute is loaded."""
 
     def is_indexed(self, attr: str) -> bool:
         """Tell whether there is a frame axis."""
@@ -137,7 +138,7 @@ class StackArray(BackendArray):
 
     def _read(self, key: tuple[Any, ...]) -> NDArray[Any]:
         if self._is_whole:
-            return np.asarray(np.asarray(self._lazy)[key])
+            return np.asarray(self._lazy[...][key])
         return np.asarray(self._lazy[(0, *key) if self._is_one_for_all else key])
 
 
@@ -229,11 +230,12 @@ class _Made:
     def add(self, name: str) -> None:
         """Add an attribute."""
         attribute: Attribute = self._run.protocol.attribute(name)
-        lazy = self._run._lazy(name, **self._words(attribute))
+        words = self._words(attribute)
+        lazy, load = self._run._lazy(name, **words), self._run._prepare(name, **words)
         may_have_frames = attribute.kind in ("stack", "sequence")
-        is_one = may_have_frames and self._run.is_static(name)
+        is_one = may_have_frames and load.is_static
         has_frames = may_have_frames and not is_one and self._run.is_indexed(name)
-        has_frames = has_frames and lazy.shape[0] == self._run.frame_count
+        has_frames = has_frames and load.count == self._run.frame_count
         is_whole = may_have_frames and not is_one and not has_frames
         array = StackArray(lazy, is_one_for_all=is_one, is_whole=is_whole)
         dims = self._dims(attribute, array.shape, has_frames)
@@ -268,7 +270,7 @@ class _Made:
             names[0] = "frame"
         if attribute.has_pixels and Trait.OWN_GRID not in attribute.traits and len(shape) > 1:
             names[-2:] = ["ss", "fs"]
-            if has_frames and len(shape) == 4:
+            if has_frames and len(shape) > 3:
                 names[1] = "module"
         if attribute.name == "translations" and has_frames and shape[1:] == (3,):
             names[1] = "xyz"
