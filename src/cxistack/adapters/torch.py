@@ -5,6 +5,7 @@ Importing this imports torch; importing cxistack does not.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from typing import Any, Protocol
@@ -152,7 +153,8 @@ class FrameDataset(Dataset):
     ``collate_fn=cxistack.adapters.torch.collate``, and that tensor is the batch; in a worker it lies
     in memory that the loader's process sees. By torch's own collation it is copied once more.
 
-    It is pickled as words, and each worker opens files of its own, however it is started.
+    It is pickled as words, and each worker opens files of its own, however it is started. Frames are
+    decoded on all cores without workers, too, which then have nothing to send.
 
     Parameters
     ----------
@@ -405,9 +407,10 @@ def torch_type(name: str, dtype: np.dtype[Any]) -> Any:
 
 
 def _empty(shape: tuple[int, ...], dtype: Any) -> Any:
-    """Return a tensor, in a worker one in shared memory, as torch's own collation makes it."""
-    tensor = torch.empty(0, dtype=dtype)
-    size = int(np.prod(shape, dtype=np.int64)) * tensor.element_size()
+    """Return a tensor; in a worker one in shared memory, as torch's own collation makes it."""
+    small = torch.empty(0, dtype=dtype)
+    size = math.prod(shape) * small.element_size()
     if get_worker_info() is None or not size:
-        return torch.empty(shape, dtype=dtype)
-    return tensor.set_(torch.UntypedStorage._new_shared(size)).view(shape)
+        # NumPy asks for huge pages, of which the first touch costs a third.
+        return torch.from_numpy(np.empty(shape, small.numpy().dtype))
+    return small.set_(torch.UntypedStorage._new_shared(size)).view(shape)
