@@ -156,7 +156,12 @@ def _scale(store: CXIStore) -> Callable[[int], dict[str, Any]]:
 
     def words(ndim: int) -> dict[str, Any]:
         others = ndim - 2
-        return {"scale": (*[1.0] * others, rows, columns), "units": (*["pixel"] * others, unit, unit)}
+        labels = ["frame", "module", *(f"axis {axis}" for axis in range(2, others))][:others]
+        return {
+            "scale": (*[1.0] * others, rows, columns),
+            "units": (*["pixel"] * others, unit, unit),
+            "axis_labels": (*labels, "ss", "fs"),
+        }
 
     return words
 
