@@ -1,7 +1,7 @@
 """Data sets for PyTorch: every frame is there once, and right, however a loader is made."""
 
 import gc
-import os
+import itertools
 import subprocess
 import sys
 import time
@@ -135,9 +135,7 @@ class TestFrames:
         assert data[6]["mask"].shape == (4, 6)
         assert data[6]["mask"].dtype == torch.bool
         small = FrameDataset(store, "data", transform=Downscale(2, mode="sum"))
-        np.testing.assert_array_equal(
-            small[6].numpy(), Downscale(2, mode="sum").forward(whole[6])
-        )
+        np.testing.assert_array_equal(small[6].numpy(), Downscale(2, mode="sum").forward(whole[6]))
         types = FrameDataset(store, ATTRIBUTES, dtype={"data": "int32", "translations": "float32"})
         assert types[0]["data"].dtype == torch.int32
         assert types[0]["translations"].dtype == torch.float32
@@ -150,7 +148,9 @@ class TestFrames:
         if dtype == "bool":
             protocol = CXIProtocol({"data": "bool"}, {"data": [DATA]}, {"data": "stack"})
         how = {"dtype": dtype} if dtype.startswith("c") else {}
-        data = FrameDataset(CXIStore(put(tmp_path / "a.cxi", {DATA: array}), "r", protocol), "data", **how)
+        data = FrameDataset(
+            CXIStore(put(tmp_path / "a.cxi", {DATA: array}), "r", protocol), "data", **how
+        )
         np.testing.assert_array_equal(data[2].numpy(), array[2])
         assert data[2].numpy().dtype == array.dtype.newbyteorder("=")
 
@@ -195,7 +195,7 @@ class TestBatches:
             walk(IterableFrameDataset(store, ATTRIBUTES, 4, shard=(k, 4), numbered=True), whole)
             for k in range(4)
         ]
-        assert sum(shares, []) == list(range(COUNT))
+        assert list(itertools.chain(*shares)) == list(range(COUNT))
         with pytest.raises(ValueError, match="shard"):
             IterableFrameDataset(store, "data", 4, shard=(4, 4))
 
@@ -206,7 +206,7 @@ class TestBatches:
         for number, batch in enumerate(data):
             assert batch.data_ptr() == places[number % 4]
             np.testing.assert_array_equal(batch.numpy(), whole[4 * number : 4 * number + 4])
-        with pytest.raises(ValueError, match="do not share|float32"):
+        with pytest.raises(ValueError, match=r"float32 \(4, 5, 7\)"):
             IterableFrameDataset(store, "data", 4, buffers=[one.float() for one in buffers])
 
     def test_buffers_do_not_go_to_workers(self, store):
@@ -241,7 +241,7 @@ def descriptors(most=None):
     end = time.monotonic() + 10
     while True:
         gc.collect()
-        found = len(os.listdir("/proc/self/fd"))
+        found = len(list(Path("/proc/self/fd").iterdir()))
         if most is None or found <= most or time.monotonic() > end:
             return found
         time.sleep(0.05)

@@ -21,13 +21,11 @@ from cxistack import (
     Transform,
 )
 from factory import (
-    BASIS,
     DATA,
     DETECTOR,
     DISTANCE,
     LAYOUTS,
     MASK,
-    TRANSLATIONS,
     WHITEFIELD,
     attributes,
     frames,
@@ -180,7 +178,9 @@ def test_modules_of_the_european_xfel(tmp_path):
 class TestTransforms:
     @pytest.fixture
     def store(self, tmp_path):
-        return CXIStore(put(tmp_path / "a.cxi", {DATA: frames(3, (8, 9)), **attributes(3, (8, 9)), **PITCH}))
+        return CXIStore(
+            put(tmp_path / "a.cxi", {DATA: frames(3, (8, 9)), **attributes(3, (8, 9)), **PITCH})
+        )
 
     @pytest.mark.parametrize(
         "transform",
@@ -247,7 +247,9 @@ def test_a_dataset_is_pickled_as_names_and_read_elsewhere(tmp_path):
     saved = pickle.dumps(ds)
     assert len(saved) < 40_000
     code = "import pickle, sys; ds = pickle.load(sys.stdin.buffer); print(ds['data'].values.sum())"
-    told = subprocess.run([sys.executable, "-c", code], input=saved, capture_output=True, check=True)
+    told = subprocess.run(
+        [sys.executable, "-c", code], input=saved, capture_output=True, check=True
+    )
     assert int(told.stdout) == array.sum()
 
 

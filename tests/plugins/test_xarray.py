@@ -1,6 +1,5 @@
 """xarray opens a run by the engine that it finds when this package is installed."""
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -61,7 +60,7 @@ def descriptors(names):
     found = 0
     for one in Path("/proc/self/fd").iterdir():
         try:
-            found += os.stat(int(one.name)).st_ino in there
+            found += one.stat().st_ino in there
         except OSError:
             continue
     return found

@@ -89,9 +89,11 @@ class _Attributes:
         self.run, self.is_single, self.numbered = run, isinstance(attr, str), numbered
         self.names = [attr] if isinstance(attr, str) else list(attr)
         dtype = words["dtype"]
-        types = {name: numpy_type(one) for name, one in dtype.items()} if isinstance(
-            dtype, Mapping
-        ) else numpy_type(dtype)
+        types = (
+            {name: numpy_type(one) for name, one in dtype.items()}
+            if isinstance(dtype, Mapping)
+            else numpy_type(dtype)
+        )
         transform = transform_of(words["transform"])
         self.words = {**words, "dtype": types, "transform": transform}
         self.num_threads = num_threads
@@ -119,7 +121,7 @@ class _Attributes:
         return self.run.stream(self.names, batch, num_threads=threads, **self.words, **words)
 
     def tensors(self, count: int) -> dict[str, Any]:
-        """Return tensors for frames; in a worker, in memory that the loader's process reads, too."""
+        """Return tensors for frames; in a worker in memory that the loader's process sees."""
         return {
             name: _empty((count, *self.shapes[name]), dtype)
             for name, dtype in self.types.items()
@@ -150,11 +152,11 @@ class FrameDataset(Dataset):
     """Frames of a run by their numbers: what a ``DataLoader`` with a sampler takes.
 
     A batch is read at once (``__getitems__``), into one tensor for each attribute. Give the loader
-    ``collate_fn=cxistack.adapters.torch.collate``, and that tensor is the batch; in a worker it lies
-    in memory that the loader's process sees. By torch's own collation it is copied once more.
+    ``collate_fn=cxistack.adapters.torch.collate``, and that tensor is the batch; in a worker it
+    lies in memory that the loader's process sees. torch's own collation copies it once more.
 
-    It is pickled as words, and each worker opens files of its own, however it is started. Frames are
-    decoded on all cores without workers, too, which then have nothing to send.
+    It is pickled as words, and each worker opens files of its own, however it is started. Without
+    workers frames are decoded on all cores, too, and nothing has to be sent.
 
     Parameters
     ----------
@@ -247,8 +249,8 @@ class IterableFrameDataset(IterableDataset):
     Each worker of a loader, of each process of a job, reads a share of its own: files and chunks
     are read once. In the loader's own process (``num_workers=0``) a thread reads ahead.
 
-    Shares end where files or chunks do, and may differ by a few batches. Where all processes have to
-    take equally many steps, as in distributed training, take :class:`FrameDataset` and torch's
+    Shares end where files or chunks do, and may differ by a few batches. Where all processes have
+    to take equally many steps, as in distributed training, take :class:`FrameDataset` and torch's
     ``DistributedSampler``.
 
     Parameters
@@ -314,7 +316,8 @@ class IterableFrameDataset(IterableDataset):
 
     def _opened(self) -> Any:
         """Return the batches of this worker's share."""
-        (k, n), info, words = self._shard, get_worker_info(), {}
+        (k, n), info = self._shard, get_worker_info()
+        words: dict[str, Any] = {}
         if info is not None:
             if self._buffers is not None:
                 raise ValueError(

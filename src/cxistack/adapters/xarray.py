@@ -81,7 +81,7 @@ class Run(Protocol):
 
 
 class StackArray(BackendArray):
-    """What xarray reads an attribute through: frames and pixels that an index does not name stay unread.
+    """What xarray reads an attribute through: no more than what an index needs.
 
     Parameters
     ----------
@@ -332,7 +332,9 @@ def _chunk_frames(lazy: Lazy) -> dict[str, int | tuple[int, ...]]:
     return {"frame": tuple(cuts)}
 
 
-def _places(transform: Transform | None, rows: int, columns: int) -> tuple[NDArray[Any], NDArray[Any]] | None:
+def _places(
+    transform: Transform | None, rows: int, columns: int
+) -> tuple[NDArray[Any], NDArray[Any]] | None:
     """Return which pixels of a whole frame rows and columns are; None where that is not by axis."""
     ss, fs = np.arange(rows), np.arange(columns)
     if transform is None:

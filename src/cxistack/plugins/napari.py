@@ -11,7 +11,6 @@ from numpy.typing import DTypeLike, NDArray
 
 from ..catalogue.others import speaks_for
 from ..errors import CXIError
-from ..protocol.protocol import CXIProtocol
 from ..protocol.units import conversion
 from ..store.lazy import LazyArray
 from ..store.store import CXIStore
@@ -67,8 +66,9 @@ def layers_of(path: Paths) -> list[Layer]:
     if protocol is None:
         raise ValueError(f"{path}: no built-in protocol finds frames there")
     store = CXIStore(path, "r", protocol)
-    data, layers = store["data"], []
-    words = {"metadata": {"protocol": protocol, "files": store.filenames()}}
+    data = store["data"]
+    layers: list[Layer] = []
+    words: dict[str, Any] = {"metadata": {"protocol": protocol, "files": store.filenames()}}
     middle = len(data) // 2
     bad = _bad_pixels(store)
     shown = None if bad is None else np.asarray(bad[middle] if bad.ndim == data.ndim else bad)
@@ -77,8 +77,8 @@ def layers_of(path: Paths) -> list[Layer]:
     if "whitefield" in store and len(store["whitefield"].shape) == 2:
         white = np.asarray(store["whitefield"])
         limits = _contrast(white, shown)
-        told = {"name": "whitefield", "contrast_limits": limits, "visible": False, **words}
-        layers.append((white, told, "image"))
+        hidden = {"name": "whitefield", "contrast_limits": limits, "visible": False}
+        layers.append((white, {**hidden, **words}, "image"))
     if bad is not None:
         layers.append((bad, {"name": "bad pixels", "opacity": 0.5, **words}, "labels"))
     scale = _scale(store)
@@ -116,11 +116,9 @@ class BadPixels:
         self._mask, self.shape, self.ndim, self.size = mask, mask.shape, mask.ndim, mask.size
 
     def __getitem__(self, key: Any) -> NDArray[np.uint8]:
-        return np.logical_not(self._mask[key]).astype(np.uint8)
+        return np.asarray(np.logical_not(self._mask[key]), np.uint8)
 
-    def __array__(
-        self, dtype: DTypeLike | None = None, copy: bool | None = None
-    ) -> NDArray[Any]:
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
         return np.asarray(self[...], dtype)
 
 

@@ -90,9 +90,10 @@ class CXIBackend(BackendEntrypoint):
 
     def guess_can_open(self, filename_or_obj: Any) -> bool:
         """Tell whether all names end on .cxi: of others, nobody knows without being told."""
-        given = [filename_or_obj] if isinstance(filename_or_obj, str | os.PathLike) else None
-        if given is None and isinstance(filename_or_obj, Sequence):
-            given = list(filename_or_obj)
-        return bool(given) and all(
-            isinstance(one, str | os.PathLike) and os.fspath(one).endswith(".cxi") for one in given
-        )
+        is_one = isinstance(filename_or_obj, str | os.PathLike)
+        given = [filename_or_obj] if is_one else filename_or_obj
+        return isinstance(given, Sequence) and bool(given) and all(map(_is_cxi, given))
+
+
+def _is_cxi(name: object) -> bool:
+    return isinstance(name, str | os.PathLike) and str(os.fspath(name)).endswith(".cxi")

@@ -37,8 +37,8 @@ class Doors(Contents):
         for all frames has no frame axis. Coordinates are the numbers of frames in the run (frame),
         a number or a text that each frame has (train and event numbers, identifiers), translations,
         the pixels' numbers in a whole frame (ss, fs), also after a transform, and their places (y,
-        x) where pixel sizes are known. ``attrs["units"]`` is the unit that the protocol or the files
-        state.
+        x) where pixel sizes are known. ``attrs["units"]`` is the unit that the protocol, or else
+        the files, state.
 
         The store stays open for as long as the Dataset is read. To other processes it goes by
         pickle, as names; they open the files themselves. The same is had from files by
@@ -73,13 +73,13 @@ class Doors(Contents):
         >>> ds["data"].sel(frame=5, ss=2.5, method="nearest").values[:2]
         array([2602, 2610], dtype=uint64)
         """
-        from ..adapters.xarray import StoreBackend, opened
+        from ..adapters.xarray import opened
 
         words = {"transform": transform, "dtype": dtype, "drop_variables": drop_variables}
         return opened(self, chunks, words)
 
     def _lazy(self, attr: str, **words: Any) -> LazyArray:
-        """Return an attribute that is loaded as `words` say, also where it has no type by itself."""
+        """Return an attribute that is loaded as `words` say, if it has no type by itself, too."""
         self._check_open()
         return LazyArray(self, attr, words)
 
