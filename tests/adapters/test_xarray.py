@@ -166,6 +166,22 @@ def test_numbers_and_texts_of_frames_are_coordinates(tmp_path):
     assert ds.set_xindex("identifier")["data"].sel(identifier="event 1").shape == (5, 7)
 
 
+def test_datasets_beside_the_frames_identify_them(tmp_path):
+    who = [f"event {n}" for n in range(3)]
+    tree = {
+        DATA: frames(3),
+        "/entry_1/experiment_identifier": who,
+        f"{DETECTOR}/trainId": [7, 7, 9],
+    }
+    store = CXIStore(put(tmp_path / "a.cxi", tree))
+    assert "trainId" not in store.to_xarray().variables
+    ds = store.to_xarray(identifiers=["trainId", "experiment_identifier"])
+    assert ds["experiment_identifier"].values.tolist() == who
+    equal(ds["data"].where(ds["trainId"] == 7, drop=True).astype("u2"), frames(3)[:2])
+    with pytest.raises(AttributeMissingError, match="no frame has 'pulseId'"):
+        store.to_xarray(identifiers="pulseId")
+
+
 def test_modules_of_the_european_xfel(tmp_path):
     run = euxfel.agipd_corrected(tmp_path)
     ds = CXIStore(run.files, protocol="euxfel").to_xarray()

@@ -73,6 +73,9 @@ class Run(Protocol):
     def is_indexed(self, attr: str) -> bool:
         """Tell whether there is a frame axis."""
 
+    def _identifiers(self, name: str) -> NDArray[Any]:
+        """Return what identifies each frame."""
+
     def filenames(self) -> list[str]:
         """Return the files' names."""
 
@@ -146,7 +149,13 @@ class StoreBackend(BackendEntrypoint):
     """What xarray opens a store by that is open already; it stays so."""
 
     description = "A CXIStore of detector frames"
-    open_dataset_parameters = ("filename_or_obj", "transform", "dtype", "drop_variables")
+    open_dataset_parameters = (
+        "filename_or_obj",
+        "transform",
+        "dtype",
+        "drop_variables",
+        "identifiers",
+    )
 
     def open_dataset(
         self,
@@ -155,9 +164,10 @@ class StoreBackend(BackendEntrypoint):
         drop_variables: str | Iterable[str] | None = None,
         transform: TransformLike = None,
         dtype: Any = None,
+        identifiers: str | Iterable[str] = (),
     ) -> xr.Dataset:
         """Return the Dataset of a store."""
-        return dataset_of(filename_or_obj, transform, dtype, drop_variables)
+        return dataset_of(filename_or_obj, transform, dtype, drop_variables, identifiers)
 
 
 def opened(run: Run, chunks: Any, words: Mapping[str, Any]) -> xr.Dataset:
@@ -180,6 +190,7 @@ def dataset_of(
     transform: TransformLike = None,
     dtype: DTypeLike | Mapping[str, DTypeLike] | None = None,
     drop_variables: str | Iterable[str] | None = None,
+    identifiers: str | Iterable[str] = (),
 ) -> xr.Dataset:
     """Return a Dataset of all attributes that a store finds; see :meth:`CXIStore.to_xarray`.
 
@@ -187,7 +198,7 @@ def dataset_of(
     ----------
     run : CXIStore
         The store, which must stay open for as long as the Dataset is read.
-    transform, dtype, drop_variables
+    transform, dtype, drop_variables, identifiers
         As there.
 
     Raises
@@ -212,6 +223,10 @@ def dataset_of(
             error.add_note(f"drop_variables={name!r} leaves it out")
             raise
     made.add_pixels(dropped)
+    for name in [identifiers] if isinstance(identifiers, str) else identifiers:
+        values = run._identifiers(name)
+        text = values.dtype.kind == "O"
+        made.coords[name] = xr.Variable("frame", values.astype(np.str_) if text else values)
     coords = {**made.coords}
     if "frame" in made.sizes:
         coords["frame"] = xr.Variable("frame", np.arange(made.sizes["frame"]))

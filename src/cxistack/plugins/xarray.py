@@ -47,6 +47,7 @@ class CXIBackend(BackendEntrypoint):
         "transform",
         "dtype",
         "drop_variables",
+        "identifiers",
     )
 
     def open_dataset(
@@ -59,6 +60,7 @@ class CXIBackend(BackendEntrypoint):
         channel: str | None = None,
         transform: TransformLike = None,
         dtype: DTypeLike | Mapping[str, DTypeLike] | None = None,
+        identifiers: str | Iterable[str] = (),
     ) -> Any:
         """Open a run; see :meth:`CXIStore.to_xarray` for what is in the Dataset.
 
@@ -68,7 +70,7 @@ class CXIBackend(BackendEntrypoint):
             A file, a list of files, or a glob.
         protocol, detector, channel
             As for :class:`CXIStore`.
-        transform, dtype, drop_variables
+        transform, dtype, drop_variables, identifiers
             As for :meth:`CXIStore.to_xarray`.
 
         Returns
@@ -81,7 +83,7 @@ class CXIBackend(BackendEntrypoint):
 
         store = CXIStore(filename_or_obj, "r", protocol, detector=detector, channel=channel)
         try:
-            dataset = dataset_of(store, transform, dtype, drop_variables)
+            dataset = dataset_of(store, transform, dtype, drop_variables, identifiers)
         except BaseException:
             store.close()
             raise

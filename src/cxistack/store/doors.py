@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from numpy.typing import DTypeLike
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
 
+from ..hdf5.files import read_again
 from ..transforms.transforms import TransformLike
+from . import identifiers as ids
 from .contents import Contents
 from .lazy import LazyArray
 
@@ -21,6 +24,45 @@ class Doors(Contents):
         """Complete ``store["<tab>"]`` by the attributes that the files have."""
         return list(self)
 
+    def frames(self, **identifiers: Any) -> NDArray[np.int64]:
+        """Return the numbers of the frames that have identifiers: trains, pulses, events.
+
+        Parameters
+        ----------
+        **identifiers
+            Values by name. A name is an attribute of the protocol that has a value for each frame
+            (`trainId` is `train_id`, too), or a dataset beside the frames or in a group above them:
+            EuXFEL's ``trainId`` and ``pulseId``, CXI's ``experiment_identifier``.
+
+            * A value or a list of them: the frames that have each, in the order of the list; of one
+              value, which several frames may have, in the order of the run.
+            * ``slice(first, stop)`` or a range: the frames with a value from `first` to before
+              `stop`, in the order of the run, whether or not each value is there.
+
+            Of several names, the frames that have all, in the order of the first.
+
+        Returns
+        -------
+        ndarray of int64
+            Numbers, as `idxs` of :meth:`load_attribute` takes them.
+
+        Raises
+        ------
+        FrameIndexError
+            No frame has a value that is asked for; names it.
+        AttributeMissingError, LayoutError
+            There are no such identifiers, or not one for each frame.
+
+        Examples
+        --------
+        >>> store = CXIStore("events.cxi", "w")
+        >>> store.save_attribute("data", np.zeros((3, 4, 6), "uint16"))
+        >>> store.frames(experiment_identifier=["2", "0"])
+        array([2, 0])
+        """
+        self._check_open()
+        return read_again(lambda: ids.frames_by(self._catalogue, identifiers), self.update_indices)
+
     def to_xarray(
         self,
         *,
@@ -28,6 +70,7 @@ class Doors(Contents):
         transform: TransformLike = None,
         dtype: DTypeLike | Mapping[str, DTypeLike] | None = None,
         drop_variables: str | Iterable[str] | None = None,
+        identifiers: str | Iterable[str] = (),
     ) -> Any:
         """Return all attributes as one :class:`xarray.Dataset`, which is read as it is used.
 
@@ -55,6 +98,9 @@ class Doors(Contents):
             Type that values are loaded as. One dtype is for all that has pixels, but masks.
         drop_variables : str or list of str, optional
             Attributes that are left out.
+        identifiers : str or list of str
+            Datasets beside the frames that become coordinates of them, by the names that
+            :meth:`frames` takes, as "experiment_identifier". They are read at once.
 
         Raises
         ------
@@ -76,12 +122,17 @@ class Doors(Contents):
         from ..adapters.xarray import opened
 
         words = {"transform": transform, "dtype": dtype, "drop_variables": drop_variables}
-        return opened(self, chunks, words)
+        return opened(self, chunks, {**words, "identifiers": identifiers})
 
     def _lazy(self, attr: str, **words: Any) -> LazyArray:
         """Return an attribute that is loaded as `words` say, if it has no type by itself, too."""
         self._check_open()
         return LazyArray(self, attr, words)
+
+    def _identifiers(self, name: str) -> NDArray[Any]:
+        """Return what identifies each frame; see :meth:`frames`."""
+        self._check_open()
+        return read_again(lambda: ids.identifiers(self._catalogue, name), self.update_indices)
 
     def __dask_tokenize__(self) -> tuple[Any, ...]:
         """Return what is another when a file of the run has changed, or is looked at otherwise."""
