@@ -33,6 +33,7 @@ SUITES = (
     "pixels",
     "decoders",
     "capi",
+    "adapters",
     "against",
 )
 

@@ -59,8 +59,8 @@ def layers_of(path: Paths) -> list[Layer]:
     Examples
     --------
     >>> for array, words, kind in layers_of(example_run):
-    ...     print(kind, words["name"], array.shape, words["contrast_limits"])
-    image data (6, 16, 20) (401.5, 718.68...)
+    ...     print(kind, words["name"], array.shape, words["axis_labels"])
+    image data (6, 16, 20) ('frame', 'ss', 'fs')
     """
     protocol = _protocol(path)
     if protocol is None:
