@@ -34,6 +34,7 @@ SUITES = (
     "pixels",
     "decoders",
     "capi",
+    "adapters",
     "against",
 )
 

@@ -44,12 +44,14 @@ VERBS = {
     "explain",
     "follow",
     "load_attribute",
+    "open_dataset",
     "prepared",
     "read",
     "reduce",
     "save",
     "save_attribute",
     "stream",
+    "to_xarray",
     "writer",
 }
 
