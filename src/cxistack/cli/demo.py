@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from ..errors import CXIError
-from . import picture
+from ..pictures import picture
 from .failure import failures_told
 from .speckle_run import BEAM, FILES, SHAPE, write_run
 

@@ -8,23 +8,24 @@ from typing import Annotated, Any
 
 import numpy as np
 import typer
-from numpy.typing import NDArray
 
+from ..errors import LayoutError
+from ..pictures import picture
+from ..pictures.frames import Look, frame_shown, grey_line, label_of, run_name, size_of
+from ..pictures.sheet import MOST_FRAMES, sheet
 from ..store.store import CXIStore
 from ..transforms.base import Transform
 from ..transforms.transforms import ComposeTransforms, Crop, Downscale
-from . import picture
 from .failure import failures_told
-from .opening import ChannelName, CropTo, DetectorName, EveryNth, FileNames, ProtocolFile, open_run
-from .sheet import (
-    Look,
-    frame_values,
-    good_pixels,
-    grey_line,
-    label_of,
-    run_name,
-    sheet,
-    size_of,
+from .opening import (
+    ChannelName,
+    CropTo,
+    DetectorName,
+    EveryNth,
+    FileNames,
+    ProtocolFile,
+    frame_choice,
+    open_run,
 )
 
 __all__ = ["region", "view"]
@@ -57,25 +58,50 @@ def view(
 ) -> None:
     """Draw one frame of FILES as a PNG picture, or several; masked pixels and gaps are grey."""
     with failures_told(), open_run(files, protocol, detector, channel) as store:
+        look = Look(dtype, use_mask, picture.Contrast(vmin, vmax, log), _note)
+        transform = region(crop, downscale)
         if frames is not None:
-            look = Look(dtype, use_mask, picture.Contrast(vmin, vmax, log))
-            several = sheet(store, attribute, frames, region(crop, downscale), look)
+            numbers = _numbers(store, attribute, frames)
+            several = sheet(store, attribute, numbers, transform, look)
             picture.save(several.figure, output)
             typer.echo(f"{output}: {several.title}")
             return
         figure = picture.new_figure(8, 6.4)
-        transform = region(crop, downscale)
-        values = frame_values(store, attribute, frame, transform, dtype)
-        good = good_pixels(store, attribute, frame, transform, values, use_mask)
+        shown = frame_shown(store, attribute, frame, transform, look)
         origin = (crop[0], crop[2]) if crop is not None else (0, 0)
-        title = _title(store, attribute, frame, values)
-        title += grey_line(good.size - int(np.count_nonzero(good)))
-        where = picture.extent(values.shape[-2:], origin, downscale)
-        contrast = picture.Contrast(vmin, vmax, log)
-        masked = np.ma.masked_array(values, ~good)
-        _draw(figure, masked, contrast, where, title, label_of(store, attribute, values))
+        title = _title(store, attribute, frame, shown)
+        title += grey_line(int(np.ma.getmaskarray(shown).sum()))
+        where = picture.extent(shown.shape[-2:], origin, downscale)
+        label = label_of(store, attribute, shown.dtype)
+        _draw(figure, shown, look.contrast, where, title, label)
         picture.save(figure, output)
-    typer.echo(f"{output}: {attribute} {size_of(values.shape)} {values.dtype}")
+    typer.echo(f"{output}: {attribute} {size_of(shown.shape)} {shown.dtype}")
+
+
+def _note(text: str) -> None:
+    typer.echo(f"Note: {text}", err=True)
+
+
+def _numbers(store: CXIStore, attr: str, frames: str) -> list[int]:
+    """Return the numbers of the frames that ``--frames`` names."""
+    if attr in store and not store.is_indexed(attr):
+        raise LayoutError(f"{attr!r} is one image: leave --frames out")
+    total = store.describe(attr)[0][0] if attr in store else 0
+    chosen = frame_choice(frames)
+    if isinstance(chosen, slice):
+        one = chosen
+    else:
+        one = slice(chosen, None if chosen in (None, -1) else chosen + 1)
+    numbers = list(range(*one.indices(total)))
+    if not numbers and total:
+        raise ValueError(f"--frames {frames} is none of the {total} frames of {attr!r}")
+    if len(numbers) > MOST_FRAMES:
+        step = -(-len(numbers) // MOST_FRAMES)
+        raise ValueError(
+            f"--frames {frames} is {len(numbers)} frames, and a sheet shows up to {MOST_FRAMES}: "
+            f"take every {step}th (A:B:{step})"
+        )
+    return numbers or [0]  # what cannot be loaded says so itself
 
 
 def region(
@@ -120,7 +146,7 @@ def _draw(
             axes.set_visible(False)
 
 
-def _title(store: CXIStore, attr: str, frame: int, values: NDArray[Any]) -> str:
+def _title(store: CXIStore, attr: str, frame: int, values: np.ma.MaskedArray[Any, Any]) -> str:
     which = attr
     if store.is_indexed(attr):
         total = len(store.indices())

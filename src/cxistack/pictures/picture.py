@@ -110,7 +110,10 @@ class Contrast(NamedTuple):
     log: bool = False
 
 
-def norm(values: NDArray[np.float64], contrast: Contrast = Contrast()) -> Any:
+_PLAIN = Contrast()
+
+
+def norm(values: NDArray[np.float64], contrast: Contrast = _PLAIN) -> Any:
     """Return the Matplotlib norm that shows most of the values, which are those of good pixels.
 
     Raises
