@@ -11,7 +11,8 @@ import typer
 
 from ..errors import LayoutError
 from ..pictures import picture
-from ..pictures.frames import Look, frame_shown, grey_line, label_of, run_name, size_of
+from ..pictures.frames import Look, frame_shown, grey_line, label_of, size_of, title_of
+from ..pictures.place import Place, place_of
 from ..pictures.sheet import MOST_FRAMES, sheet
 from ..store.store import CXIStore
 from ..transforms.base import Transform
@@ -68,10 +69,9 @@ def view(
             return
         figure = picture.new_figure(8, 6.4)
         shown = frame_shown(store, attribute, frame, transform, look)
-        origin = (crop[0], crop[2]) if crop is not None else (0, 0)
-        title = _title(store, attribute, frame, shown)
+        title = title_of(store, attribute, frame, shown)
         title += grey_line(int(np.ma.getmaskarray(shown).sum()))
-        where = picture.extent(shown.shape[-2:], origin, downscale)
+        where = place_of(shown.shape[-2:], transform)
         label = label_of(store, attribute, shown.dtype)
         _draw(figure, shown, look.contrast, where, title, label)
         picture.save(figure, output)
@@ -126,7 +126,7 @@ def _draw(
     figure: Any,
     frame: np.ma.MaskedArray[Any, Any],
     contrast: picture.Contrast,
-    where: picture.Extent,
+    where: Place,
     title: str,
     label: str,
 ) -> None:
@@ -144,11 +144,3 @@ def _draw(
         figure.suptitle(title, fontsize="medium")
         for axes in list(grid)[len(modules) :]:
             axes.set_visible(False)
-
-
-def _title(store: CXIStore, attr: str, frame: int, values: np.ma.MaskedArray[Any, Any]) -> str:
-    which = attr
-    if store.is_indexed(attr):
-        total = len(store.indices())
-        which += f", frame {frame % total} of {total}" if total else f", frame {frame}"
-    return f"{run_name(store)}: {which}, {size_of(values.shape)} {values.dtype}"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from ..errors import AttributeMissingError, CastError, CXIError, LayoutError
 from ..hdf5.messages import shown
@@ -24,6 +24,7 @@ __all__ = [
     "label_of",
     "run_name",
     "size_of",
+    "title_of",
 ]
 
 
@@ -44,6 +45,9 @@ class Run(Protocol):
     def describe(self) -> Callable[..., tuple[tuple[int, ...], np.dtype[Any]]]:
         """Return the shape and dtype of an attribute."""
 
+    def _unit(self, attr: str) -> str | None:
+        """Return the unit that values come in, if anything states one."""
+
     def is_indexed(self, attr: str) -> bool:
         """Tell whether an attribute has a frame axis."""
 
@@ -63,41 +67,41 @@ class Look(NamedTuple):
     `tell` takes a sentence about what is not shown as it was asked for.
     """
 
-    dtype: str | None = None
+    dtype: DTypeLike | None = None
     has_mask: bool = True
     contrast: picture.Contrast = picture.Contrast()
     tell: Callable[[str], None] = _warn
 
 
 def frame_shown(
-    store: Run, attr: str, number: int, transform: Transform | None, look: Look
+    run: Run, attr: str, number: int, transform: Transform | None, look: Look
 ) -> np.ma.MaskedArray[Any, Any]:
     """Load one frame, masked where a pixel has no value or its mask calls it bad."""
-    values = _values(store, attr, number, transform, look.dtype)
+    values = _values(run, attr, number, transform, look.dtype)
     good = picture.has_value(values)
-    if look.has_mask and attr != "mask" and "mask" in store:
-        good &= _good(store, number, transform, values.shape, look.tell)
+    if look.has_mask and attr != "mask" and "mask" in run:
+        good &= _good(run, number, transform, values.shape, look.tell)
     return np.ma.MaskedArray(values, ~good)
 
 
 def _values(
-    store: Run, attr: str, number: int, transform: Transform | None, dtype: str | None
+    run: Run, attr: str, number: int, transform: Transform | None, dtype: DTypeLike | None
 ) -> NDArray[Any]:
     """Load one frame as the first type that keeps its values: float counts must show too."""
-    kind = store.protocol.get_kind(attr, "")
+    kind = run.protocol.get_kind(attr, "")
     if kind in ("scalar", "sequence"):
         raise LayoutError(
             f"{attr!r} is a {kind}; a picture needs a stack or a frame: see cxistack info"
         )
-    if attr not in store:
+    if attr not in run:
         raise AttributeMissingError(
-            f"{attr!r} is not there; the files have {', '.join(store.found) or 'nothing known'}"
+            f"{attr!r} is not there; the files have {', '.join(run.found) or 'nothing known'}"
         )
-    indexed = store.is_indexed(attr)
+    indexed = run.is_indexed(attr)
     choices = (dtype,) if dtype is not None else (None, "int64", "float64")
     for choice in choices:
         try:
-            values = store.load_attribute(
+            values = run.load_attribute(
                 attr,
                 [number] if indexed else None,
                 verbose=False,
@@ -116,7 +120,7 @@ def _values(
 
 
 def _good(
-    store: Run,
+    run: Run,
     number: int,
     transform: Transform | None,
     shape: tuple[int, ...],
@@ -124,22 +128,36 @@ def _good(
 ) -> NDArray[np.bool_]:
     """Load a frame's mask; a mask that does not fit hides nothing, and that is said."""
     try:
-        mask = store.load_attribute("mask", [number], verbose=False, transform=transform)[0]
+        mask = run.load_attribute("mask", [number], verbose=False, transform=transform)[0]
         return np.broadcast_to(mask, shape)
     except (CXIError, ValueError) as error:
         tell(f"the mask is not used: {error}")
         return np.broadcast_to(np.True_, shape)
 
 
-def label_of(store: Run, attr: str, dtype: np.dtype[Any]) -> str:
-    """Return what stands beside the colours."""
-    is_counted = store.protocol.attribute(attr).is_data and dtype.kind in "iu"
-    return "counts" if is_counted else attr
+def label_of(run: Run, attr: str, dtype: np.dtype[Any]) -> str:
+    """Return what stands beside the colours: the attribute and its unit, or that it is counted."""
+    attribute = run.protocol.attribute(attr)
+    if attribute.is_mask:
+        return f"{attr} (1 is good)"
+    unit = run._unit(attr)
+    if unit is not None:
+        return f"{attr} ({shown(unit)})"
+    return "counts" if attribute.is_data and dtype.kind in "iu" else attr
 
 
-def run_name(store: Run) -> str:
+def title_of(run: Run, attr: str, number: int, frame: NDArray[Any]) -> str:
+    """Return what is shown: which frame of how many, of which run, its shape and type."""
+    which = attr
+    if run.is_indexed(attr):
+        total = run.describe(attr)[0][0]
+        which += f", frame {number % total} of {total}" if total else f", frame {number}"
+    return f"{run_name(run)}: {which}, {size_of(frame.shape)} {frame.dtype}"
+
+
+def run_name(run: Run) -> str:
     """Return the name of a run's first file, and how many more there are."""
-    names = store.filenames()
+    names = run.filenames()
     return shown(Path(names[0]).name) + (f" and {len(names) - 1} more" if names[1:] else "")
 
 

@@ -12,6 +12,7 @@ from ..errors import LayoutError
 from ..transforms.base import Transform
 from . import picture
 from .frames import Look, Run, frame_shown, grey_line, label_of, run_name, size_of
+from .place import place_of
 
 __all__ = ["MOST_FRAMES", "Sheet", "sheet"]
 
@@ -68,7 +69,7 @@ def sheet(
     figure = picture.new_figure(10, min(max(8.4 * rows * height / (side * wide) + 1.4, 3), 14))
     axes = figure.subplots(rows, side, squeeze=False)
     for place, one, number in zip(axes.flat, pictures, numbers, strict=False):
-        where = picture.extent((one.shape[0], one.shape[1]))
+        where = place_of(one.shape)
         panel = picture.Panel(one, scale, where, f"frame {number}", attr)
         image = panel.draw(place, is_small=True)
     for place in axes.flat[len(numbers) :]:
