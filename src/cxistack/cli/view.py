@@ -1,4 +1,4 @@
-"""``cxistack view``: one frame of a stack, or a frame attribute, as a PNG picture."""
+"""``cxistack view``: a frame, or several, in the terminal or as a PNG picture."""
 
 from __future__ import annotations
 
@@ -28,15 +28,21 @@ from .opening import (
     frame_choice,
     open_run,
 )
+from .terminal import draws_pictures, show
 
 __all__ = ["region", "view"]
 
 
 def view(
     files: FileNames,
-    output: Annotated[Path, typer.Option("-o", "--output", help="The PNG file.")] = Path(
-        "frame.png"
-    ),
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="The PNG file; without it, a terminal is drawn in."),
+    ] = None,
+    in_terminal: Annotated[
+        bool,
+        typer.Option("--terminal", help="Draw in half blocks of colour, into a pipe, too."),
+    ] = False,
     attribute: Annotated[str, typer.Option(help="A stack or a frame of the protocol.")] = "data",
     frame: Annotated[int, typer.Option(help="Which frame of a stack; -1 is the last.")] = 0,
     frames: Annotated[
@@ -57,15 +63,27 @@ def view(
     detector: DetectorName = None,
     channel: ChannelName = None,
 ) -> None:
-    """Draw one frame of FILES as a PNG picture, or several; masked pixels and gaps are grey."""
+    """Draw one frame of FILES, or several; masked pixels and gaps are grey.
+
+    The picture is drawn in the terminal, by its own graphics where it has them and textual-image
+    is installed (pip install 'cxistack[terminal]'). With -o, and where there is no terminal
+    (frame.png), it is a PNG file.
+    """
     with failures_told(), open_run(files, protocol, detector, channel) as store:
         look = Look(dtype, use_mask, picture.Contrast(vmin, vmax, log), _note)
         transform = region(crop, downscale)
-        if frames is not None:
-            numbers = _numbers(store, attribute, frames)
-            several = sheet(store, attribute, numbers, transform, look)
-            picture.save(several.figure, output)
-            typer.echo(f"{output}: {several.title}")
+        numbers = None if frames is None else _numbers(store, attribute, frames)
+        if in_terminal and output is not None:
+            raise ValueError("--terminal and -o are two places for one picture: give one")
+        if in_terminal or (output is None and draws_pictures()):
+            several = [frame] if numbers is None else numbers
+            show(store, attribute, several, transform, look, use_graphics=not in_terminal)
+            return
+        output = output or Path("frame.png")
+        if numbers is not None:
+            page = sheet(store, attribute, numbers, transform, look)
+            picture.save(page.figure, output)
+            typer.echo(f"{output}: {page.title}")
             return
         figure = picture.new_figure(8, 6.4)
         shown = frame_shown(store, attribute, frame, transform, look)

@@ -17,6 +17,7 @@ __all__ = [
     "MOST_PIXELS",
     "Contrast",
     "Panel",
+    "binned",
     "has_value",
     "limits",
     "needs_matplotlib",
@@ -99,12 +100,20 @@ def shrunk(
     size = max(1, -(-max(frame.shape) // most))
     if size == 1:
         return np.ma.masked_array(frame.astype(np.float64), ~good)
-    tops = np.arange(0, frame.shape[0], size)
-    lefts = np.arange(0, frame.shape[1], size)
+    rows, columns = (-(-length // size) for length in frame.shape)
+    return binned(frame, good, np.arange(rows) * size, np.arange(columns) * size)
+
+
+def binned(
+    frame: NDArray[Any], good: NDArray[np.bool_], tops: NDArray[Any], lefts: NDArray[Any]
+) -> np.ma.MaskedArray[Any, Any]:
+    """Average the good pixels of bins that begin at rows `tops` and columns `lefts`."""
+    bottoms = [*tops[1:], frame.shape[0]]
     sums = np.empty((len(tops), len(lefts)))
     counts = np.empty(sums.shape, np.int64)
-    for row, top in enumerate(tops):  # one row of bins at a time: little memory beside the frame
-        band, used = frame[top : top + size], good[top : top + size]
+    # One row of bins at a time: little memory beside the frame.
+    for row, (top, bottom) in enumerate(zip(tops, bottoms, strict=True)):
+        band, used = frame[top:bottom], good[top:bottom]
         sums[row] = np.add.reduceat(band.sum(axis=0, where=used, dtype=np.float64), lefts)
         counts[row] = np.add.reduceat(used.sum(axis=0), lefts)
     return np.ma.masked_array(sums / np.maximum(counts, 1), counts == 0)
