@@ -12,6 +12,7 @@ from rich.console import Console
 
 from ..pictures import terminal
 from ..pictures.frames import Look, frame_shown, grey_line, label_of, run_name, size_of, title_of
+from ..pictures.mosaic import mosaic
 from ..pictures.place import place_of
 from ..store.store import CXIStore
 from ..transforms.base import Transform
@@ -58,7 +59,7 @@ def show(
     drawn: Any
     if renderable is None:
         room = (2 * rows, columns)
-        indices, limits = terminal.mosaic(images, look.contrast, room)
+        indices, limits = mosaic(images, look.contrast, room)
         drawn = terminal.half_blocks(indices)
     else:
         drawn, limits = terminal.with_graphics(renderable, images, look.contrast)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["GREY", "PALETTE", "indexed", "png"]
+__all__ = ["BEHIND", "GREY", "PALETTE", "gradient", "indexed", "png"]
 
 # Every 15th of the 256 colours of viridis (S. van der Walt, N. Smith, 2015, CC0); lines between
 # them are less than 5 of 255 from its own.
@@ -17,7 +17,8 @@ _VIRIDIS = (
     *(0x1F978B, 0x21A585, 0x2EB37C, 0x46C06F, 0x65CB5E, 0x89D548, 0xB0DD2F, 0xD8E219, 0xFDE725),
 )
 _GREY = 0xB8B8B8
-GREY = 255  #: Index of what is masked; those below are from the lowest to the highest value.
+BEHIND = 255  #: Index of no pixel: what is behind the picture shows.
+GREY = 254  #: Index of what is masked; those below are from the lowest to the highest value.
 
 
 def _palette() -> NDArray[np.uint8]:
@@ -26,10 +27,10 @@ def _palette() -> NDArray[np.uint8]:
     at = np.linspace(0, len(points) - 1, GREY)
     colours = [np.interp(at, np.arange(len(points)), column) for column in points.T]
     grey = [_GREY >> 16, _GREY >> 8 & 255, _GREY & 255]
-    return np.vstack([np.rint(np.transpose(colours)), grey]).astype(np.uint8)
+    return np.vstack([np.rint(np.transpose(colours)), grey, [0, 0, 0]]).astype(np.uint8)
 
 
-#: (red, green, blue) of each index, shape (256, 3).
+#: (red, green, blue) of each index, shape (256, 3); black is behind.
 PALETTE = _palette()
 
 
@@ -43,7 +44,7 @@ def indexed(
     Examples
     --------
     >>> indexed(np.ma.MaskedArray([[0.0, 5.0, 99.0, 1.0]], [[0, 0, 0, 1]]), 0, 10)
-    array([[  0, 127, 254, 255]], dtype=uint8)
+    array([[  0, 126, 253, 254]], dtype=uint8)
     """
     values = np.clip(picture.filled(low).astype(np.float64), low, high)
     if log:
@@ -69,5 +70,10 @@ def png(indices: NDArray[np.uint8]) -> bytes:
     image = Image.fromarray(np.ascontiguousarray(indices), mode="P")
     image.putpalette(PALETTE.tobytes())
     written = io.BytesIO()
-    image.save(written, "PNG", optimize=True)
+    image.save(written, "PNG", optimize=True, transparency=BEHIND)
     return written.getvalue()
+
+
+def gradient() -> str:
+    """Return the colours from the lowest to the highest value, as CSS draws them."""
+    return f"linear-gradient(to right,{','.join(f'#{one:06x}' for one in _VIRIDIS)})"

@@ -161,10 +161,10 @@ def told(value: float) -> str:
 
     Examples
     --------
-    >>> told(12345.6), told(0.123456), told(2.5e9)
-    ('12,346', '0.1235', '2.5e+09')
+    >>> told(12345.6), told(0.123456), told(2.5e13)
+    ('12,346', '0.1235', '2.5e+13')
     """
-    return f"{value:,.0f}" if 1000 <= abs(value) < 1e8 else f"{value:.4g}"
+    return f"{value:,.0f}" if 1000 <= abs(value) < 1e12 else f"{value:.4g}"
 
 
 def norm(values: NDArray[Any], contrast: Contrast = _PLAIN) -> Any:

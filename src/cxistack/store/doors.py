@@ -12,6 +12,7 @@ from ..pictures.frames import Look, Run
 from ..pictures.picture import Contrast
 from ..pictures.plot import Drawing, plot
 from ..pictures.thumbnail import of_load
+from ..saving.units import stated_unit
 from ..transforms.transforms import TransformLike, transform_of
 from .contents import Contents
 from .table import html
@@ -133,4 +134,8 @@ class Doors(Contents):
         return plot(run, attr, frame, ax, transform_of(transform), (look, drawing))
 
     def _unit(self, attr: str) -> str | None:
-        return self.protocol.attribute(attr).unit or self.stated_unit(attr)
+        """Return the protocol's unit, or else what the dataset of the first file states."""
+        wanted = self.protocol.attribute(attr)
+        if wanted.unit is not None or not wanted.is_number:
+            return wanted.unit
+        return stated_unit(self._catalogue, attr, of_first=True)
