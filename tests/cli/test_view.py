@@ -96,7 +96,7 @@ def test_a_mask_that_does_not_fit_is_said_and_hides_nothing(run, png):
         (["--crop", "50", "90", "0", "10"], "rows 50 to 90 of 40"),
         (["--crop", "-9", "-1", "0", "10"], "-9"),
         (["--dtype", "nonsense"], "nonsense"),
-        (["--vmin", "5", "--vmax", "1"], "--vmin"),
+        (["--vmin", "5", "--vmax", "1"], "vmin"),
         (["--log", "--vmin", "-1"], "logarithmic"),
     ],
 )

@@ -150,7 +150,7 @@ def title_of(run: Run, attr: str, number: int, frame: NDArray[Any]) -> str:
     """Return what is shown: which frame of how many, of which run, its shape and type."""
     which = attr
     if run.is_indexed(attr):
-        total = run.describe(attr)[0][0]
+        total = run.describe(attr, dtype=frame.dtype)[0][0]
         which += f", frame {number % total} of {total}" if total else f", frame {number}"
     return f"{run_name(run)}: {which}, {size_of(frame.shape)} {frame.dtype}"
 

@@ -47,7 +47,7 @@ def of_load(load: Load, read: Reads, transform: Transform | None = None) -> str:
             return ""
         if (size := _bytes_of(load)) > _MOST_BYTES:
             return notes(
-                [f"no picture: its chunks have {size >> 20} MiB, which takes long to read"]
+                [f"no picture: a frame lies in {size >> 20} MiB of chunks, which takes long"]
             )
         step = max(1, -(-max(load.frame_shape[-2:]) // _SIDE))
         stride = Downscale(step)

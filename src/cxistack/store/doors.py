@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, cast
 
 from numpy.typing import DTypeLike
 
-from ..errors import CXIError
+from ..errors import CastError, CXIError
 from ..markup import notebook, notes
 from ..pictures.frames import Look, Run
 from ..pictures.picture import Contrast
@@ -39,11 +40,16 @@ class Doors(Contents):
         pixels = (name for name in names if self.protocol.attribute(name).has_pixels)
         if (attr := next(pixels, None)) is None:
             return ""
+        words: dict[str, Any] = {}
         try:
-            load = self._prepare(attr)
+            try:
+                load = self._prepare(attr)
+            except CastError:  # as floats, all values show
+                words["dtype"] = "float64"
+                load = self._prepare(attr, **words)
         except (CXIError, OSError) as error:
             return notes([f"no picture: {error}"])
-        return of_load(load, self._read)
+        return of_load(load, partial(self._read, **words))
 
     def plot(
         self,
