@@ -1,12 +1,15 @@
 """Pictures in a terminal: half blocks of two pixels, and its own graphics where it has them."""
 
+import fcntl
 import io
 import os
 import pty
 import re
 import select
+import struct
 import subprocess
 import sys
+import termios
 import time
 
 import h5py
@@ -149,6 +152,7 @@ class TestAtATerminal:
 
     def view(self, run, *, answer, **env):
         master, slave = pty.openpty()
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 60, 600, 600))
         words = [sys.executable, "-m", "cxistack", "view", str(run)]
         size = {"COLUMNS": "60", "LINES": "30", "TERM": "xterm-256color", "COLORTERM": "truecolor"}
         plain = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -65,11 +66,10 @@ def colour_bar(low: float, high: float, label: str, width: int, *, log: bool) ->
 def graphics() -> Any:
     """Return what renders an image by the terminal's own graphics, or None: it has none.
 
-    The terminal is asked, and answers by its input: so both must be one.
+    The terminal is asked, and answers by its input: so both must be one, and tell their size.
     """
-    if not (
-        sys.__stdout__ and sys.__stdout__.isatty() and sys.__stdin__ and sys.__stdin__.isatty()
-    ):
+    both = (sys.__stdin__, sys.__stdout__)
+    if any(one is None or not one.isatty() for one in both) or 0 in os.get_terminal_size(1):
         return None
     try:
         from textual_image.renderable import Image, SixelImage, TGPImage
