@@ -106,6 +106,6 @@ class TestUnits:
         protocol = CXIProtocol(
             {"title": "str"}, {"title": f"{DETECTOR}/title"}, {"title": "scalar"}
         )
-        name = put(tmp_path / "a.cxi", {DISTANCE: 1.0, title: "run 7"})
+        name = put(tmp_path / "a.cxi", {DISTANCE: 1.0, f"{DETECTOR}/title": "run 7"})
         assert CXIStore(name)["distance"].units is None
         assert CXIStore(name, protocol=protocol)["title"].units is None

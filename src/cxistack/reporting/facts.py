@@ -137,7 +137,7 @@ def frames_told(numbers: NDArray[np.int64], total: int) -> str:
     steps = set(np.diff(numbers).tolist())
     which = f"{len(numbers):,} of the {total:,} frames"
     if len(steps) == 1 and (step := steps.pop()) != 1:
-        which += f", each {step}th from {numbers[0]} to {numbers[-1]}"
+        which += f", one in {step} from {numbers[0]} to {numbers[-1]}"
     elif len(numbers):
         which += f", from {numbers[0]} to {numbers[-1]}"
     return which

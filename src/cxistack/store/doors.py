@@ -2,146 +2,60 @@
 
 from __future__ import annotations
 
-from functools import partial
-from typing import Any, cast
+from typing import Any
 
-from numpy.typing import DTypeLike
+import numpy as np
+from numpy.typing import NDArray
 
-from ..errors import CastError, CXIError
-from ..markup import notebook, notes
-from ..pictures.frames import Look, Run
-from ..pictures.picture import Contrast
-from ..pictures.plot import Drawing, plot
-from ..pictures.thumbnail import of_load
-from ..saving.units import stated_unit
-from ..transforms.transforms import TransformLike, transform_of
-from .contents import Contents
-from .table import html
+from ..hdf5.files import read_again
+from .drawn import Drawn
+from .identifiers import frames_by
 
 __all__ = ["Doors"]
 
 
-class Doors(Contents):
+class Doors(Drawn):
     """What notebooks and other libraries ask of a store; see :class:`CXIStore`."""
 
     def _ipython_key_completions_(self) -> list[str]:
         """Complete ``store["<tab>"]`` by the attributes that the files have."""
         return list(self)
 
-    def _repr_html_(self) -> str:
-        """Return what a notebook shows: the table, what is wrong, and a frame."""
-        if not self:
-            return notebook(repr(self))
-        return html(self._catalogue, self.mode, self._thumbnail())
-
-    def _thumbnail(self) -> str:
-        """Return the first frame of `data`, or of what else has pixels, as HTML."""
-        names = sorted(self.found, key=lambda name: name != "data")
-        pixels = (name for name in names if self.protocol.attribute(name).has_pixels)
-        if (attr := next(pixels, None)) is None:
-            return ""
-        words: dict[str, Any] = {}
-        try:
-            try:
-                load = self._prepare(attr)
-            except CastError:  # as floats, all values show
-                words["dtype"] = "float64"
-                load = self._prepare(attr, **words)
-        except (CXIError, OSError) as error:
-            return notes([f"no picture: {error}"])
-        return of_load(load, partial(self._read, **words))
-
-    def plot(
-        self,
-        attr: str = "data",
-        frame: int = 0,
-        *,
-        ax: Any = None,
-        transform: TransformLike = None,
-        dtype: DTypeLike | None = None,
-        mask: bool = True,
-        module: int = 0,
-        log: bool = False,
-        vmin: float | None = None,
-        vmax: float | None = None,
-        percentiles: tuple[float, float] = (0.5, 99.5),
-        mm: bool = False,
-        cmap: str = "viridis",
-        colorbar: bool = True,
-    ) -> Any:
-        """Draw one frame by Matplotlib, its bad pixels in grey.
-
-        Axes are those of the detector, also of a cropped, binned or mirrored frame. A frame of more
-        than 2000 pixels along an axis is drawn as bins of its good pixels, and the title says so.
+    def frames(self, **identifiers: Any) -> NDArray[np.int64]:
+        """Return the numbers of the frames that have identifiers: trains, pulses, events.
 
         Parameters
         ----------
-        attr : str
-            A stack or a frame.
-        frame : int
-            Which frame of a stack; -1 is the last.
-        ax : matplotlib.axes.Axes, optional
-            Where it is drawn: in a new figure of pyplot when None, which a notebook shows.
-        transform : Transform or list of them, optional
-            What is done to the frame first.
-        dtype : dtype, optional
-            Type that it is loaded as; one that keeps every value when None.
-        mask : bool
-            Whether pixels that the run's mask calls bad are grey. Those without a value always are.
-        module : int
-            Which image of a frame of (..., ss, fs), such as a module of a detector.
-        log : bool
-            Logarithmic colours.
-        vmin, vmax : float, optional
-            Values of the lowest and the highest colour, instead of `percentiles`.
-        percentiles : (float, float)
-            Percentiles of the good pixels that the lowest and the highest colour stand for.
-        mm : bool
-            Axes in millimetres, by the run's `x_pixel_size` and `y_pixel_size`, from the outer edge
-            of the first pixel; in pixels when False.
-        cmap : str
-            Matplotlib's name of the colours.
-        colorbar : bool
-            Whether there is a colour bar, with the unit.
+        **identifiers
+            Values by name. A name is an attribute of the protocol that has a value for each frame
+            (`trainId` is `train_id`, too), or a dataset beside the frames or in a group above them:
+            EuXFEL's ``trainId`` and ``pulseId``, CXI's ``experiment_identifier``.
+
+            * A value or a list of them: the frames that have each, in the order of the list; of one
+              value, which several frames may have, in the order of the run.
+            * ``slice(first, stop)`` or a range: the frames with a value from `first` to before
+              `stop`, in the order of the run, whether or not each value is there.
+
+            Of several names, the frames that have all, in the order of the first.
 
         Returns
         -------
-        matplotlib.axes.Axes
-            `ax`, or the new ones; ``.figure.savefig("frame.png")`` writes their picture.
+        ndarray of int64
+            Numbers, as `idxs` of :meth:`load_attribute` takes them.
 
         Raises
         ------
-        ImportError
-            Matplotlib is not installed.
-        AttributeMissingError, LayoutError, CastError, FrameIndexError
-            As :meth:`load_attribute`; also where `mm` is asked for and no pixel size is known.
-        IndexError
-            There is no such module.
-        ValueError
-            `vmin` is above `vmax`, or `log` is asked of what is not positive.
-
-        Warns
-        -----
-        RuntimeWarning
-            The mask does not fit, and is not used.
+        FrameIndexError
+            No frame has a value that is asked for; names it.
+        AttributeMissingError, LayoutError
+            There are no such identifiers, or not one for each frame.
 
         Examples
         --------
-        >>> from matplotlib.figure import Figure
-        >>> store = CXIStore(example_run)
-        >>> axes = store.plot("data", -1, ax=Figure().subplots(), transform=Crop([2, 10, 5, 15]))
-        >>> axes.get_xlim(), axes.get_xlabel()
-        ((4.5, 14.5), 'fast axis (pixel)')
+        >>> store = CXIStore("events.cxi", "w")
+        >>> store.save_attribute("data", np.zeros((3, 4, 6), "uint16"))
+        >>> store.frames(experiment_identifier=["2", "0"])
+        array([2, 0])
         """
         self._check_open()
-        look = Look(dtype, mask, Contrast(vmin, vmax, log, percentiles))
-        drawing = Drawing(module, mm, cmap, colorbar)
-        run = cast(Run, self)  # whatever loads: a store
-        return plot(run, attr, frame, ax, transform_of(transform), (look, drawing))
-
-    def _unit(self, attr: str) -> str | None:
-        """Return the protocol's unit, or else what the dataset of the first file states."""
-        wanted = self.protocol.attribute(attr)
-        if wanted.unit is not None or not wanted.is_number:
-            return wanted.unit
-        return stated_unit(self._catalogue, attr, of_first=True)
+        return read_again(lambda: frames_by(self._catalogue, identifiers), self.update_indices)

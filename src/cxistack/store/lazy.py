@@ -342,7 +342,7 @@ class LazyArray:
 
     def _read(self, frames: Any, pixels: Transform | None) -> NDArray[Any]:
         """Read frames as the files have them now; those of an int keep their axis."""
-        is_whole = isinstance(frames, slice) and frames == slice(0, len(self), 1)
+        is_whole = isinstance(frames, slice) and frames == slice(None)
         idxs = None if is_whole else frames  # all are not listed, for there may be very many
         values = np.asarray(self._reader(self._attr, idxs, **self._also(pixels)))
         now = self._run._present(self._attr, self._key, self._words)

@@ -69,7 +69,8 @@ def keys_of(key: Any, shape: tuple[int, ...], name: str) -> tuple[Any, ...] | No
     for k in given:
         axis = len(full)
         if isinstance(k, slice):
-            full.append(Axis.of_slice(k, shape[axis]).slice)
+            some = Axis.of_slice(k, shape[axis])
+            full.append(slice(None) if some == Axis(0, 1, shape[axis]) else some.slice)
         elif _is_mask(k):
             full += _unmasked(k, shape, axis, name)
         else:
