@@ -20,7 +20,8 @@ display:flex;flex-wrap:wrap;gap:.4em 1.6em;align-items:flex-start}
 @media (prefers-color-scheme:dark){.cxistack{--bad:#ff8a65}}
 .cxistack .head{flex:1 0 100%;font-weight:600;overflow-wrap:anywhere}
 .cxistack .body{min-width:0;max-width:100%;overflow-x:auto}
-.cxistack.cxistack table{margin:0;border-collapse:collapse;border:0;font-size:inherit}
+.cxistack.cxistack table{margin:0;border-collapse:collapse;border:0;font-size:inherit;
+color:inherit}
 .cxistack.cxistack th,.cxistack.cxistack td{text-align:left;vertical-align:top;
 padding:.15em .8em .15em 0;border:0;border-bottom:1px solid var(--line);
 background:none;white-space:nowrap}
