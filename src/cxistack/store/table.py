@@ -6,7 +6,6 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
-from .. import markup
 from ..catalogue.catalogue import Catalogue
 from ..catalogue.others import addition
 from ..checking.findings import folded
@@ -18,6 +17,7 @@ from ..hdf5.tour import groups_of_class
 from ..loading.prepare import prepare
 from ..loading.request import LoadRequest
 from ..markup import notebook, notes
+from ..markup import table as markup_table
 
 __all__ = ["html", "rows", "summary", "table"]
 
@@ -76,7 +76,7 @@ def html(catalogue: Catalogue, mode: str, thumbnail: str) -> str:
     lines = rows(catalogue)
     return notebook(
         _title(catalogue, mode),
-        markup.table(HEADER, lines) if lines else "",
+        markup_table(HEADER, lines) if lines else "",
         thumbnail,
         notes(_notes(catalogue, lines)),
         notes(_problems(catalogue), are_bad=True),
