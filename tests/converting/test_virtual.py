@@ -1,6 +1,5 @@
 """A virtual file over a run: plain h5py and a store read from it what they read from the run."""
 
-import re
 import shutil
 from pathlib import Path
 
@@ -272,11 +271,7 @@ def test_runs_of_every_beamline(layout, tmp_path):
     wanted = ",".join({"data", "mask"} & set(store))
     words = ["--protocol", protocol, "--virtual", "--attributes", wanted]
     done = CliRunner().invoke(app, ["convert", *names, str(output), *words])
-    told = " ".join(done.output.split())
-    if done.exit_code:
-        assert re.search(r"it comes as (\w+), and .* has (?!\1)", told), told
-        assert store["data"].dtype != run.data.dtype
-        return
+    assert done.exit_code == 0, done.output
     with h5py.File(output) as h5:
         assert h5["/entry_1/instrument_1/detector_1/data"].is_virtual
         np.testing.assert_array_equal(h5[PLOTTED][()], run.data)

@@ -34,6 +34,12 @@ from .view import region
 __all__ = ["convert"]
 
 _OTHER_ENTRY = re.compile(r"/entry_(?!1/)\w+/")  # CXI numbers its entries, and this file has one
+IsVirtual = Annotated[
+    bool,
+    typer.Option(
+        "--virtual", help="Leave the frames in FILES: OUTPUT is small, and virtual over them."
+    ),
+]
 
 
 def convert(
@@ -69,13 +75,7 @@ def convert(
         str,
         typer.Option(help="bitshuffle, bitshuffle-zstd, zstd, deflate, lz4 or none; deflate:6."),
     ] = "bitshuffle",
-    virtual: Annotated[
-        bool,
-        typer.Option(
-            "--virtual",
-            help="Leave the frames in FILES: OUTPUT is small, and virtual over them.",
-        ),
-    ] = False,
+    virtual: IsVirtual = False,
     force: Annotated[bool, typer.Option("--force", help="Replace OUTPUT if it is there.")] = False,
     threads: Annotated[int | None, typer.Option(min=1, help="All cores if not given.")] = None,
     protocol: ProtocolFile = None,

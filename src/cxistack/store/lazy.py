@@ -44,6 +44,9 @@ class LazyArray:
     another process it opens its own. It reads the files as they are when it is indexed, and raises
     FileChangedError where they have fewer frames, or others in shape or type, by then.
 
+    ``np.asarray`` and DLPack (``np.from_dlpack``, ``torch.from_dlpack``) read all of it; what an
+    index gives is a NumPy array, which other libraries take by DLPack without a copy.
+
     Parameters
     ----------
     run : CXIStore
@@ -304,7 +307,8 @@ class LazyArray:
             values = self._read(slice(None) if self._has_frames else None, None)
             return values if dtype is None else np.asarray(cast(values, np.dtype(dtype)))
         # The dtype is the load's, so that a value which does not fit raises.
-        return np.asarray(self._reader(self._attr, **{**self._words, "dtype": dtype}))
+        values = np.asarray(self._reader(self._attr, **{**self._words, "dtype": dtype}))
+        return values[: len(self)] if self._has_frames else values
 
     def __dlpack__(
         self,
@@ -337,7 +341,7 @@ class LazyArray:
         full = keys_of(key, self.shape, self._attr)
         if full is None:
             return self._read(slice(None) if self._has_frames else None, None)[key]
-        wanted = picked(full, self._has_frames, self._load.attribute.has_pixels)
+        wanted = picked(full, self.shape, self._has_frames, self._load.attribute.has_pixels)
         return self._read(wanted.frames, wanted.pixels)[wanted.left]
 
     def _read(self, frames: Any, pixels: Transform | None) -> NDArray[Any]:
