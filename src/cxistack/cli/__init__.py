@@ -18,6 +18,7 @@ from .info import info
 from .process import process
 from .protocol import protocol_app
 from .reduce import reduce
+from .report import report
 from .view import view
 
 __all__ = ["app", "main"]
@@ -34,6 +35,7 @@ app.command()(explain)
 app.command()(convert)
 app.command()(reduce)
 app.command()(process)
+app.command()(report)
 app.command()(check)
 app.command()(follow)
 app.command()(demo)

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from ..pictures.frames import run_name
+from ..pictures.panels import draw_frames
 from ..protocol.protocol import CXIProtocol
 from ..store.store import CXIStore
 from .cluster import ClusterAddress, connected
@@ -24,8 +26,6 @@ from .opening import (
     new_file,
     open_run,
 )
-from .panels import draw_frames
-from .sheet import run_name
 from .view import region
 
 __all__ = ["reduce"]

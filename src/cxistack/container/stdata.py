@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from ..catalogue.frames import FrameSelection, frame_numbers
 from ..errors import AttributeMissingError
+from ..markup import notebook, table
+from ..pictures.thumbnail import of_array
 from ..processing.stacks import ComputedStack, is_computed
 from ..protocol.attribute import Attribute
 from ..saving.request import SaveMode, SaveRequest
@@ -172,14 +174,39 @@ class STData(OnDask):
         ]
 
     def __repr__(self) -> str:
-        lines = [f"STData of {len(self.input_file.filenames())} files, transform={self.transform}"]
+        lines = [f"  {attr}: {shown}" if shown else f"  {attr}" for attr, shown in self._shown()]
+        return "\n".join([self._title, *lines])
+
+    def _repr_html_(self) -> str:
+        return notebook(
+            self._title, table(("attribute", "value"), self._shown()), self._thumbnail()
+        )
+
+    @property
+    def _title(self) -> str:
+        return f"STData of {len(self.input_file.filenames())} files, transform={self.transform}"
+
+    def _shown(self) -> list[tuple[str, str]]:
+        """Return the names that have a value, each with what is shown of it; nothing is made."""
+        shown = []
         for attr in self.contents():
             is_made = attr == "whitefield" and self._values.get(attr) is None
             if attr not in ("input_file", "transform") and not is_made:
                 value = self[attr]
-                shown = f"{value.dtype} {value.shape}" if isinstance(value, np.ndarray) else value
-                lines.append(f"  {attr}: {shown}" if attr != "output_file" else f"  {attr}")
-        return "\n".join(lines)
+                told = f"{value.dtype} {value.shape}" if isinstance(value, np.ndarray) else value
+                shown.append((attr, "" if attr == "output_file" else str(told)))
+        return shown
+
+    def _thumbnail(self) -> str:
+        """Return the first frame that is in memory, as HTML."""
+        for attr in ("data", "whitefield", "mask"):
+            values = self._values.get(attr)
+            if isinstance(values, np.ndarray) and values.size:
+                is_stack = attr != "whitefield" and values.ndim > 2
+                frame = values[0] if is_stack else values
+                what = f"{attr}, frame 0 of {len(values)}" if is_stack else attr
+                return of_array(frame, what, is_mask=attr == "mask")
+        return ""
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ..catalogue.index import FrameIndex, Part
 from ..hdf5.stored import Stored
+from ..markup import notebook, preformatted
 from ..transforms.steps import Axis, Bin, FrameView
 from . import limit_masks
 from .limit_masks import Check
@@ -19,11 +20,21 @@ from .load import Load
 from .recipe import Recipe
 from .survey import PartSurvey, survey
 
-__all__ = ["explanation", "masked_explanation"]
+__all__ = ["Explanation", "explanation", "masked_explanation"]
 
 _MOST_SHOWN = 20  # sources of one dataset
 _LARGE = 1 << 20  # bytes of a chunk that several threads would share
 _FEWEST_FOLDED = 4  # datasets alike that are told in one line
+
+
+class Explanation(str):
+    """How a load will be done: a text, which a notebook shows line by line."""
+
+    __slots__ = ()
+
+    def _repr_html_(self) -> str:
+        head, _, lines = self.partition("\n")
+        return notebook(head, preformatted(lines) if lines else "")
 
 
 def explanation(load: Load, numbers: NDArray[np.int64] | None = None) -> str:

@@ -19,7 +19,7 @@ from ..checking.problems import misfits
 from ..errors import AttributeMissingError, ClosedStoreError
 from ..hdf5.files import Files, read_again
 from ..kernels import Casting
-from ..loading.explain import explanation, masked_explanation
+from ..loading.explain import Explanation, explanation, masked_explanation
 from ..loading.load import Load
 from ..loading.masked import check_masked, read_masked
 from ..loading.prepare import prepare, viewed
@@ -348,11 +348,12 @@ class Contents(Mapping[str, LazyArray]):
         raw: bool = False,
         masked: Any = None,
         sparse: bool = False,
-    ) -> str:
+    ) -> Explanation:
         """Tell how a load would be done: from which datasets, through which links and filters.
 
         The arguments are those of :meth:`load_attribute`; no pixel is read. What is kept of earlier
-        loads is told, too; and with `sparse` how a sparse stream finds its pixels.
+        loads is told, too; and with `sparse` how a sparse stream finds its pixels. The result is a
+        str, which a notebook shows line by line.
         """
         self._check_open()
         pixels = {"ss_idxs": ss_idxs, "fs_idxs": fs_idxs, "transform": transform}
@@ -362,9 +363,9 @@ class Contents(Mapping[str, LazyArray]):
         if sparse:
             told += f"\n{sparse_way(load, load.numbers(idxs))}"
         if masked is None:
-            return told
+            return Explanation(told)
         value, mask = check_masked(load, masked), self._prepare("mask", **pixels)
-        return f"{told}\n{masked_explanation(mask, mask.numbers(idxs), value)}"
+        return Explanation(f"{told}\n{masked_explanation(mask, mask.numbers(idxs), value)}")
 
     def prepared(
         self,

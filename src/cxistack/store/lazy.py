@@ -14,6 +14,8 @@ from ..catalogue.catalogue import Catalogue
 from ..errors import FileChangedError
 from ..kernels import Casting, cast
 from ..loading.load import Load
+from ..markup import notebook, table
+from ..pictures.thumbnail import of_load
 from ..transforms.base import Transform
 from ..transforms.transforms import ComposeTransforms, TransformLike, transform_of
 from .as_stored import SourceDataset, chunks_of, sources_of, unit_of
@@ -171,6 +173,44 @@ class LazyArray:
 
     def __repr__(self) -> str:
         return f"<{self._attr}: {self.dtype} {self.shape}, not read>"
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: what it is, where it lies, and its first frame."""
+        datasets = self.source
+        rows = [
+            ("bytes", f"{self.nbytes:,}"),
+            ("chunks, as stored", self.chunks or "none, or not all alike"),
+            ("units", self.units or "none stated"),
+            ("from", f"{datasets[0].filename}:{datasets[0].path}" if datasets else "nothing"),
+        ]
+        if datasets[1:]:
+            rows.append(("", f"and {len(datasets) - 1} more datasets"))
+        words = {name: word for name, word in self._words.items() if name == "casting"}
+        read = partial(self._run._read, **words)
+        small = of_load(self._load, read, self._words.get("transform"))
+        return notebook(repr(self)[1:-1], table((), rows), small)
+
+    def plot(self, frame: int = 0, **words: Any) -> Any:
+        """Draw one frame by Matplotlib, as it is transformed and cast here; return its Axes.
+
+        Parameters
+        ----------
+        frame : int
+            Which frame of a stack; -1 is the last.
+        **words
+            Those of :meth:`CXIStore.plot`: `ax`, `log`, `mm`, `mask`, `vmin`, `vmax` and others.
+            A `transform` acts on what comes here.
+
+        Examples
+        --------
+        >>> from matplotlib.figure import Figure
+        >>> small = CXIStore(example_run)["data"].transform(Downscale(2, mode="sum"))
+        >>> small.plot(3, ax=Figure().subplots()).get_xlim()
+        (-0.5, 19.5)
+        """
+        store: Any = self._run
+        words["transform"] = self._also(transform_of(words.get("transform"))).get("transform")
+        return store.plot(self._attr, frame, **{"dtype": self._words.get("dtype"), **words})
 
     def __dask_tokenize__(self) -> tuple[str, str]:
         """Return what is the same in every process for as long as the files are what they are.

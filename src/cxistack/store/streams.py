@@ -318,7 +318,8 @@ class Streams(Contents):
         """Return what is reduced."""
         has_pixels = self.protocol.attribute(attr).has_pixels
         made, dtype = transform_of(words["transform"]) if has_pixels else None, words["dtype"]
-        load = self._by_frame(attr, {"dtype": dtype} | ({"transform": made} if has_pixels else {}))
+        asked = {"dtype": dtype} | ({"transform": made} if has_pixels else {})
+        load = self._by_frame(attr, asked)
         numbers = _chosen(load, idxs)
         how: dict[str, Any] = {"num_threads": num_threads}
         begun = {attr: load}
@@ -330,7 +331,7 @@ class Streams(Contents):
             now = self.stream(
                 names, None, some, transform=made, dtype=types, buffers=buffers, **how
             )
-            load.refuse_moved(self._prepare(attr))
+            load.refuse_moved(self._prepare(attr, **asked))
             return now
 
         def read(name: str, some: NDArray[np.int64], view: Any) -> NDArray[Any]:
