@@ -21,7 +21,7 @@ from .files import Files
 from .messages import blamed
 from .stored import Stored
 
-__all__ = ["fetched"]
+__all__ = ["fetched", "memory_file"]
 
 
 _MOST_UNWRITTEN = 8  # chunks, until the table is listed after all
@@ -36,7 +36,7 @@ def fetched(
 
     `numbers` are those of the chunks in the flat grid, in ascending order.
     """
-    with _memory() as descriptor:
+    with memory_file() as descriptor:
         table = _fetch(files, stored, where, numbers, descriptor)
         if table is not None:
             yield table, descriptor
@@ -89,7 +89,7 @@ class _Few:
 
 
 @contextmanager
-def _memory() -> Iterator[int]:
+def memory_file() -> Iterator[int]:
     """Lend a descriptor on a file that lies in memory where the system has such."""
     if hasattr(os, "memfd_create"):
         with closing(Descriptor(None, os.MFD_CLOEXEC)) as descriptor:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,11 +15,13 @@ from numpy.typing import NDArray
 from ..errors import StorageError
 from ..hdf5.addresses import Chunked, Contiguous, Unlisted
 from ..hdf5.files import Files, Stamp, most_open
+from ..hdf5.remote.urls import is_url
 from ..hdf5.single_chunks import fetched
 from ..hdf5.stored import Stored
 from ..kernels import threads
 from ._read_chunks import ChunkJob
 from .failure import chunk_failure
+from .fetched import AtHand, bring_here, heads_of
 from .ranges import Range
 from .reading import Output
 from .tasks import PIECE_BYTES, TASK, Cell, Geometry, Window, cells, tasks
@@ -105,17 +108,18 @@ def read(
             with ExitStack() as stack:
                 batch = [_fetched(files, one, stack) for one in batch]
                 entries = _entries(batch, geometry, pieces)
-                descriptors = [
-                    file
-                    if isinstance(file, int)
-                    else stack.enter_context(closing(files.open_descriptor(*file))).fileno()
-                    for file in entries.files
-                ]
-                job = _job(
-                    batch[0], entries, np.array(descriptors, np.int32), output.array, checked, both
-                )
+                told = partial(_failure, batch, entries)
+                heads = _heads(batch[0], entries)
+                here = bring_here(files, entries.files, entries.tasks, heads, told, stack)
+                how = (output.array, checked, both)
+                job = _job(batch[0], entries, _open(files, entries, here, stack), here, how)
                 count.begin(job, sum(len(one.rows) for one in batch))
                 threads.run(job, output.num_threads, count.look)
+                if job.failure is not None and here is not None and here.rest is not None:
+                    here.rest()  # a head was too short
+                    job = _job(batch[0], entries, _open(files, entries, here, stack), here, how)
+                    count.again(job)
+                    threads.run(job, output.num_threads, count.look)
             if job.failure is not None:
                 raise _failure(batch, entries, *job.failure)
             if job.first_bad is not None:
@@ -148,13 +152,18 @@ class Count:
         self._before += self._here
         self._job, self._here = job, rows
 
+    def again(self, job: ChunkJob) -> None:
+        """Count the rows of a job that does the last one's work anew."""
+        self._job = job
+
     def look(self) -> None:
         """Report the frames that were read since the last look."""
         assert self._job is not None
         rows = self._before + self._here * self._job.done // self._job.tasks
         frames = self._frames * rows // self._rows
-        self._tick(frames - self._told)
-        self._told = frames
+        if frames > self._told:
+            self._tick(frames - self._told)
+            self._told = frames
 
 
 class _Cells:
@@ -211,7 +220,9 @@ def _batches(group: Sequence[Wanted], geometry: Geometry, pieces: _Cells) -> Ite
     room = MOST_TASKS
     for one in group:
         per_row = max(1, len(pieces.of(one.windows)[1]))
-        if isinstance(one.where, Unlisted):
+        if is_url(one.stored.place.filename):
+            per_row = max(per_row, int(MOST_TASKS * min(1.0, _stored_bytes(one) / _FETCHED)))
+        elif isinstance(one.where, Unlisted):
             share = math.prod(one.shape[1:]) * one.stored.dtype.itemsize / _FETCHED
             per_row = max(per_row, int(MOST_TASKS * min(1.0, share)))
         begin = 0
@@ -227,6 +238,15 @@ def _batches(group: Sequence[Wanted], geometry: Geometry, pieces: _Cells) -> Ite
             begin = end
     if batch:
         yield batch
+
+
+def _stored_bytes(one: Wanted) -> float:
+    """Return how many bytes are fetched for a row, about."""
+    inner = math.prod(one.shape[1:]) * one.stored.dtype.itemsize
+    if not isinstance(one.where, Chunked) or isinstance(one.where, Unlisted):
+        return inner
+    sizes = np.asarray(one.where.size[:])
+    return float(sizes.sum() / max(1, one.shape[0])) if one.where.pipeline is not None else inner
 
 
 def chunk_end(rows: NDArray[np.int64], end: int, frames: int) -> int:
@@ -305,16 +325,45 @@ def _chunk_table(one: Wanted, geometry: Geometry) -> tuple[Any, Any, Any]:
     return _InARow(where.offset, step, np.int64), *zero
 
 
+def _heads(first: Wanted, entries: _Entries) -> NDArray[np.int64]:
+    """Return how many bytes tasks need: of bitshuffled chunks, up to the last wanted block."""
+    tasks, where = entries.tasks, first.where
+    heads: NDArray[np.int64] = tasks["size"]
+    if not isinstance(where, Chunked) or where.pipeline is None or not where.pipeline.splits:
+        return heads
+    ends = np.array([cell.last if len(cell.shape) == 2 else -1 for cell in entries.pieces])
+    row = entries.sources[tasks["place"] + tasks["count"] - 1]
+    last = row * entries.geometry.chunk_frame_bytes + ends[tasks["cell"]]
+    in_parts = (tasks["mask"] == 0) & (tasks["cells"] == 1) & (ends[tasks["cell"]] >= 0)
+    return np.where(in_parts, heads_of(tasks, last, where.pipeline.nbytes), heads)
+
+
+def _open(
+    files: Files, entries: _Entries, here: AtHand | None, stack: ExitStack
+) -> NDArray[np.int32]:
+    """Return descriptors of the files that tasks number."""
+    found = []
+    for file in entries.files:
+        if isinstance(file, int):
+            found.append(file)
+        elif here is not None and is_url(file[0]):
+            found.append(here.descriptor)
+        else:
+            descriptor = stack.enter_context(closing(files.open_descriptor(*file)))
+            found.append(descriptor.fileno())
+    return np.array(found, np.int32)
+
+
 def _job(
     first: Wanted,
     entries: _Entries,
     descriptors: NDArray[np.int32],
-    out: NDArray[Any],
-    checked: bool,
-    both: bool,
+    here: AtHand | None,
+    how: tuple[NDArray[Any], bool, bool],
 ) -> ChunkJob:
+    out, checked, both = how
     return ChunkJob(
-        entries.tasks,
+        entries.tasks if here is None else here.tasks,
         entries.sources,
         entries.places,
         descriptors,

@@ -17,7 +17,8 @@ from ..checking import agreement, check
 from ..checking.findings import Finding, Problem
 from ..checking.problems import misfits
 from ..errors import AttributeMissingError, ClosedStoreError
-from ..hdf5.files import Files, read_again
+from ..hdf5.files import Files
+from ..hdf5.patience import read_again
 from ..kernels import Casting
 from ..loading.explain import explanation, masked_explanation
 from ..loading.load import Load

@@ -10,7 +10,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from ..catalogue.frames import FrameSelection, frame_numbers
 from ..errors import AttributeMissingError, FrameIndexError, LayoutError, LinkError, ProtocolError
-from ..hdf5.files import read_again
+from ..hdf5.patience import read_again
 from ..hdf5.given import is_open, is_same, named
 from ..kernels import Casting, cast
 from ..loading.explain import explanation

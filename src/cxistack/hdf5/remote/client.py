@@ -1,0 +1,338 @@
+"""Asks servers for parts of files, one or many at a time, by obstore.
+
+obstore has its own threads, on which no Python runs while an answer is waited for: so it may be
+asked while HDF5 waits, holding h5py's lock. What is asked for many at a time goes through a loop
+of asyncio in a thread of its own, and never while that lock is held.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import re
+import threading
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any, NamedTuple, TypeVar
+from urllib.parse import unquote, urlsplit
+
+from ...errors import FileChangedError, StorageError
+from ..patience import changed
+from .urls import scheme_of, without_urls
+from .words import RemoteWords
+
+__all__ = ["Client", "Meta", "Part", "PartError", "RemoteError"]
+
+_Item = TypeVar("_Item")
+_LONGEST = timedelta(hours=1)  # for one answer; whether it comes at all, `timeout` tells
+
+# obstore's threads are not there in a child, whose requests would be waited for without end.
+_asked_in: int | None = None
+
+
+class RemoteError(StorageError):
+    """A server did not give what it was asked for."""
+
+
+class Meta(NamedTuple):
+    """What a server says of a file: by this it is known to be unchanged."""
+
+    size: int
+    etag: str | None
+    mtime_ns: int
+
+
+class Part(NamedTuple):
+    """Bytes of a file, and where they go in another."""
+
+    url: str
+    meta: Meta
+    begin: int
+    end: int
+    to: int
+
+
+class PartError(Exception):
+    """A part did not come; `reason` is the error to be raised, or to be told of otherwise."""
+
+    def __init__(self, part: Part, reason: Exception) -> None:
+        super().__init__(part, reason)
+        self.part, self.reason = part, reason
+
+
+class Client:
+    """Asks servers.
+
+    Parameters
+    ----------
+    words : RemoteWords
+        How.
+    secrets : mapping of str to str
+        The whole address of each file whose shown name is not all of it.
+    """
+
+    def __init__(self, words: RemoteWords, secrets: Mapping[str, str]) -> None:
+        self.words, self._secrets = words, secrets
+        self._stores: dict[str, Any] = {}
+        self.requests = 0
+
+    def get(self, url: str, begin: int, end: int, meta: Meta | None) -> tuple[Any, Meta]:
+        """Return bytes of a file, and what it is now; `meta` is what it was.
+
+        Raises
+        ------
+        FileNotFoundError, PermissionError, RemoteError
+            It is not there, may not be read, or the server does not give it.
+        FileChangedError
+            It is not what it was.
+        """
+        store, path = self._target(url)
+        failure: Exception
+        try:
+            answer = self._obstore(url).get(store, path, options=_options(begin, end, meta))
+            data = answer.bytes()
+            return data, _checked(url, answer, len(data), (begin, end), meta)
+        except Exception as error:  # noqa: BLE001 (its classes share no base of their own)
+            failure = self._told(url, error)
+        raise failure  # outside: the address that the library's error has in it goes with it
+
+    def fetch(self, parts: Sequence[Part], descriptor: int) -> None:
+        """Write parts of files to their places in another, which is open.
+
+        Raises
+        ------
+        PartError
+            One did not come.
+        """
+
+        async def one(part: Part) -> None:
+            data = await self._get_async(part)
+            with memoryview(data) as rest:
+                done = 0
+                while done < len(rest):
+                    done += os.pwrite(descriptor, rest[done:], part.to + done)
+
+        self._all(one, parts)
+
+    def look(self, urls: Sequence[str], head: int) -> dict[str, tuple[Any, Meta] | Exception]:
+        """Return how files begin, and what they are, or why that is not known; all at a time.
+
+        With `head` 0, only what they are.
+        """
+        found: dict[str, tuple[Any, Meta] | Exception] = {}
+
+        async def one(url: str) -> None:
+            store, path = self._target(url)
+            options: dict[str, Any] = {"range": (0, head)} if head else {"head": True}
+            try:
+                answer = await self._obstore(url).get_async(store, path, options=options)
+                data = await answer.bytes_async() if head else b""
+                found[url] = data, _checked(url, answer, len(data), (0, len(data)), None)
+            except Exception as error:  # noqa: BLE001
+                found[url] = self._told(url, error)
+
+        self._all(one, urls)
+        return found
+
+    async def _get_async(self, part: Part) -> Any:
+        store, path = self._target(part.url)
+        failure: Exception
+        try:
+            options = _options(part.begin, part.end, part.meta)
+            answer = await self._obstore(part.url).get_async(store, path, options=options)
+            data = await answer.bytes_async()
+            _checked(part.url, answer, len(data), (part.begin, part.end), part.meta)
+            return data
+        except Exception as error:  # noqa: BLE001
+            failure = self._told(part.url, error)
+        raise PartError(part, failure)
+
+    def _all(self, one: Callable[[_Item], Awaitable[None]], items: Iterable[_Item]) -> None:
+        """Do something with each of many, some at a time, in a thread that this one waits for.
+
+        The loop is that thread's: this one may have its own, and answers signals meanwhile.
+        """
+        self._obstore()  # says what is missing
+        failures: list[BaseException] = []
+        running: list[tuple[asyncio.AbstractEventLoop, asyncio.Task[None]]] = []
+        turn = iter(items)
+
+        async def take() -> None:
+            for item in turn:
+                await one(item)
+
+        async def work() -> None:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(self.words.requests):
+                    group.create_task(take())
+
+        async def begin() -> None:
+            task = asyncio.ensure_future(work())
+            running.append((asyncio.get_running_loop(), task))
+            await task
+
+        def run() -> None:
+            try:
+                asyncio.run(begin())
+            except BaseExceptionGroup as group:
+                failures.append(group.exceptions[0])
+            except BaseException as error:  # noqa: BLE001 (it is raised in the other thread)
+                failures.append(error)
+
+        thread = threading.Thread(target=run, name="cxistack-requests", daemon=True)
+        thread.start()
+        try:
+            while thread.is_alive():
+                thread.join(0.1)
+        except BaseException:  # an interrupt: what is under way is given up
+            while thread.is_alive():
+                for loop, task in running:
+                    with suppress(RuntimeError):  # it has ended meanwhile
+                        loop.call_soon_threadsafe(task.cancel)
+                thread.join(0.05)
+            raise
+        if failures:
+            raise failures[0]
+
+    def _obstore(self, url: str = "a file on a server") -> Any:
+        global _asked_in
+        if _asked_in not in (None, os.getpid()):
+            raise RemoteError(
+                f"{url} cannot be read in a process that was forked after its parent had asked "
+                'servers: start workers by "spawn" or "forkserver" '
+                "(multiprocessing.set_start_method)"
+            )
+        try:
+            import obstore
+        except ImportError as cause:
+            raise ImportError(
+                "files on a server are read through obstore: pip install 'cxistack[remote]'"
+            ) from cause
+        _asked_in = os.getpid()
+        return obstore
+
+    def _target(self, url: str) -> tuple[Any, str]:
+        """Return the store of a file, and its path in it; files of one host share one."""
+        whole = self._secrets.get(url, url)
+        if scheme_of(url) == "s3":
+            bucket, _, path = whole[len("s3://") :].partition("/")
+            base = f"s3://{bucket}"
+        else:
+            parts = urlsplit(whole)
+            base, path = f"{parts.scheme}://{parts.netloc}", unquote(parts.path).lstrip("/")
+            # Such a path cannot be told to a store: then its base is all of the address.
+            plain = path.split("/") if "%2f" not in whole.lower() else [""]
+            if parts.query or not {"", ".", ".."}.isdisjoint(plain) or parts.path.endswith("/"):
+                base, path = whole, ""
+        if base not in self._stores:
+            self._stores[base] = self._new_store(base)
+        self.requests += 1
+        return self._stores[base], path
+
+    def _new_store(self, base: str) -> Any:
+        self._obstore()
+        from obstore.store import HTTPStore, S3Store
+
+        wait = timedelta(seconds=self.words.timeout)
+        how: dict[str, Any] = {
+            "client_options": {
+                "connect_timeout": wait,
+                "read_timeout": wait,
+                "timeout": _LONGEST,
+                "allow_http": base.startswith("http://"),
+            },
+            "retry_config": {
+                "max_retries": self.words.retries,
+                "retry_timeout": _LONGEST,
+                "backoff": {
+                    "init_backoff": timedelta(seconds=0.1),
+                    "max_backoff": timedelta(seconds=15),
+                    "base": 2,
+                },
+            },
+        }
+        if not base.startswith("s3:"):
+            return HTTPStore.from_url(base, **how)
+        endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL", "")
+        how["client_options"]["allow_http"] = endpoint.startswith("http://")
+        if os.environ.get("AWS_PROFILE"):
+            from obstore.auth.boto3 import Boto3CredentialProvider
+
+            how["credential_provider"] = Boto3CredentialProvider()
+        return S3Store(base[len("s3://") :], **how)
+
+    def _told(self, url: str, error: Exception) -> Exception:
+        """Return the error that says in words what obstore says, without what may be secret."""
+        if isinstance(error, RemoteError | FileChangedError | ImportError):
+            return error
+        kind = type(error).__name__
+        if isinstance(error, FileNotFoundError):
+            return FileNotFoundError(errno.ENOENT, "the server has no such file", url)
+        if kind == "PreconditionError":
+            return changed(url)
+        if kind in ("PermissionDeniedError", "UnauthenticatedError"):
+            return PermissionError(errno.EACCES, f"the server refuses it{_advice(url)}", url)
+        if kind == "NotSupportedError":
+            return RemoteError(
+                f"{url} cannot be read in parts: its server gives whole files only (no HTTP "
+                "ranges); copy the file here"
+            )
+        return RemoteError(
+            f"{url} cannot be read: {_reason(str(error), url)} (remote={{'timeout': "
+            f"{self.words.timeout:g}, 'retries': {self.words.retries}}})"
+        )
+
+
+def _options(begin: int, end: int, meta: Meta | None) -> dict[str, Any]:
+    options: dict[str, Any] = {"range": (begin, end)}
+    # A weak one is never matched: it is compared when the answer is here.
+    if meta is not None and meta.etag is not None and not meta.etag.startswith("W/"):
+        options["if_match"] = meta.etag
+    return options
+
+
+def _checked(
+    url: str, answer: Any, length: int, wanted: tuple[int, int], meta: Meta | None
+) -> Meta:
+    """Return what a file is by an answer; raise where that is not what was asked for."""
+    told = answer.meta
+    now = Meta(
+        told["size"], told["e_tag"] or None, int(told["last_modified"].timestamp()) * 10**9
+    )
+    if meta is not None and now != meta:
+        raise changed(url)
+    begin, end = wanted[0], min(wanted[1], now.size)
+    if length != end - begin or (length and tuple(answer.range) != (begin, end)):
+        raise RemoteError(
+            f"{url} cannot be read: of bytes {begin} to {end} its server gave {length}"
+        )
+    return now
+
+
+_REASONS = (
+    ("TimedOut|timed out|Timeout", "its server did not answer, or stopped in an answer"),
+    ("IncompleteBody|UnexpectedEof|ConnectionReset|Broken|Interrupted", "the connection broke"),
+    ("dns error|failed to lookup", "there is no such host"),
+    ("ConnectionRefused|kind: Connect|ConnectError", "there is no connection to its server"),
+)
+
+
+def _reason(said: str, url: str) -> str:
+    status = re.search(r"status code: (\d+[\w ]*)", said)
+    if status:
+        return f"its server says {status[1].strip()}"
+    for pattern, reason in _REASONS:
+        if re.search(pattern, said):
+            return reason
+    return without_urls(said.splitlines()[0], url) if said else "its server does not say why"
+
+
+def _advice(url: str) -> str:
+    if scheme_of(url) != "s3":
+        return ""
+    return (
+        "; credentials come from the environment (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or "
+        "AWS_PROFILE); AWS_SKIP_SIGNATURE=true reads public buckets"
+    )

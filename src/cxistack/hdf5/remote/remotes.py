@@ -1,0 +1,165 @@
+"""The files of a run that are on servers: what is known of each, and their handles."""
+
+from __future__ import annotations
+
+import atexit
+import hashlib
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import h5py
+
+from ...errors import FileChangedError
+from ..stamps import Stamp
+from .blocks import BLOCK, AsFile, Blocks, RemoteFile
+from .client import Client, Meta, Part, PartError
+from .urls import is_url
+from .words import RemoteWords
+
+__all__ = ["Remotes"]
+
+_HEADS = 64 << 20  # bytes that the heads of all files may take when a run is opened
+_LEAST_HEAD = 1 << 14
+_DEVICE = -2  # in a stamp, in place of the number of a disk
+
+_is_watched = False  # whether what is open is closed when Python ends
+
+
+class Remotes:
+    """The files of a run that are on servers.
+
+    Parameters
+    ----------
+    words : RemoteWords
+        How servers are asked.
+    secrets : mapping of str to str
+        As for :class:`Client`.
+    """
+
+    def __init__(self, words: RemoteWords, secrets: Mapping[str, str]) -> None:
+        self._words, self._secrets = words, secrets
+        self._reset()
+
+    def _reset(self) -> None:
+        self.client = Client(self._words, self._secrets)
+        self._blocks = Blocks()
+        self._files: dict[str, RemoteFile] = {}
+        self._fresh: set[str] = set()
+        self._pid = os.getpid()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_words": self._words, "_secrets": self._secrets}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._reset()
+
+    def begin(self, urls: Iterable[str]) -> None:
+        """Look at files, all at a time, and keep how they begin.
+
+        Raises
+        ------
+        OSError
+            One of them is not there, or cannot be read.
+        """
+        urls = [url for url in urls if url not in self._files]
+        if not urls:
+            return
+        head = min(BLOCK, max(_LEAST_HEAD, _HEADS // len(urls)))
+        found = self.client.look(urls, head)
+        for url in urls:  # the first of them is told of
+            answer = found[url]
+            if isinstance(answer, Exception):
+                raise answer
+            self._add(url, *answer)
+
+    def _add(self, url: str, data: Any, meta: Meta) -> RemoteFile:
+        is_block = len(data) in (BLOCK, meta.size)
+        pieces = () if is_block else ((0, bytes(data)),)
+        file = self._files[url] = RemoteFile(url, meta, self.client, self._blocks, pieces)
+        if is_block:
+            file.keep(0, data)
+        self._fresh.add(url)
+        return file
+
+    def file(self, url: str) -> RemoteFile:
+        """Return a file; it is looked at where that was not done.
+
+        Raises
+        ------
+        OSError
+            It is not there, or cannot be read.
+        """
+        found = self._files.get(url)
+        if found is None:
+            found = self._add(url, *self.client.get(url, 0, BLOCK, None))
+        return found
+
+    def stamp(self, url: str) -> Stamp:
+        """Return by what a file is known; the server is asked once."""
+        meta = self.file(url).meta
+        digest = hashlib.blake2b((meta.etag or "").encode(), digest_size=7).digest()
+        return Stamp(_DEVICE, int.from_bytes(digest), meta.size, meta.mtime_ns)
+
+    def now(self, url: str) -> Stamp | None:
+        """Return what :meth:`stamp` does; None where there is no such file."""
+        try:
+            return self.stamp(url)
+        except FileNotFoundError:
+            return None
+
+    def look_again(self) -> None:
+        """Ask what all files are now, and forget what is known of those that have changed.
+
+        Those that were asked for since the last time are not asked for again.
+        """
+        urls = [
+            url for url, one in self._files.items() if url not in self._fresh or one.is_changed
+        ]
+        self._fresh.clear()
+        for url, answer in self.client.look(urls, 0).items() if urls else ():
+            if isinstance(answer, Exception) or answer[1] != self._files[url].meta:
+                self.forget(url)
+
+    def fetch(self, parts: Sequence[Part], descriptor: int) -> None:
+        """Write parts of files to their places in another, which is open; some at a time.
+
+        Raises
+        ------
+        PartError
+            One did not come.
+        """
+        try:
+            self.client.fetch(parts, descriptor)
+        except PartError as error:
+            if isinstance(error.reason, FileChangedError):
+                self._fresh.discard(error.part.url)
+            raise
+
+    def forget(self, url: str) -> None:
+        """Forget what is known of a file."""
+        self._files.pop(url, None)
+        self._blocks.forget(url)
+
+    def opened(self, url: str) -> tuple[Any, AsFile]:
+        """Return an :class:`h5py.File` of a file, and what it reads from."""
+        _watch()
+        source = AsFile(self.file(url))
+        access = h5py.h5p.create(h5py.h5p.FILE_ACCESS)
+        access.set_fileobj_driver(h5py.h5fd.fileobj_driver, source)
+        return h5py.File(h5py.h5f.open(os.fsencode(url), h5py.h5f.ACC_RDONLY, access)), source
+
+
+def _watch() -> None:
+    global _is_watched
+    if not _is_watched:
+        atexit.register(_close_all)
+        _is_watched = True
+
+
+def _close_all() -> None:
+    """Close all that is open of files on servers: HDF5 would ask Python when that has ended."""
+    for one in h5py.h5f.get_obj_ids(h5py.h5f.OBJ_ALL, h5py.h5f.OBJ_FILE):
+        if is_url(os.fsdecode(h5py.h5f.get_name(one))):
+            h5py.File(one).close()
