@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
@@ -21,7 +22,7 @@ from ..hdf5.stored import Stored
 from ..kernels import threads
 from ._read_chunks import ChunkJob
 from .failure import chunk_failure
-from .fetched import AtHand, bring_here, heads_of
+from .fetched import AtHand, heads_of, remote_files
 from .ranges import Range
 from .reading import Output
 from .tasks import PIECE_BYTES, TASK, Cell, Geometry, Window, cells, tasks
@@ -31,6 +32,7 @@ __all__ = ["MOST_TASKS", "Count", "Wanted", "alike", "chunk_end", "geometry_of",
 
 MOST_TASKS = 1 << 18  # of one job: their table takes some MiB
 _FETCHED = 64 << 20  # bytes of frames whose chunks are in memory, still encoded, at a time
+_AHEAD = 3  # batches that are on their way from servers beside the one that is decoded
 
 
 @dataclass(frozen=True)
@@ -104,27 +106,22 @@ def read(
     for group in _groups(wanted):
         geometry = geometry_of(group[0])
         pieces = _Cells(geometry, output.array.strides[1:])
-        for batch in _batches(group, geometry, pieces):
-            with ExitStack() as stack:
-                batch = [_fetched(files, one, stack) for one in batch]
-                entries = _entries(batch, geometry, pieces)
-                told = partial(_failure, batch, entries)
-                heads = _heads(batch[0], entries)
-                here = bring_here(files, entries.files, entries.tasks, heads, told, stack)
-                how = (output.array, checked, both)
-                job = _job(batch[0], entries, _open(files, entries, here, stack), here, how)
-                count.begin(job, sum(len(one.rows) for one in batch))
-                threads.run(job, output.num_threads, count.look)
-                if job.failure is not None and here is not None and here.rest is not None:
-                    here.rest()  # a head was too short
-                    job = _job(batch[0], entries, _open(files, entries, here, stack), here, how)
-                    count.again(job)
+        batches = _batches(group, geometry, pieces)
+        with closing(_made_ready(files, batches, geometry, pieces)) as ready:
+            for one in ready:
+                with one.stack:
+                    job = one.job((output.array, checked, both))
+                    count.begin(job, sum(len(wanted.rows) for wanted in one.batch))
                     threads.run(job, output.num_threads, count.look)
-            if job.failure is not None:
-                raise _failure(batch, entries, *job.failure)
-            if job.first_bad is not None:
-                return False
-            count.look()
+                    if job.failure is not None and one.has_rest:  # a head was too short
+                        job = one.job((output.array, checked, both), whole=True)
+                        count.again(job)
+                        threads.run(job, output.num_threads, count.look)
+                if job.failure is not None:
+                    raise _failure(one.batch, one.entries, *job.failure)
+                if job.first_bad is not None:
+                    return False
+                count.look()
     return True
 
 
@@ -204,6 +201,63 @@ class _Entries:
     files: list[tuple[str, Stamp] | int]
 
 
+@dataclass(frozen=True)
+class _Ready:
+    """What one job reads; of files on servers, on its way."""
+
+    files: Files
+    batch: list[Wanted]
+    entries: _Entries
+    here: AtHand | None
+    stack: ExitStack
+
+    @property
+    def has_rest(self) -> bool:
+        """Whether of some chunks only the head is here."""
+        return self.here is not None and self.here.has_rest
+
+    def job(self, how: tuple[NDArray[Any], bool, bool], whole: bool = False) -> ChunkJob:
+        """Return the job, when its bytes are here; with `whole`, all of each chunk."""
+        if self.here is not None:
+            self.here.wait()
+            if whole:
+                self.here.bring_rest()
+        descriptors = [self._descriptor(file) for file in self.entries.files]
+        tasks = self.entries.tasks if self.here is None else self.here.tasks
+        return _job(self.batch[0], self.entries, tasks, np.array(descriptors, np.int32), how)
+
+    def _descriptor(self, file: tuple[str, Stamp] | int) -> int:
+        if isinstance(file, int):
+            return file
+        if self.here is not None and is_url(file[0]):
+            return self.here.descriptor
+        return self.stack.enter_context(closing(self.files.open_descriptor(*file))).fileno()
+
+
+def _made_ready(
+    files: Files, batches: Iterable[list[Wanted]], geometry: Geometry, pieces: _Cells
+) -> Iterator[_Ready]:
+    """Make what jobs read ready; of files on servers, the next ones' bytes are on their way."""
+    waiting: deque[_Ready] = deque()
+    try:
+        for batch in batches:
+            with ExitStack() as stack:
+                batch = [_fetched(files, one, stack) for one in batch]
+                entries = _entries(batch, geometry, pieces)
+                here = None
+                if remote_files(entries.files):
+                    told, heads = partial(_failure, batch, entries), _heads(batch[0], entries)
+                    here = AtHand(files, entries.files, entries.tasks, heads, told, stack)
+                waiting.append(_Ready(files, batch, entries, here, stack.pop_all()))
+            if here is None or len(waiting) > _AHEAD:
+                yield waiting.popleft()
+        while waiting:
+            yield waiting.popleft()
+    finally:
+        for one in waiting:
+            one.stack.close()
+
+
 def _groups(wanted: Sequence[Wanted]) -> Iterable[list[Wanted]]:
     """Gather what is stored alike."""
     groups: dict[tuple[object, ...], list[Wanted]] = {}
@@ -221,7 +275,7 @@ def _batches(group: Sequence[Wanted], geometry: Geometry, pieces: _Cells) -> Ite
     for one in group:
         per_row = max(1, len(pieces.of(one.windows)[1]))
         if is_url(one.stored.place.filename):
-            per_row = max(per_row, int(MOST_TASKS * min(1.0, _stored_bytes(one) / _FETCHED)))
+            per_row = max(per_row, int(MOST_TASKS * min(1.0, _stored_bytes(one) * (_AHEAD + 1) / _FETCHED)))
         elif isinstance(one.where, Unlisted):
             share = math.prod(one.shape[1:]) * one.stored.dtype.itemsize / _FETCHED
             per_row = max(per_row, int(MOST_TASKS * min(1.0, share)))
@@ -338,32 +392,16 @@ def _heads(first: Wanted, entries: _Entries) -> NDArray[np.int64]:
     return np.where(in_parts, heads_of(tasks, last, where.pipeline.nbytes), heads)
 
 
-def _open(
-    files: Files, entries: _Entries, here: AtHand | None, stack: ExitStack
-) -> NDArray[np.int32]:
-    """Return descriptors of the files that tasks number."""
-    found = []
-    for file in entries.files:
-        if isinstance(file, int):
-            found.append(file)
-        elif here is not None and is_url(file[0]):
-            found.append(here.descriptor)
-        else:
-            descriptor = stack.enter_context(closing(files.open_descriptor(*file)))
-            found.append(descriptor.fileno())
-    return np.array(found, np.int32)
-
-
 def _job(
     first: Wanted,
     entries: _Entries,
+    tasks: NDArray[np.void],
     descriptors: NDArray[np.int32],
-    here: AtHand | None,
     how: tuple[NDArray[Any], bool, bool],
 ) -> ChunkJob:
     out, checked, both = how
     return ChunkJob(
-        entries.tasks if here is None else here.tasks,
+        tasks,
         entries.sources,
         entries.places,
         descriptors,

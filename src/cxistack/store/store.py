@@ -88,7 +88,7 @@ class CXIStore(Streams, Live, Doors):
         copied, or that its writer has locked.
     remote : mapping, optional
         How servers are asked: "timeout" (30 s, for each answer to come and to go on), "retries" (5)
-        and "requests" (16, at a time).
+        and "requests" (32, at a time).
     index : str or path, optional
         A file that ``cxistack index`` made of these files: they are opened without reading in them.
 

@@ -113,13 +113,31 @@ class RemoteFile:
             raise
         return end - begin
 
-    def _read(self, begin: int, end: int, buffer: memoryview) -> None:
+    def known(self, begin: int, end: int) -> bytes | None:
+        """Return bytes that are here already; None where they are not, or many."""
+        if end - begin > 2 * BLOCK:
+            return None
+        piece = self._piece(begin, end)
+        if piece is not None:
+            return piece
+        numbers = range(begin // BLOCK, (end - 1) // BLOCK + 1)
+        blocks = [self._blocks.find((self.url, number)) for number in numbers]
+        if any(block is None for block in blocks):
+            return None
+        whole = b"".join(block for block in blocks if block is not None)
+        return whole[begin - numbers[0] * BLOCK :][: end - begin]
+
+    def _piece(self, begin: int, end: int) -> bytes | None:
         k = bisect_right(self._begins, begin) - 1
-        if k >= 0:
-            first, piece = self._pieces[k]
-            if end <= first + len(piece):
-                buffer[: end - begin] = piece[begin - first : end - first]
-                return
+        if k < 0 or end > self._begins[k] + len(self._pieces[k][1]):
+            return None
+        return self._pieces[k][1][begin - self._begins[k] : end - self._begins[k]]
+
+    def _read(self, begin: int, end: int, buffer: memoryview) -> None:
+        piece = self._piece(begin, end)
+        if piece is not None:
+            buffer[: end - begin] = piece
+            return
         if end - begin >= _LARGE:
             data, _ = self._client.get(self.url, begin, end, self.meta)
             buffer[: end - begin] = memoryview(data)

@@ -15,7 +15,7 @@ import threading
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from ...errors import FileChangedError, StorageError
@@ -23,7 +23,7 @@ from ..patience import changed
 from .urls import scheme_of, without_urls
 from .words import RemoteWords
 
-__all__ = ["Client", "Meta", "Part", "PartError", "RemoteError"]
+__all__ = ["Answers", "Client", "Meta", "Part", "PartError", "RemoteError", "written"]
 
 _Item = TypeVar("_Item")
 _LONGEST = timedelta(hours=1)  # for one answer; whether it comes at all, `timeout` tells
@@ -62,6 +62,72 @@ class PartError(Exception):
         self.part, self.reason = part, reason
 
 
+class Answers(Generic[_Item]):
+    """Something that is done with each of many, some at a time, in a thread with a loop of its own.
+
+    The thread that waits for it may have a loop, too, and answers signals meanwhile.
+
+    Parameters
+    ----------
+    one : callable
+        Does it with one.
+    items : iterable
+        They.
+    many : int
+        How many at a time.
+    """
+
+    def __init__(
+        self, one: Callable[[_Item], Awaitable[None]], items: Iterable[_Item], many: int
+    ) -> None:
+        self._one, self._turn, self._many = one, iter(items), many
+        self._failures: list[BaseException] = []
+        self._running: list[tuple[asyncio.AbstractEventLoop, asyncio.Task[None]]] = []
+        self._thread = threading.Thread(target=self._run, name="cxistack-requests", daemon=True)
+        self._thread.start()
+
+    def wait(self) -> None:
+        """Wait until all are done; raise what one of them raised. The others are given up then."""
+        try:
+            while self._thread.is_alive():
+                self._thread.join(0.1)
+        except BaseException:
+            self.give_up()
+            raise
+        if self._failures:
+            raise self._failures[0]
+
+    def give_up(self) -> None:
+        """End what is under way, and do no more."""
+        while self._thread.is_alive():
+            for loop, task in self._running:
+                with suppress(RuntimeError):  # it has ended meanwhile
+                    loop.call_soon_threadsafe(task.cancel)
+            self._thread.join(0.02)
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._begin())
+        except BaseExceptionGroup as group:
+            self._failures.append(group.exceptions[0])
+        except BaseException as error:  # noqa: BLE001 (it is raised in the other thread)
+            self._failures.append(error)
+
+    async def _begin(self) -> None:
+        task = asyncio.ensure_future(self._all())
+        self._running.append((asyncio.get_running_loop(), task))
+        await task
+
+    async def _all(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(self._many):
+                group.create_task(self._take())
+
+    async def _take(self) -> None:
+        for item in self._turn:
+            await self._one(item)
+
+
 class Client:
     """Asks servers.
 
@@ -98,23 +164,17 @@ class Client:
             failure = self._told(url, error)
         raise failure  # outside: the address that the library's error has in it goes with it
 
-    def fetch(self, parts: Sequence[Part], descriptor: int) -> None:
-        """Write parts of files to their places in another, which is open.
+    def fetch(self, parts: Sequence[Part], descriptor: int) -> Answers:
+        """Begin to write parts of files to their places in another, which is open meanwhile.
 
-        Raises
-        ------
-        PartError
-            One did not come.
+        One that does not come is told of by :class:`PartError`.
         """
 
         async def one(part: Part) -> None:
-            data = await self._get_async(part)
-            with memoryview(data) as rest:
-                done = 0
-                while done < len(rest):
-                    done += os.pwrite(descriptor, rest[done:], part.to + done)
+            written(descriptor, await self._get_async(part), part.to)
 
-        self._all(one, parts)
+        self._obstore(parts[0].url)  # says what is missing
+        return Answers(one, parts, self.words.requests)
 
     def look(self, urls: Sequence[str], head: int) -> dict[str, tuple[Any, Meta] | Exception]:
         """Return how files begin, and what they are, or why that is not known; all at a time.
@@ -133,7 +193,8 @@ class Client:
             except Exception as error:  # noqa: BLE001
                 found[url] = self._told(url, error)
 
-        self._all(one, urls)
+        self._obstore(urls[0])
+        Answers(one, urls, self.words.requests).wait()
         return found
 
     async def _get_async(self, part: Part) -> Any:
@@ -148,53 +209,6 @@ class Client:
         except Exception as error:  # noqa: BLE001
             failure = self._told(part.url, error)
         raise PartError(part, failure)
-
-    def _all(self, one: Callable[[_Item], Awaitable[None]], items: Iterable[_Item]) -> None:
-        """Do something with each of many, some at a time, in a thread that this one waits for.
-
-        The loop is that thread's: this one may have its own, and answers signals meanwhile.
-        """
-        self._obstore()  # says what is missing
-        failures: list[BaseException] = []
-        running: list[tuple[asyncio.AbstractEventLoop, asyncio.Task[None]]] = []
-        turn = iter(items)
-
-        async def take() -> None:
-            for item in turn:
-                await one(item)
-
-        async def work() -> None:
-            async with asyncio.TaskGroup() as group:
-                for _ in range(self.words.requests):
-                    group.create_task(take())
-
-        async def begin() -> None:
-            task = asyncio.ensure_future(work())
-            running.append((asyncio.get_running_loop(), task))
-            await task
-
-        def run() -> None:
-            try:
-                asyncio.run(begin())
-            except BaseExceptionGroup as group:
-                failures.append(group.exceptions[0])
-            except BaseException as error:  # noqa: BLE001 (it is raised in the other thread)
-                failures.append(error)
-
-        thread = threading.Thread(target=run, name="cxistack-requests", daemon=True)
-        thread.start()
-        try:
-            while thread.is_alive():
-                thread.join(0.1)
-        except BaseException:  # an interrupt: what is under way is given up
-            while thread.is_alive():
-                for loop, task in running:
-                    with suppress(RuntimeError):  # it has ended meanwhile
-                        loop.call_soon_threadsafe(task.cancel)
-                thread.join(0.05)
-            raise
-        if failures:
-            raise failures[0]
 
     def _obstore(self, url: str = "a file on a server") -> Any:
         global _asked_in
@@ -283,6 +297,14 @@ class Client:
             f"{url} cannot be read: {_reason(str(error), url)} (remote={{'timeout': "
             f"{self.words.timeout:g}, 'retries': {self.words.retries}}})"
         )
+
+
+def written(descriptor: int, data: Any, at: int) -> None:
+    """Write bytes to a place of an open file, all of them."""
+    with memoryview(data) as rest:
+        done = 0
+        while done < len(rest):
+            done += os.pwrite(descriptor, rest[done:], at + done)
 
 
 def _options(begin: int, end: int, meta: Meta | None) -> dict[str, Any]:

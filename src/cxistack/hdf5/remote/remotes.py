@@ -13,7 +13,7 @@ import h5py
 from ...errors import FileChangedError
 from ..stamps import Stamp
 from .blocks import BLOCK, AsFile, Blocks, RemoteFile
-from .client import Client, Meta, Part, PartError
+from .client import Answers, Client, Meta, Part, PartError, written
 from .urls import is_url
 from .words import RemoteWords
 
@@ -99,7 +99,8 @@ class Remotes:
     def stamp(self, url: str) -> Stamp:
         """Return by what a file is known; the server is asked once."""
         meta = self.file(url).meta
-        digest = hashlib.blake2b((meta.etag or "").encode(), digest_size=7).digest()
+        # Files of the same bytes may have the same tag.
+        digest = hashlib.blake2b(f"{url} {meta.etag}".encode(), digest_size=7).digest()
         return Stamp(_DEVICE, int.from_bytes(digest), meta.size, meta.mtime_ns)
 
     def now(self, url: str) -> Stamp | None:
@@ -122,20 +123,25 @@ class Remotes:
             if isinstance(answer, Exception) or answer[1] != self._files[url].meta:
                 self.forget(url)
 
-    def fetch(self, parts: Sequence[Part], descriptor: int) -> None:
-        """Write parts of files to their places in another, which is open; some at a time.
+    def fetch(self, parts: Sequence[Part], descriptor: int) -> Answers[Part] | None:
+        """Begin to write parts of files to their places in another; None where all are there.
 
-        Raises
-        ------
-        PartError
-            One did not come.
+        :class:`PartError` tells of one that does not come; see :meth:`noted`.
         """
-        try:
-            self.client.fetch(parts, descriptor)
-        except PartError as error:
-            if isinstance(error.reason, FileChangedError):
-                self._fresh.discard(error.part.url)
-            raise
+        wanted = []
+        for part in parts:
+            known = self.file(part.url).known(part.begin, part.end)
+            if known is None or self._files[part.url].meta != part.meta:
+                wanted.append(part)
+            else:
+                written(descriptor, known, part.to)
+        return self.client.fetch(wanted, descriptor) if wanted else None
+
+    def noted(self, error: PartError) -> PartError:
+        """Note that a file has changed where a part did not come for that."""
+        if isinstance(error.reason, FileChangedError):
+            self._fresh.discard(error.part.url)
+        return error
 
     def forget(self, url: str) -> None:
         """Forget what is known of a file."""

@@ -26,7 +26,7 @@ class RemoteWords:
 
     timeout: float = 30.0
     retries: int = 5
-    requests: int = 16
+    requests: int = 32
 
 
 def words_of(given: Mapping[str, float] | None) -> RemoteWords:
