@@ -82,6 +82,8 @@ class RemoteFile:
         Whether the server has another one by now.
     used : list of (int, int) or None
         Where a list is put here: the begin and end of each part that is read.
+    last : (int, int)
+        The begin and end of the part that was read last.
     """
 
     def __init__(
@@ -96,13 +98,15 @@ class RemoteFile:
         self.failure: Exception | None = None
         self.is_changed = False
         self.used: list[tuple[int, int]] | None = None
-        self.located: list[tuple[int, int]] | None = None
+        self.last = (0, 0)
+        self._least_blank: int | None = None
 
     def read_into(self, begin: int, buffer: memoryview) -> int:
         """Read bytes from `begin` on; return how many there are."""
         end = min(begin + len(buffer), self.meta.size)
         if end <= begin:
             return 0
+        self.last = begin, end
         if self.used is not None:
             self.used.append((begin, end))
         try:
@@ -138,6 +142,10 @@ class RemoteFile:
         if piece is not None:
             buffer[: end - begin] = piece
             return
+        if self._least_blank is not None and end - begin >= self._least_blank:
+            known = self.known(begin, end)
+            buffer[: end - begin] = bytes(end - begin) if known is None else known
+            return
         if end - begin >= _LARGE:
             data, _ = self._client.get(self.url, begin, end, self.meta)
             buffer[: end - begin] = memoryview(data)
@@ -164,6 +172,19 @@ class RemoteFile:
         self.keep(begin, data)
         self._next = last
         return bytes(memoryview(data)[:BLOCK])
+
+    @contextmanager
+    def blank(self, least: int) -> Iterator[None]:
+        """Give zeros meanwhile for reads of `least` bytes and more of what is not here.
+
+        It is for who asks where bytes lie, and not what they are. HDF5 knows its metadata by marks
+        that are not zero, and refuses it.
+        """
+        self._least_blank = least
+        try:
+            yield
+        finally:
+            self._least_blank = None
 
     def keep(self, begin: int, data: Any) -> None:
         """Keep the whole blocks among bytes that came, and the last one of the file."""
