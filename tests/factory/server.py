@@ -135,7 +135,7 @@ class _Handler(BaseHTTPRequestHandler):
         return known.get(self.serves.tags, {})
 
     def _give(self, data, word):
-        if word in ("cut", "stall"):
+        if word in ("cut", "stall", "short"):
             self.wfile.write(data[: len(data) // 2])
             self.wfile.flush()
             if word == "stall":

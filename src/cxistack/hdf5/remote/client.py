@@ -1,14 +1,16 @@
 """Asks servers for parts of files, one or many at a time, by obstore.
 
-obstore has its own threads, on which no Python runs while an answer is waited for: so it may be
-asked while HDF5 waits, holding h5py's lock. What is asked for many at a time goes through a loop
-of asyncio in a thread of its own, and never while that lock is held.
+Answers come in a loop of asyncio in a thread of its own, so that the thread that waits for them
+answers signals. HDF5 asks with h5py's lock held. Who would wait for that lock in the other thread,
+as a garbage collection does that meets an object of h5py, would wait without end: so there is none
+meanwhile.
 """
 
 from __future__ import annotations
 
 import asyncio
 import errno
+import gc
 import os
 import re
 import threading
@@ -75,22 +77,29 @@ class Answers(Generic[_Item]):
         They.
     many : int
         How many at a time.
+    at_end : callable, optional
+        Called when nothing is done any more.
     """
 
     def __init__(
-        self, one: Callable[[_Item], Awaitable[None]], items: Iterable[_Item], many: int
+        self,
+        one: Callable[[_Item], Awaitable[None]],
+        items: Iterable[_Item],
+        many: int,
+        at_end: Callable[[], None] = lambda: None,
     ) -> None:
-        self._one, self._turn, self._many = one, iter(items), many
+        self._one, self._turn, self._many, self._at_end = one, iter(items), many, at_end
+        self._has_ended = threading.Event()
         self._failures: list[BaseException] = []
         self._running: list[tuple[asyncio.AbstractEventLoop, asyncio.Task[None]]] = []
-        self._thread = threading.Thread(target=self._run, name="cxistack-requests", daemon=True)
-        self._thread.start()
+        threading.Thread(target=self._run, name="cxistack-requests", daemon=True).start()
 
     def wait(self) -> None:
         """Wait until all are done; raise what one of them raised. The others are given up then."""
+        # Not by the thread's join(): interrupted, it takes the thread for ended.
         try:
-            while self._thread.is_alive():
-                self._thread.join(0.1)
+            while not self._has_ended.wait(0.1):
+                pass
         except BaseException:
             self.give_up()
             raise
@@ -99,11 +108,11 @@ class Answers(Generic[_Item]):
 
     def give_up(self) -> None:
         """End what is under way, and do no more."""
-        while self._thread.is_alive():
+        while not self._has_ended.is_set():
             for loop, task in self._running:
                 with suppress(RuntimeError):  # it has ended meanwhile
                     loop.call_soon_threadsafe(task.cancel)
-            self._thread.join(0.02)
+            self._has_ended.wait(0.02)
 
     def _run(self) -> None:
         try:
@@ -112,6 +121,9 @@ class Answers(Generic[_Item]):
             self._failures.append(group.exceptions[0])
         except BaseException as error:  # noqa: BLE001 (it is raised in the other thread)
             self._failures.append(error)
+        finally:
+            self._at_end()
+            self._has_ended.set()
 
     async def _begin(self) -> None:
         task = asyncio.ensure_future(self._all())
@@ -154,15 +166,20 @@ class Client:
         FileChangedError
             It is not what it was.
         """
-        store, path = self._target(url)
-        failure: Exception
+        found: list[tuple[Any, Meta]] = []
+
+        async def one(url: str) -> None:
+            found.append(await self._get(url, begin, end, meta))
+
+        self._obstore(url)
+        was_on = gc.isenabled()
+        gc.disable()
         try:
-            answer = self._obstore(url).get(store, path, options=_options(begin, end, meta))
-            data = answer.bytes()
-            return data, _checked(url, answer, len(data), (begin, end), meta)
-        except Exception as error:  # noqa: BLE001 (its classes share no base of their own)
-            failure = self._told(url, error)
-        raise failure  # outside: the address that the library's error has in it goes with it
+            Answers(one, [url], 1).wait()
+        finally:
+            if was_on:
+                gc.enable()
+        return found[0]
 
     def fetch(self, parts: Sequence[Part], descriptor: int) -> Answers:
         """Begin to write parts of files to their places in another, which is open meanwhile.
@@ -170,11 +187,20 @@ class Client:
         One that does not come is told of by :class:`PartError`.
         """
 
-        async def one(part: Part) -> None:
-            written(descriptor, await self._get_async(part), part.to)
-
         self._obstore(parts[0].url)  # says what is missing
-        return Answers(one, parts, self.words.requests)
+        own = os.dup(descriptor)  # whatever becomes of the other one
+
+        async def one(part: Part) -> None:
+            try:
+                data, _ = await self._get(part.url, part.begin, part.end, part.meta)
+            except OSError as error:
+                failure = error
+            else:
+                written(own, data, part.to)
+                return
+            raise PartError(part, failure)
+
+        return Answers(one, parts, self.words.requests, lambda: os.close(own))
 
     def look(self, urls: Sequence[str], head: int) -> dict[str, tuple[Any, Meta] | Exception]:
         """Return how files begin, and what they are, or why that is not known; all at a time.
@@ -184,31 +210,31 @@ class Client:
         found: dict[str, tuple[Any, Meta] | Exception] = {}
 
         async def one(url: str) -> None:
-            store, path = self._target(url)
-            options: dict[str, Any] = {"range": (0, head)} if head else {"head": True}
             try:
-                answer = await self._obstore(url).get_async(store, path, options=options)
-                data = await answer.bytes_async() if head else b""
-                found[url] = data, _checked(url, answer, len(data), (0, len(data)), None)
-            except Exception as error:  # noqa: BLE001
-                found[url] = self._told(url, error)
+                found[url] = await self._get(url, 0, head, None)
+            except OSError as error:
+                found[url] = error
 
         self._obstore(urls[0])
         Answers(one, urls, self.words.requests).wait()
         return found
 
-    async def _get_async(self, part: Part) -> Any:
-        store, path = self._target(part.url)
+    async def _get(
+        self, url: str, begin: int, end: int, meta: Meta | None
+    ) -> tuple[Any, Meta]:
+        """Return bytes of a file, and what it is; without bytes where none are asked for."""
+        obstore, (store, path) = self._obstore(url), self._target(url)
         failure: Exception
         try:
-            options = _options(part.begin, part.end, part.meta)
-            answer = await self._obstore(part.url).get_async(store, path, options=options)
+            if begin == end:
+                answer = await obstore.get_async(store, path, options={"head": True})
+                return b"", _checked(url, answer, 0, (0, 0), meta)
+            answer = await obstore.get_async(store, path, options=_options(begin, end, meta))
             data = await answer.bytes_async()
-            _checked(part.url, answer, len(data), (part.begin, part.end), part.meta)
-            return data
-        except Exception as error:  # noqa: BLE001
-            failure = self._told(part.url, error)
-        raise PartError(part, failure)
+            return data, _checked(url, answer, len(data), (begin, end), meta)
+        except Exception as error:  # noqa: BLE001 (its classes share no base of their own)
+            failure = self._told(url, error)
+        raise failure  # outside: the address that the library's error has in it goes with it
 
     def _obstore(self, url: str = "a file on a server") -> Any:
         global _asked_in
