@@ -63,7 +63,7 @@ class Server:
 def serving(folder):
     """Run a server of a folder."""
     server = Server(folder)
-    http = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"serves": server}))
+    http = _Quiet(("127.0.0.1", 0), type("Handler", (_Handler,), {"serves": server}))
     http.daemon_threads = True
     http.block_on_close = False
     thread = threading.Thread(target=http.serve_forever, args=(0.01,), daemon=True)
@@ -76,6 +76,11 @@ def serving(folder):
         http.shutdown()
         http.server_close()
         thread.join()
+
+
+class _Quiet(ThreadingHTTPServer):
+    def handle_error(self, request, client_address):
+        """Say nothing of who has gone away."""
 
 
 class _Handler(BaseHTTPRequestHandler):
