@@ -36,4 +36,7 @@ def files_of(
         return Files(names, swmr, wait)
     if swmr:
         raise ValueError("swmr=True is for files here: a server does not show what is appended")
-    return Files(names, swmr, wait, Remotes(words, given.secrets))
+    if index is not None:
+        index = os.fsdecode(index)
+        index = index if is_url(index) else os.path.abspath(index)  # noqa: PTH100 (keeps links)
+    return Files(names, swmr, wait, Remotes(words, given.secrets, index))

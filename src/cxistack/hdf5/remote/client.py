@@ -202,21 +202,21 @@ class Client:
 
         return Answers(one, parts, self.words.requests, lambda: os.close(own))
 
-    def look(self, urls: Sequence[str], head: int) -> dict[str, tuple[Any, Meta] | Exception]:
+    def look(self, heads: Mapping[str, int]) -> dict[str, tuple[Any, Meta] | Exception]:
         """Return how files begin, and what they are, or why that is not known; all at a time.
 
-        With `head` 0, only what they are.
+        `heads` says how many bytes of each; of 0, only what it is.
         """
         found: dict[str, tuple[Any, Meta] | Exception] = {}
 
         async def one(url: str) -> None:
             try:
-                found[url] = await self._get(url, 0, head, None)
+                found[url] = await self._get(url, 0, heads[url], None)
             except OSError as error:
                 found[url] = error
 
-        self._obstore(urls[0])
-        Answers(one, urls, self.words.requests).wait()
+        self._obstore(next(iter(heads)))
+        Answers(one, heads, self.words.requests).wait()
         return found
 
     async def _get(

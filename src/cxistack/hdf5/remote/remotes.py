@@ -12,9 +12,10 @@ import h5py
 
 from ...errors import FileChangedError
 from ..stamps import Stamp
-from .blocks import BLOCK, AsFile, Blocks, RemoteFile
+from .blocks import BLOCK, AsFile, Blocks, Pieces, RemoteFile
 from .client import Answers, Client, Meta, Part, PartError, written
-from .urls import is_url
+from .index import Index
+from .urls import is_url, shown_url
 from .words import RemoteWords
 
 __all__ = ["Remotes"]
@@ -35,10 +36,16 @@ class Remotes:
         How servers are asked.
     secrets : mapping of str to str
         As for :class:`Client`.
+    index : str, optional
+        Name of a side file that tells what is in them.
     """
 
-    def __init__(self, words: RemoteWords, secrets: Mapping[str, str]) -> None:
-        self._words, self._secrets = words, secrets
+    def __init__(
+        self, words: RemoteWords, secrets: Mapping[str, str], index: str | None = None
+    ) -> None:
+        if index is not None and is_url(index):
+            secrets = {**secrets, shown_url(index): index}
+        self._words, self._secrets, self._index_name = words, secrets, index
         self._reset()
 
     def _reset(self) -> None:
@@ -46,10 +53,12 @@ class Remotes:
         self._blocks = Blocks()
         self._files: dict[str, RemoteFile] = {}
         self._fresh: set[str] = set()
+        self._index: Index | None = None
         self._pid = os.getpid()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"_words": self._words, "_secrets": self._secrets}
+        kept = ("_words", "_secrets", "_index_name")
+        return {name: getattr(self, name) for name in kept}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -66,20 +75,27 @@ class Remotes:
         urls = [url for url in urls if url not in self._files]
         if not urls:
             return
+        if self._index is None and self._index_name is not None:
+            self._index = Index.read(self._index_name, self.client)
+        known = {url: self._index.of(url) for url in urls} if self._index is not None else {}
         head = min(BLOCK, max(_LEAST_HEAD, _HEADS // len(urls)))
-        found = self.client.look(urls, head)
-        for url in urls:  # the first of them is told of
+        found = self.client.look({url: 0 if known.get(url) else head for url in urls})
+        for url in urls:
             answer = found[url]
             if isinstance(answer, Exception):
-                raise answer
-            self._add(url, *answer)
+                raise answer  # of the first of them
+            data, meta = answer
+            entry = known.get(url)
+            if entry is not None and self._index is not None:
+                self._index.refuse_stale(url, meta)
+                self._add(url, meta, entry.pieces)
+            elif len(data) in (BLOCK, meta.size):
+                self._add(url, meta).keep(0, data)
+            else:
+                self._add(url, meta, ((0, bytes(data)),))
 
-    def _add(self, url: str, data: Any, meta: Meta) -> RemoteFile:
-        is_block = len(data) in (BLOCK, meta.size)
-        pieces = () if is_block else ((0, bytes(data)),)
+    def _add(self, url: str, meta: Meta, pieces: Pieces = ()) -> RemoteFile:
         file = self._files[url] = RemoteFile(url, meta, self.client, self._blocks, pieces)
-        if is_block:
-            file.keep(0, data)
         self._fresh.add(url)
         return file
 
@@ -91,10 +107,9 @@ class Remotes:
         OSError
             It is not there, or cannot be read.
         """
-        found = self._files.get(url)
-        if found is None:
-            found = self._add(url, *self.client.get(url, 0, BLOCK, None))
-        return found
+        if url not in self._files:
+            self.begin([url])
+        return self._files[url]
 
     def stamp(self, url: str) -> Stamp:
         """Return by what a file is known; the server is asked once."""
@@ -119,7 +134,7 @@ class Remotes:
             url for url, one in self._files.items() if url not in self._fresh or one.is_changed
         ]
         self._fresh.clear()
-        for url, answer in self.client.look(urls, 0).items() if urls else ():
+        for url, answer in self.client.look(dict.fromkeys(urls, 0)).items() if urls else ():
             if isinstance(answer, Exception) or answer[1] != self._files[url].meta:
                 self.forget(url)
 
