@@ -1,7 +1,7 @@
 """Which requests bring which bytes, and where these are put. Pure.
 
 What is wanted of a file is laid into a file in memory, piece behind piece, small gaps included; a
-request is a part of a piece. Neighbours share one where that wastes little.
+request is a part of a piece. Neighbours share one where that takes less time than two.
 """
 
 from __future__ import annotations
@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 
 __all__ = ["Layout", "laid_out"]
 
-_GAPS = (64 << 10, 16 << 10, 4 << 10)  # bytes that cost less than a request, if there are few
-_MOST_WASTE = 0.1  # of what is wanted
+_GAP = 32 << 10  # bytes that come in less time than another request takes
 _MOST = 4 << 20  # bytes of a request: more come sooner by two
 
 Numbers = NDArray[np.int64]
@@ -54,7 +53,7 @@ class Layout:
         order = np.argsort(begin, kind="stable")
         begin, end = begin[order], end[order]
         piece = np.searchsorted(self.begin, begin, side="right") - 1
-        low, high = _merged(begin, end, _gap(begin, end), piece)
+        low, high = _merged(begin, end, piece)
         starts = [
             (first, min(first + _MOST, last))
             for one, last in zip(low.tolist(), high.tolist(), strict=True)
@@ -75,31 +74,19 @@ def laid_out(begin: Numbers, end: Numbers, to: int = 0) -> Layout:
     """
     order = np.argsort(begin, kind="stable")
     begin, end = begin[order], end[order]
-    low, high = _merged(begin, end, _gap(begin, end), np.zeros(len(begin), np.intp))
+    low, high = _merged(begin, end, np.zeros(len(begin), np.intp))
     sizes = high - low
     return Layout(low, high, to + np.cumsum(sizes) - sizes)
 
 
-def _gap(begin: Numbers, end: Numbers) -> int:
-    """Return the largest gap that may be asked for, too, without much waste."""
-    one = np.zeros(len(begin), np.intp)
-    low, high = _merged(begin, end, 0, one)
-    wanted = (high - low).sum()
-    for gap in _GAPS:
-        low, high = _merged(begin, end, gap, one)
-        if (high - low).sum() <= wanted * (1 + _MOST_WASTE):
-            return gap
-    return 0
-
-
 def _merged(
-    begin: Numbers, end: Numbers, gap: int, piece: NDArray[np.intp]
+    begin: Numbers, end: Numbers, piece: NDArray[np.intp]
 ) -> tuple[Numbers, Numbers]:
-    """Put together what overlaps or lies within a gap, of the same piece; `begin` ascends."""
+    """Put together what overlaps or lies near, of the same piece; `begin` ascends."""
     if not len(begin):
         return begin, end
     reach = np.maximum.accumulate(end)
     is_first = np.ones(len(begin), np.bool_)
-    is_first[1:] = (begin[1:] > reach[:-1] + gap) | (piece[1:] != piece[:-1])
+    is_first[1:] = (begin[1:] > reach[:-1] + _GAP) | (piece[1:] != piece[:-1])
     first = np.flatnonzero(is_first)
     return begin[first], np.maximum.reduceat(end, first)
