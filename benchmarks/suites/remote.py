@@ -20,7 +20,7 @@ import cxistack as cxi
 from ..harness.data import CODECS, DETECTOR, PATH, detector_frames, workspace
 from ..harness.options import Options, Size
 from ..harness.report import Report
-from ..harness.results import OURS, Figure, Ratio
+from ..harness.results import OURS, Figure
 from ..harness.server import Server, serving
 from ..harness.timing import Case, Pace, Pool, Target, Way
 

@@ -11,6 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 __all__ = ["Server", "serving"]
 
+
 class Server:
     """What a server gave, and how it fails.
 

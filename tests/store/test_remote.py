@@ -78,7 +78,7 @@ def test_a_run_has_everything_that_it_has_here(server):
 
 
 def test_a_file_that_is_small_takes_one_request(server):
-    names, urls, data = run_of(server, 3)
+    _, urls, data = run_of(server, 3)
     store = CXIStore(urls)
     np.testing.assert_array_equal(store.load_attribute("data", verbose=False), data)
     assert len(server.asked) <= 3
@@ -99,7 +99,9 @@ def test_only_the_chunks_that_are_wanted_are_asked_for(server):
     assert store["data"].shape == values.shape
     server.asked.clear()
     wanted = [1, 5, 9]
-    np.testing.assert_array_equal(store.load_attribute("data", wanted, verbose=False), values[wanted])
+    np.testing.assert_array_equal(
+        store.load_attribute("data", wanted, verbose=False), values[wanted]
+    )
     assert server.given <= 1.2 * stored * len(wanted) / len(values)
     assert len(server.asked) <= 3
     server.asked.clear()
@@ -163,7 +165,9 @@ def test_a_lazy_array_is_pickled_for_another_process(server):
     """
     command = [sys.executable, "-c", textwrap.dedent(script)]
     store = CXIStore(urls, remote={"timeout": 20})
-    done = subprocess.run(command, input=pickle.dumps(store["data"]), capture_output=True, check=True)
+    done = subprocess.run(
+        command, input=pickle.dumps(store["data"]), capture_output=True, check=True
+    )
     assert int(done.stdout) == data[5].sum()
 
 
@@ -185,7 +189,8 @@ def test_a_forked_process_is_told_that_it_cannot(server):
     url = server.of("large.h5")[0]
     script = f"""
         import os, cxistack
-        protocol = cxistack.CXIProtocol({{"data": "uint"}}, {{"data": ["/frames"]}}, {{"data": "stack"}})
+        paths, kinds = {{"data": ["/frames"]}}, {{"data": "stack"}}
+        protocol = cxistack.CXIProtocol({{"data": "uint"}}, paths, kinds)
         store = cxistack.CXIStore({url!r}, protocol=protocol)
         store.load_attribute("data", verbose=False)
         if not os.fork():
@@ -198,9 +203,12 @@ def test_a_forked_process_is_told_that_it_cannot(server):
     """
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", textwrap.dedent(script)],
-        capture_output=True, text=True, timeout=60,
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
-    assert "spawn" in done.stdout and url in done.stdout
+    assert "spawn" in done.stdout
+    assert url in done.stdout
 
 
 def test_files_here_and_there_are_one_run(server, tmp_path):
@@ -212,7 +220,7 @@ def test_files_here_and_there_are_one_run(server, tmp_path):
 
 
 def test_links_and_virtual_sources_are_looked_for_beside_the_file(server, tmp_path, monkeypatch):
-    names, urls, data = run_of(server)
+    names, _, data = run_of(server)
     layout = h5py.VirtualLayout(data.shape, data.dtype)
     for n, name in enumerate(names):
         layout[4 * n : 4 * n + 4] = h5py.VirtualSource(name.name, DATA, (4, *SHAPE))
@@ -247,11 +255,12 @@ def test_explain_says_how_bytes_come(server):
     assert "by requests for ranges" in told
     write(server.folder / "lzf.h5", frames(4, (5, 7)), "lzf")
     told = CXIStore(server.of("lzf.h5")[0], protocol=PROTOCOL).explain("data")
-    assert "read by h5py" in told and "one request after another" in told
+    assert "read by h5py" in told
+    assert "one request after another" in told
 
 
 def test_commands_take_addresses(server, tmp_path):
-    names, urls, data = run_of(server)
+    _, urls, data = run_of(server)
     run = CliRunner()
     for command in (["info", *urls], ["explain", *urls], ["check", *urls]):
         done = run.invoke(app, command)
@@ -270,7 +279,7 @@ def test_nothing_is_written_there(server):
     for mode in ("r+", "a", "w", "x"):
         with pytest.raises(ValueError, match="only read"):
             CXIStore(urls, mode=mode)
-    with pytest.raises(OSError, match="opened for reading|mode"):
+    with pytest.raises(OSError, match="reading"):
         CXIStore(urls).save_attribute("data", data)
     with pytest.raises(ValueError, match="swmr"):
         CXIStore(urls, swmr=True)

@@ -79,7 +79,8 @@ def test_a_profile_gives_credentials(bucket, tmp_path, monkeypatch):
     file.write_text("[mine]\naws_access_key_id = me\naws_secret_access_key = hush-hush\n")
     script = f"""
         import cxistack
-        protocol = cxistack.CXIProtocol({{"data": "uint"}}, {{"data": ["/frames"]}}, {{"data": "stack"}})
+        paths, kinds = {{"data": ["/frames"]}}, {{"data": "stack"}}
+        protocol = cxistack.CXIProtocol({{"data": "uint"}}, paths, kinds)
         print(cxistack.CXIStore({URLS!r}, protocol=protocol)["data"][5].sum())
     """
     for name in KEYS:

@@ -19,9 +19,7 @@ def index(
     files: Annotated[
         list[str], typer.Argument(metavar="URL...", help="The files of one run on a server.")
     ],
-    output: Annotated[
-        Path, typer.Option("-o", "--output", metavar="FILE", help="The side file.")
-    ],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="The side file.")],
     force: Annotated[bool, typer.Option("--force", help="Replace the side file.")] = False,
 ) -> None:
     """Keep what HDF5 reads to know what is in files on a server, for CXIStore(..., index=FILE).

@@ -1,4 +1,4 @@
-"""Makes the side file of a run on a server: looks at all that is in its files, and keeps what came."""
+"""Makes the side file of a run on a server: looks at all that is in its files, and keeps it."""
 
 from __future__ import annotations
 

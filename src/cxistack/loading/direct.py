@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from functools import partial
@@ -236,7 +236,7 @@ class _Ready:
 
 def _made_ready(
     files: Files, batches: Iterable[list[Wanted]], geometry: Geometry, pieces: _Cells
-) -> Iterator[_Ready]:
+) -> Generator[_Ready]:
     """Make what jobs read ready; of files on servers, the next ones' bytes are on their way."""
     waiting: deque[_Ready] = deque()
     try:
@@ -275,7 +275,9 @@ def _batches(group: Sequence[Wanted], geometry: Geometry, pieces: _Cells) -> Ite
     for one in group:
         per_row = max(1, len(pieces.of(one.windows)[1]))
         if is_url(one.stored.place.filename):
-            per_row = max(per_row, int(MOST_TASKS * min(1.0, _stored_bytes(one) * (_AHEAD + 1) / _FETCHED)))
+            per_row = max(
+                per_row, int(MOST_TASKS * min(1.0, _stored_bytes(one) * (_AHEAD + 1) / _FETCHED))
+            )
         elif isinstance(one.where, Unlisted):
             share = math.prod(one.shape[1:]) * one.stored.dtype.itemsize / _FETCHED
             per_row = max(per_row, int(MOST_TASKS * min(1.0, share)))

@@ -1,4 +1,4 @@
-"""The bytes of tasks that lie in files on servers: fetched into a file in memory, and read there."""
+"""The bytes of tasks that lie in files on servers: fetched into a file in memory."""
 
 from __future__ import annotations
 
@@ -147,7 +147,8 @@ def heads_of(
 ) -> NDArray[np.int64]:
     """Return how many stored bytes of chunks hold their first `last` bytes, by a guess."""
     part = last / chunk_bytes
-    return (part * _HEAD_MARGIN * tasks["size"]).astype(np.int64) + _HEAD_BYTES
+    heads: NDArray[np.int64] = (part * _HEAD_MARGIN * tasks["size"]).astype(np.int64) + _HEAD_BYTES
+    return heads
 
 
 def _parts(

@@ -12,7 +12,6 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from ..catalogue.detectors import Chosen
 from ..catalogue.frames import FrameSelection
-from ..hdf5.files import Files
 from ..hdf5.links import LinkPolicy
 from ..hdf5.names import Given, Names
 from ..hdf5.opening import files_of
@@ -21,6 +20,7 @@ from ..hdf5.remote.urls import is_url
 from ..kernels import Casting
 from ..loading.request import LoadWords, PixelWords
 from ..protocol.chosen import ProtocolName, protocol_of
+from ..protocol.protocol import CXIProtocol
 from ..saving.commit.lock import Locking
 from ..saving.commit.transaction import Transaction
 from ..saving.modes import check_words

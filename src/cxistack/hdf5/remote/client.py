@@ -181,12 +181,11 @@ class Client:
                 gc.enable()
         return found[0]
 
-    def fetch(self, parts: Sequence[Part], descriptor: int) -> Answers:
+    def fetch(self, parts: Sequence[Part], descriptor: int) -> Answers[Part]:
         """Begin to write parts of files to their places in another, which is open meanwhile.
 
         One that does not come is told of by :class:`PartError`.
         """
-
         self._obstore(parts[0].url)  # says what is missing
         own = os.dup(descriptor)  # whatever becomes of the other one
 
@@ -219,9 +218,7 @@ class Client:
         Answers(one, heads, self.words.requests).wait()
         return found
 
-    async def _get(
-        self, url: str, begin: int, end: int, meta: Meta | None
-    ) -> tuple[Any, Meta]:
+    async def _get(self, url: str, begin: int, end: int, meta: Meta | None) -> tuple[Any, Meta]:
         """Return bytes of a file, and what it is; without bytes where none are asked for."""
         obstore, (store, path) = self._obstore(url), self._target(url)
         failure: Exception
@@ -346,9 +343,7 @@ def _checked(
 ) -> Meta:
     """Return what a file is by an answer; raise where that is not what was asked for."""
     told = answer.meta
-    now = Meta(
-        told["size"], told["e_tag"] or None, int(told["last_modified"].timestamp()) * 10**9
-    )
+    now = Meta(told["size"], told["e_tag"] or None, int(told["last_modified"].timestamp()) * 10**9)
     if meta is not None and now != meta:
         raise changed(url)
     begin, end = wanted[0], min(wanted[1], now.size)

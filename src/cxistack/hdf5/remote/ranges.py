@@ -79,9 +79,7 @@ def laid_out(begin: Numbers, end: Numbers, to: int = 0) -> Layout:
     return Layout(low, high, to + np.cumsum(sizes) - sizes)
 
 
-def _merged(
-    begin: Numbers, end: Numbers, piece: NDArray[np.intp]
-) -> tuple[Numbers, Numbers]:
+def _merged(begin: Numbers, end: Numbers, piece: NDArray[np.intp]) -> tuple[Numbers, Numbers]:
     """Put together what overlaps or lies near, of the same piece; `begin` ascends."""
     if not len(begin):
         return begin, end

@@ -130,9 +130,7 @@ class Remotes:
 
         Those that were asked for since the last time are not asked for again.
         """
-        urls = [
-            url for url, one in self._files.items() if url not in self._fresh or one.is_changed
-        ]
+        urls = [url for url, one in self._files.items() if url not in self._fresh or one.is_changed]
         self._fresh.clear()
         for url, answer in self.client.look(dict.fromkeys(urls, 0)).items() if urls else ():
             if isinstance(answer, Exception) or answer[1] != self._files[url].meta:
