@@ -6,6 +6,7 @@ stores an h5py object. So thousands of files, forks, pickling and commits are so
 
 from __future__ import annotations
 
+import atexit
 import math
 import os
 import resource
@@ -309,7 +310,9 @@ class Files:
                 raise
             except OSError as cause:
                 raise not_opened(path, stamp.size, cause) from cause
-            return _Handle(file, stamp, source=source)
+            atexit.unregister(_close_away)
+            atexit.register(_close_away)
+            return _Handle(h5py.File(file), stamp, source=source)
         status = os.stat(path)  # noqa: PTH116 (a Path costs more than the call)
         check_regular(path, status.st_mode)
         register_filters()
@@ -420,6 +423,13 @@ def count_reading() -> int:
     if not all(files._is_sure for files in stores) or not all(sure for _, sure in _inherited):
         return -1
     return sum(len(files._open) for files in stores) + sum(len(one) for one, _ in _inherited)
+
+
+def _close_away() -> None:
+    """Close all that is open of files on servers: HDF5 would ask Python when that has ended."""
+    for one in h5py.h5f.get_obj_ids(h5py.h5f.OBJ_ALL, h5py.h5f.OBJ_FILE):
+        if is_url(os.fsdecode(h5py.h5f.get_name(one))):
+            h5py.File(one).close()
 
 
 def forget(path: str) -> None:

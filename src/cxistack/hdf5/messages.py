@@ -15,7 +15,7 @@ import h5py
 
 from ..errors import CXIError, FileChangedError, StorageError
 from .filters import filters_of
-from .remote.client import RemoteError
+from .remote.parts import RemoteError
 
 __all__ = [
     "DAMAGE",

@@ -13,9 +13,10 @@ import h5py
 from .patterns import matching
 from .remote.urls import is_url, shown_url
 
-__all__ = ["Given", "Names", "expand", "natural_key"]
+__all__ = ["Given", "Name", "Names", "expand", "natural_key"]
 
-Names = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
+Name = str | os.PathLike[str]
+Names = Name | Iterable[Name]
 
 
 def natural_key(text: str) -> list[tuple[int, int, str]]:

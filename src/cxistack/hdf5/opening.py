@@ -7,7 +7,6 @@ from collections.abc import Mapping
 
 from .files import Files
 from .names import Given
-from .remote.remotes import Remotes
 from .remote.urls import is_url
 from .remote.words import words_of
 
@@ -36,6 +35,8 @@ def files_of(
         return Files(names, swmr, wait)
     if swmr:
         raise ValueError("swmr=True is for files here: a server does not show what is appended")
+    from .remote.remotes import Remotes  # takes its time, which who has no server needs not
+
     if index is not None:
         index = os.fsdecode(index)
         index = index if is_url(index) else os.path.abspath(index)  # noqa: PTH100 (keeps links)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..errors import FileChangedError
 from ..hdf5.files import Files
-from ..hdf5.remote.client import Part, PartError
+from ..hdf5.remote.parts import Part, PartError
 from ..hdf5.remote.ranges import Layout, laid_out
 from ..hdf5.remote.urls import is_url
 from ..hdf5.single_chunks import memory_file

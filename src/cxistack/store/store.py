@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Literal, TypeVar, Unpack, overload
@@ -13,7 +12,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from ..catalogue.detectors import Chosen
 from ..catalogue.frames import FrameSelection
 from ..hdf5.links import LinkPolicy
-from ..hdf5.names import Given, Names
+from ..hdf5.names import Given, Name, Names
 from ..hdf5.opening import files_of
 from ..hdf5.patience import awaited
 from ..hdf5.remote.urls import is_url
@@ -87,8 +86,7 @@ class CXIStore(Streams, Live, Doors):
         Seconds for which a file is tried again that is not there yet, that is still written or
         copied, or that its writer has locked.
     remote : mapping, optional
-        How servers are asked: "timeout" (30 s, for each answer to come and to go on), "retries" (5)
-        and "requests" (32, at a time).
+        How servers are asked: "timeout" (30 s without an answer), "retries" (5), "requests" (32).
     index : str or path, optional
         A file that ``cxistack index`` made of these files: they are opened without reading in them.
 
@@ -130,7 +128,7 @@ class CXIStore(Streams, Live, Doors):
         swmr: bool = False,
         wait: float = 0,
         remote: Mapping[str, float] | None = None,
-        index: str | os.PathLike[str] | None = None,
+        index: Name | None = None,
     ) -> None:
         check_words(mode, links, locking, swmr, wait)
         self.protocol = protocol_of(protocol)
@@ -143,19 +141,16 @@ class CXIStore(Streams, Live, Doors):
         chosen = Chosen(detector, channel)
 
         def opened() -> SaveSession:
-            files = files_of(self._given, swmr, wait, remote, index)
             words: tuple[Any, ...] = (mode, self.protocol, links, safe, locking, chosen, timeout)
-            return SaveSession(files, *words)
+            return SaveSession(files_of(self._given, swmr, wait, **self._remote), *words)
 
         self._session = awaited(opened, wait)
 
     def _part(self, paths: Sequence[str], protocol: CXIProtocol | None = None) -> CXIStore:
-        """Return a store of some of these files, opened as this one was."""
         names = [self._given.secrets.get(path, path) for path in paths]
-        how: dict[str, Any] = {"links": self.links, "swmr": self._files.swmr}
-        how |= self._remote if any(map(is_url, names)) else {}
-        chosen: dict[str, Any] = {"detector": self.detector, "channel": self.channel}
-        return CXIStore(names, "r", protocol or self.protocol, **how, **chosen)
+        how: dict[str, Any] = self._remote if any(map(is_url, names)) else {}
+        how = {**how, "detector": self.detector, "channel": self.channel, "links": self.links}
+        return CXIStore(names, "r", protocol or self.protocol, swmr=self._files.swmr, **how)
 
     @overload
     def load_attribute(
@@ -440,10 +435,8 @@ class CXIStore(Streams, Live, Doors):
         (10, 4, 6)
         """
         self._check_open()
-        wanted = self.protocol.attribute(attr)
-        request = SaveRequest(
-            wanted, (), mode, None, casting, compression, chunks, num_threads, raw=raw
-        )
+        wanted, how = self.protocol.attribute(attr), (casting, compression, chunks, num_threads)
+        request = SaveRequest(wanted, (), mode, None, *how, raw=raw)
         return writing(self._session, request, shape, dtype)
 
     def transaction(self) -> AbstractContextManager[Transaction]:

@@ -5,7 +5,7 @@ import pytest
 
 from cxistack.hdf5.remote import blocks
 from cxistack.hdf5.remote.blocks import BLOCK, AsFile, Blocks, RemoteFile
-from cxistack.hdf5.remote.client import Meta
+from cxistack.hdf5.remote.parts import Meta
 
 DATA = np.random.default_rng(2).integers(0, 256, 40 * BLOCK + 77, "u1").tobytes()
 

@@ -10,10 +10,13 @@ from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...errors import FileChangedError
-from .client import Client, Meta
+from .parts import Meta
+
+if TYPE_CHECKING:
+    from .client import Client
 
 __all__ = ["BLOCK", "AsFile", "Blocks", "Pieces", "RemoteFile"]
 

@@ -17,51 +17,22 @@ import threading
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, TypeVar
 from urllib.parse import unquote, urlsplit
 
-from ...errors import FileChangedError, StorageError
+from ...errors import FileChangedError
 from ..patience import changed
+from .parts import Meta, Part, PartError, RemoteError
 from .urls import scheme_of, without_urls
 from .words import RemoteWords
 
-__all__ = ["Answers", "Client", "Meta", "Part", "PartError", "RemoteError", "written"]
+__all__ = ["Answers", "Client", "written"]
 
 _Item = TypeVar("_Item")
 _LONGEST = timedelta(hours=1)  # for one answer; whether it comes at all, `timeout` tells
 
 # obstore's threads are not there in a child, whose requests would be waited for without end.
 _asked_in: int | None = None
-
-
-class RemoteError(StorageError):
-    """A server did not give what it was asked for."""
-
-
-class Meta(NamedTuple):
-    """What a server says of a file: by this it is known to be unchanged."""
-
-    size: int
-    etag: str | None
-    mtime_ns: int
-
-
-class Part(NamedTuple):
-    """Bytes of a file, and where they go in another."""
-
-    url: str
-    meta: Meta
-    begin: int
-    end: int
-    to: int
-
-
-class PartError(Exception):
-    """A part did not come; `reason` is the error to be raised, or to be told of otherwise."""
-
-    def __init__(self, part: Part, reason: Exception) -> None:
-        super().__init__(part, reason)
-        self.part, self.reason = part, reason
 
 
 class Answers(Generic[_Item]):

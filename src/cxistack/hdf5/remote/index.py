@@ -14,11 +14,14 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...errors import StorageError
-from .client import Client, Meta
+from .parts import Meta
 from .urls import is_url, shown_url
+
+if TYPE_CHECKING:
+    from .client import Client
 
 __all__ = ["Entry", "Index", "pieces_of"]
 

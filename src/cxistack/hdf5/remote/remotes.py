@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import hashlib
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,8 +12,9 @@ import h5py
 from ...errors import FileChangedError
 from ..stamps import Stamp
 from .blocks import BLOCK, AsFile, Blocks, Pieces, RemoteFile
-from .client import Answers, Client, Meta, Part, PartError, written
+from .client import Answers, Client, written
 from .index import Index
+from .parts import Meta, Part, PartError
 from .urls import is_url, shown_url
 from .words import RemoteWords
 
@@ -23,8 +23,6 @@ __all__ = ["Remotes"]
 _HEADS = 64 << 20  # bytes that the heads of all files may take when a run is opened
 _LEAST_HEAD = 1 << 14
 _DEVICE = -2  # in a stamp, in place of the number of a disk
-
-_is_watched = False  # whether what is open is closed when Python ends
 
 
 class Remotes:
@@ -162,23 +160,8 @@ class Remotes:
         self._blocks.forget(url)
 
     def opened(self, url: str) -> tuple[Any, AsFile]:
-        """Return an :class:`h5py.File` of a file, and what it reads from."""
-        _watch()
+        """Return an :class:`h5py.h5f.FileID` of a file, and what it reads from."""
         source = AsFile(self.file(url))
         access = h5py.h5p.create(h5py.h5p.FILE_ACCESS)
         access.set_fileobj_driver(h5py.h5fd.fileobj_driver, source)
-        return h5py.File(h5py.h5f.open(os.fsencode(url), h5py.h5f.ACC_RDONLY, access)), source
-
-
-def _watch() -> None:
-    global _is_watched
-    if not _is_watched:
-        atexit.register(_close_all)
-        _is_watched = True
-
-
-def _close_all() -> None:
-    """Close all that is open of files on servers: HDF5 would ask Python when that has ended."""
-    for one in h5py.h5f.get_obj_ids(h5py.h5f.OBJ_ALL, h5py.h5f.OBJ_FILE):
-        if is_url(os.fsdecode(h5py.h5f.get_name(one))):
-            h5py.File(one).close()
+        return h5py.h5f.open(os.fsencode(url), h5py.h5f.ACC_RDONLY, access), source
