@@ -4,6 +4,7 @@ import pickle
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import h5py
 import hdf5plugin
@@ -11,9 +12,9 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from cxistack import Crop, CXIProtocol, CXIStore, LayoutError, convert
+from cxistack import Crop, CXIProtocol, CXIStore, LayoutError, LinkError, convert
 from cxistack.cli import app
-from factory import DATA, MASK, TRANSLATIONS, frames, good_mask, put
+from factory import DATA, LAYOUTS, MASK, TRANSLATIONS, frames, good_mask, put
 from factory.runs import FILTERS, PROTOCOL, write
 from factory.server import serving
 
@@ -237,6 +238,54 @@ def test_links_and_virtual_sources_are_looked_for_beside_the_file(server, tmp_pa
     np.testing.assert_array_equal(CXIStore(url, protocol=linked)["data"][:], data[4:])
 
 
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_layouts_are_read_as_they_are_here(server, layout):
+    arrays = [frames(4, (10, 12), start=50 * n) for n in range(3)]
+    names = LAYOUTS[layout](server.folder, arrays)
+    names = [names] if isinstance(names, str | Path) else list(names)
+    urls = [f"{server.url}/{Path(name).relative_to(server.folder)}" for name in names]
+    here, there = CXIStore(names), CXIStore(urls)
+    assert there.found == here.found
+    np.testing.assert_array_equal(there["data"][:], here["data"][:])
+    assert there["data"].shape[0]
+
+
+def test_links_may_be_kept_to_the_folder(server):
+    names, _, data = run_of(server, 1)
+    (server.folder / "below").mkdir()
+    names[0].rename(server.folder / "below" / "run_0.cxi")
+    for folder, target in (("", "below/run_0.cxi"), ("other", "../below/run_0.cxi")):
+        (server.folder / folder).mkdir(exist_ok=True)
+        with h5py.File(server.folder / folder / "master.h5", "w") as h5:
+            h5["/frames"] = h5py.ExternalLink(target, DATA)
+    url = f"{server.url}/master.h5"
+    np.testing.assert_array_equal(CXIStore(url, protocol=PROTOCOL, links="tree")["data"][:], data)
+    url = f"{server.url}/other/master.h5"
+    np.testing.assert_array_equal(CXIStore(url, protocol=PROTOCOL)["data"][:], data)
+    with pytest.raises(LinkError, match="outside the folders"):
+        CXIStore(url, protocol=PROTOCOL, links="tree").load_attribute("data")
+
+
+def test_what_is_missing_there_is_not_looked_for_here(server, tmp_path, monkeypatch):
+    put(tmp_path / "run_9.cxi", {DATA: np.zeros((4, *SHAPE), "u2")})
+    monkeypatch.chdir(tmp_path)
+    with h5py.File(server.folder / "master.h5", "w", libver="latest") as h5:
+        h5["/frames"] = h5py.ExternalLink("run_9.cxi", DATA)
+        h5["/absolute"] = h5py.ExternalLink(str(tmp_path / "run_9.cxi"), DATA)
+        layout = h5py.VirtualLayout((4, *SHAPE), "u2", maxshape=(None, *SHAPE))
+        source = h5py.VirtualSource("run_9.cxi", DATA, (4, *SHAPE), maxshape=(None, *SHAPE))
+        layout[: h5py.h5s.UNLIMITED] = source[: h5py.h5s.UNLIMITED]
+        h5.create_virtual_dataset("/endless", layout)
+    for path, error in (
+        ("/frames", "needs the file"),
+        ("/absolute", "needs the file"),
+        ("/endless", "without an end"),
+    ):
+        protocol = CXIProtocol({"data": "uint"}, {"data": [path]}, {"data": "stack"})
+        with pytest.raises((LinkError, LayoutError), match=error):
+            CXIStore(f"{server.url}/master.h5", protocol=protocol).load_attribute("data")
+
+
 def test_what_only_hdf5_puts_together_is_refused(server):
     with h5py.File(server.folder / "a.h5", "w") as h5:
         h5["/source"] = frames(6, SHAPE)
@@ -279,8 +328,10 @@ def test_nothing_is_written_there(server):
     for mode in ("r+", "a", "w", "x"):
         with pytest.raises(ValueError, match="only read"):
             CXIStore(urls, mode=mode)
-    with pytest.raises(OSError, match="reading"):
+    with pytest.raises(OSError, match="read-only"):
         CXIStore(urls).save_attribute("data", data)
+    with pytest.raises(ValueError, match="cannot be followed"):
+        CXIStore(urls).follow("data")
     with pytest.raises(ValueError, match="swmr"):
         CXIStore(urls, swmr=True)
 

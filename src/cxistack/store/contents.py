@@ -71,6 +71,8 @@ class Contents(Mapping[str, LazyArray]):
         """Close every file. Nothing waits for it: each save is on disk when it returns."""
         self._files.closed = True  # first: who is reading lets go of the file that it reads
         self._files.release()
+        if self._files.remotes is not None:
+            self._files.remotes.forget_bytes()
 
     def __enter__(self) -> Self:
         self.open()

@@ -154,6 +154,11 @@ class Remotes:
             self._fresh.discard(error.part.url)
         return error
 
+    def forget_bytes(self) -> None:
+        """Forget what files hold, and not what they are."""
+        for url in self._files:
+            self._blocks.forget(url)
+
     def forget(self, url: str) -> None:
         """Forget what is known of a file."""
         self._files.pop(url, None)
