@@ -37,8 +37,8 @@ def written(server, start=0, name="a.h5"):
     """Write a file that is larger than what comes with its head; return its frames."""
     values = np.random.default_rng(start).integers(0, 50000, (12, *SHAPE), "u2")
     with h5py.File(server.folder / f"new_{name}", "w") as h5:
+        h5["/before"] = np.zeros(start * 1000)
         h5.create_dataset("/frames", data=values, chunks=(1, *SHAPE), **hdf5plugin.Bitshuffle())
-        h5["/entry"] = start
     (server.folder / f"new_{name}").replace(server.folder / name)
     return values
 
