@@ -23,6 +23,7 @@ SUITES = (
     "virtual",
     "cold",
     "live",
+    "remote",
     "masks",
     "streams",
     "save",

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..catalogue.together import DataFrames, misfit
 from ..errors import FileChangedError, LayoutError
-from ..hdf5.files import read_again
+from ..hdf5.patience import read_again
 from ..kernels.threads import count_threads
 from ..loading.load import Load
 from ..protocol.attribute import Attribute, Trait

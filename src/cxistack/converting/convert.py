@@ -297,13 +297,7 @@ def _as_written(source: CXIStore, target: CXIStore, request: ConvertRequest) -> 
     if (units, kinds) == (protocol.units, protocol.kinds):
         return source
     protocol = protocol.replace(units=units, kinds=kinds)
-    return CXIStore(
-        source.paths(),
-        protocol=protocol,
-        links=source.links,
-        detector=source.detector,
-        channel=source.channel,
-    )
+    return source._part(source.paths(), protocol)
 
 
 def _refuse_different_values(carrier: Carrier) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from ..hdf5.files import read_again
+from ..hdf5.patience import read_again
 from ..transforms.transforms import TransformLike
 from . import identifiers as ids
 from .drawn import Drawn

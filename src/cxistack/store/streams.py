@@ -13,7 +13,7 @@ from numpy.typing import DTypeLike, NDArray
 from ..catalogue.frames import FrameSelection
 from ..checking.findings import Problem
 from ..errors import CXIError
-from ..hdf5.files import read_again
+from ..hdf5.patience import read_again
 from ..kernels import Casting
 from ..kernels.threads import count_threads
 from ..kernels.threshold import least_above
