@@ -1,14 +1,26 @@
 """store[attr] is indexed as the NumPy array it stands for, and reads what the index needs."""
 
 import itertools
+import os
+import pickle
 import re
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 
 import h5py
 import numpy as np
 import pytest
 
-from cxistack import CastError, CXIStore, FrameIndexError
-from factory import DATA, DISTANCE, frames, put
+from cxistack import (
+    CastError,
+    Crop,
+    CXIStore,
+    Downscale,
+    FileChangedError,
+    FrameIndexError,
+    LayoutError,
+)
+from factory import DATA, DISTANCE, MASK, TRANSLATIONS, frames, good_mask, many_files, put
 
 KEYS = [
     0,
@@ -132,3 +144,117 @@ def test_scalars_are_indexed_as_zero_dimensional_arrays(tmp_path):
 def test_a_lazy_stack_says_the_type_that_comes(tmp_path):
     store = CXIStore(put(tmp_path / "a.h5", {DATA: frames(2, dtype="int32")}))
     assert store["data"].dtype == store["data"][0].dtype == np.uint32
+
+
+# ---------------------------------------------------------------- cast and transformed
+
+
+def test_astype_and_transform_read_nothing_and_load_as_load_attribute_does(tmp_path):
+    name = put(tmp_path / "a.cxi", {DATA: frames(6)})
+    store = CXIStore(name)
+    roi, small = Crop([0, 4, 1, 7]), Downscale(2, mode="sum")
+    lazy = store["data"].transform(roi).transform(small).astype("float32")
+    assert (lazy.shape, lazy.dtype, lazy.nbytes) == ((6, 2, 3), np.float32, 144)
+    whole = store.load_attribute("data", transform=[roi, small], dtype="float32")
+    for got in (lazy[...], np.asarray(lazy), np.stack(list(lazy))):
+        np.testing.assert_array_equal(got, whole)
+        assert got.dtype == np.float32
+    assert store["data"].shape == (6, 5, 7)  # the first one is what it was
+
+
+def test_transforms_of_a_lazy_array_follow_one_another(tmp_path, array):
+    data = CXIStore(put(tmp_path / "a.cxi", {DATA: array}))["data"]
+    twice = data.transform(Crop([1, 5, 2, 7])).transform([Crop([1, 3, 0, 4]), Downscale(2)])
+    np.testing.assert_array_equal(twice[1], array[1, 2:4, 2:6][::2, ::2])
+    assert data.transform(None).shape == data.shape
+
+
+def test_what_does_not_fit_is_told_before_anything_is_read(tmp_path):
+    values = {DATA: frames(2), TRANSLATIONS: np.zeros((2, 3))}
+    store = CXIStore(put(tmp_path / "a.cxi", values))
+    with pytest.raises(LayoutError, match="leaves the frame"):
+        store["data"].transform(Crop([0, 9, 0, 9]))
+    with pytest.raises(ValueError, match="a transform acts on frames, and 'translations'"):
+        store["translations"].transform(Crop([0, 1, 0, 1]))
+    with pytest.raises(TypeError, match="nothing is cast to such a type"):
+        store["data"].astype("U5")
+
+
+def test_a_cast_is_checked_when_it_is_read(tmp_path):
+    data = CXIStore(put(tmp_path / "a.cxi", {DATA: np.full((2, 2, 2), 479, "u2")}))["data"]
+    with pytest.raises(CastError):
+        data.astype("u1")[0]
+    assert (data.astype("u1", casting="unsafe")[0] == 479 % 256).all()
+
+
+def test_a_second_cast_is_refused_where_the_first_may_change_values(tmp_path):
+    data = CXIStore(put(tmp_path / "a.cxi", {DATA: np.full((2, 2, 2), 479, "u2")}))["data"]
+    assert data.astype("f4").astype("f8").dtype == np.float64
+    narrow = data.astype("u1", casting="unsafe")
+    with pytest.raises(ValueError, match=r"one astype\(\) is enough"):
+        narrow.astype("f4")
+    # NumPy has no such choice: what was cast once is cast again.
+    np.testing.assert_array_equal(np.asarray(narrow, "f4"), np.full((2, 2, 2), 223, "f4"))
+
+
+# ---------------------------------------------------------------- pickled, and given away
+
+
+def test_it_is_pickled_as_words_and_reads_in_a_spawned_process(tmp_path):
+    parts = [frames(40, (30, 40)), frames(20, (30, 40), start=7)]
+    store = CXIStore(many_files(tmp_path, parts))
+    lazy = store["data"].transform(Crop([0, 4, 1, 7])).astype("float32")
+    lazy[0]
+    pickled = pickle.dumps(lazy)
+    assert len(pickled) < 6000  # frames are 4.8 kB each
+    assert parts[0][0].tobytes() not in pickled
+    whole = np.concatenate(parts)[:, :4, 1:7]
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        got = pool.submit(np.asarray, lazy).result(60)
+        np.testing.assert_array_equal(got, whole)
+        assert got.dtype == np.float32
+        np.testing.assert_array_equal(pool.submit(_picked, lazy).result(60), whole[[41, 3], 1])
+
+
+def _picked(lazy):
+    assert lazy.shape == (60, 4, 6)
+    return pickle.loads(pickle.dumps(lazy))[[41, 3], 1]
+
+
+def test_an_unpickled_one_reads_the_files_as_they_are_now(tmp_path, array):
+    name = put(tmp_path / "a.cxi", {DATA: array})
+    pickled = pickle.dumps(CXIStore(name)["data"])
+    for count, start in ((6, 900), (8, 50)):
+        put(tmp_path / "b.cxi", {DATA: frames(count, start=start)})
+        (tmp_path / "b.cxi").replace(name)
+        got = pickle.loads(pickled)
+        np.testing.assert_array_equal(got[...], frames(count, start=start)[:6])
+    for other in (frames(5), frames(6, (5, 8)), frames(6, dtype="int64")):
+        put(tmp_path / "b.cxi", {DATA: other})
+        (tmp_path / "b.cxi").replace(name)
+        with pytest.raises((FileChangedError, FrameIndexError)):
+            pickle.loads(pickled)[0:6]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_forked_child_reads_by_files_of_its_own(tmp_path, array):
+    lazy = CXIStore(many_files(tmp_path, [array, array + 1]))["data"].astype("float32")
+    lazy[0]
+    child = os.fork()
+    if not child:
+        os._exit(0 if np.array_equal(lazy[::-1], np.concatenate([array, array + 1])[::-1]) else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    np.testing.assert_array_equal(lazy[5:8, 1], np.concatenate([array, array + 1])[5:8, 1])
+
+
+def test_dlpack_gives_what_is_read(tmp_path, array):
+    store = CXIStore(put(tmp_path / "a.cxi", {DATA: array, MASK: good_mask((5, 7), [(1, 2)])}))
+    np.testing.assert_array_equal(np.from_dlpack(store["data"]), array)
+    np.testing.assert_array_equal(np.from_dlpack(store["data"][1:3]), array[1:3])
+    mask = np.from_dlpack(store["mask"])  # one frame for all, which is read-only as an array
+    np.testing.assert_array_equal(mask, np.broadcast_to(good_mask((5, 7), [(1, 2)]), (6, 5, 7)))
+    with pytest.raises(BufferError, match="without a copy"):
+        np.from_dlpack(store["data"], copy=False)
+    with pytest.raises(ValueError, match="without a copy"):
+        np.asarray(store["data"], copy=False)

@@ -235,7 +235,9 @@ def test_virtual_datasets(tmp_path):
 def test_what_is_no_dataset(tmp_path):
     with h5py.File(tmp_path / "a.h5", "w") as file:
         data = file.create_dataset("x", data=FRAMES)
-        for other in (file, str(tmp_path / "a.h5"), FRAMES):
+        with pytest.raises(ValueError, match="names a file: name a dataset"):
+            read(str(tmp_path / "a.h5"))
+        for other in (file, FRAMES):
             with pytest.raises(TypeError, match=r"an open h5py\.Dataset is read, not"):
                 read(other)
         reader = Reader(data)

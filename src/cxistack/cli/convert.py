@@ -69,6 +69,13 @@ def convert(
         str,
         typer.Option(help="bitshuffle, bitshuffle-zstd, zstd, deflate, lz4 or none; deflate:6."),
     ] = "bitshuffle",
+    virtual: Annotated[
+        bool,
+        typer.Option(
+            "--virtual",
+            help="Leave the frames in FILES: OUTPUT is small, and virtual over them.",
+        ),
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace OUTPUT if it is there.")] = False,
     threads: Annotated[int | None, typer.Option(min=1, help="All cores if not given.")] = None,
     protocol: ProtocolFile = None,
@@ -94,6 +101,7 @@ def convert(
             by_frame=listed(by_frame or ""),
             compression=compression,
             num_threads=threads,
+            virtual=virtual,
             verbose=True,
         )
     _report(output, done, target)
@@ -139,6 +147,8 @@ def _target(run: CXIProtocol, names: Iterable[str]) -> CXIProtocol:
 
 def _report(output: Path, done: Conversion, target: CXIStore) -> None:
     typer.echo(f"{output}: {done.frames} frames; {', '.join(done.written)}")
+    for attr in done.virtual:
+        typer.echo(f"{attr}: its frames stay where they are; move {output} together with them")
     outcomes = (("", done.changed), (" is written whole", done.whole))
     for outcome, told in (*outcomes, (" is left out", done.left_out)):
         for attr, why in told.items():

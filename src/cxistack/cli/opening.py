@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from ..errors import StorageError
+from ..store.named import named_run
 from ..store.store import CXIStore
 
 __all__ = [
@@ -30,7 +31,10 @@ __all__ = [
 AsJSON = Annotated[bool, typer.Option("--json", help="Write JSON, for programs.")]
 FileNames = Annotated[
     list[str],
-    typer.Argument(metavar="FILES...", help="The files of one run, or quoted globs."),
+    typer.Argument(
+        metavar="FILES...",
+        help="The files of one run, or quoted globs; FILE::/PATH for one dataset of each.",
+    ),
 ]
 ProtocolFile = Annotated[
     str | None,
@@ -69,7 +73,14 @@ def open_store(
     detector: str | None = None,
     channel: str | None = None,
 ) -> CXIStore:
-    """Open files for reading, whatever is in them."""
+    """Open files for reading, whatever is in them, or datasets that are named by FILE::/PATH."""
+    run = named_run(names)
+    if run is not None:
+        if protocol is not None or detector is not None or channel is not None:
+            raise ValueError(
+                f"{names[0]!r} names a dataset, and needs no --protocol, --detector or --channel"
+            )
+        return run
     return CXIStore(names, protocol=protocol, detector=detector, channel=channel)
 
 

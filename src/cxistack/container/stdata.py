@@ -145,6 +145,9 @@ class STData(Processed):
             raise AttributeError(f"{type(self).__name__} has no attribute {attr!r} to set")
         self[attr] = value
 
+    def _ipython_key_completions_(self) -> list[str]:
+        return list(self)
+
     def __dir__(self) -> list[str]:
         return [*super().__dir__(), *self]
 

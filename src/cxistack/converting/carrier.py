@@ -19,10 +19,13 @@ from ..protocol.attribute import Attribute, Trait
 from ..protocol.masks import FLAGS
 from ..saving.compression import frame_chunks
 from ..saving.memory import memory_told
+from ..saving.request import SaveRequest
+from ..saving.virtual import VirtualDataset
 from ..store.store import CXIStore
 from ..transforms.fold import fold
 from ..transforms.steps import Bin, Pick
 from .request import LEAVE_OUT, ConvertRequest
+from .virtual import virtual_of
 
 __all__ = ["Carrier"]
 
@@ -43,6 +46,7 @@ class Carrier:
     changed: dict[str, str] = field(default_factory=dict)
     whole: dict[str, str] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
+    virtual: dict[str, VirtualDataset] = field(default_factory=dict)
     _loads: dict[str, Load] = field(default_factory=dict)
 
     @property
@@ -158,6 +162,8 @@ class Carrier:
         """Raise if an attribute cannot be loaded, or its frames cannot be written with `data`."""
         attr, load = attribute.name, self._load(attribute)
         self._refuse_unfit(attribute)
+        if self.request.virtual and attribute.kind == "stack":
+            self._map(attribute)
         mismatch = load.index.mismatch
         if mismatch is None or load.is_single:
             return
@@ -172,6 +178,24 @@ class Carrier:
                 f"and they do not: {mismatch}. Convert the files one by one, or {LEAVE_OUT}"
             )
         self.whole[attr] = f"its frames do not go with those of 'data': {mismatch}"
+
+    def _map(self, attribute: Attribute) -> None:
+        """Decide whether a stack is virtual: `data` must be, and of others those that can be."""
+        attr, load = attribute.name, self._load(attribute)
+        if attr in self.target:
+            raise LayoutError(f"{self.target.filenames()[0]} has {attr!r} already: name a new file")
+        # The flags of CXI have 32 bits; others are copied to such.
+        is_copied = attribute.is_mask and not (load.request.raw and load.dtype == np.uint32)
+        if is_copied or not self.is_streamed(attribute):
+            return
+        try:
+            self.virtual[attr] = virtual_of(load, self.numbers(attribute), self.target.paths()[0])
+        except LayoutError as error:
+            if attribute.is_data:
+                raise LayoutError(
+                    f"{attr!r} cannot be left in its files (virtual=, --virtual): {error}. "
+                    "Convert it without that"
+                ) from error
 
     def _refuse_unfit(self, attribute: Attribute) -> None:
         """Raise where what is written has not the shape that goes with the new file's `data`."""
@@ -214,7 +238,12 @@ class Carrier:
             return
         self._tell_of_flags(attribute)
         self._tell_of_types(attribute)
-        if self.is_streamed(attribute):
+        if attribute.name in self.virtual:
+            virtual, raw = self.virtual[attribute.name], self._load(attribute).request.raw
+            new = self.target.protocol.attribute(attribute.name)
+            none = np.empty((0, *virtual.shape[1:]), virtual.dtype)
+            self.target._session.save_virtual(SaveRequest(new, none, raw=raw), virtual)
+        elif self.is_streamed(attribute):
             yield from self._stream(attribute, reader)
         else:
             self._copy(attribute)

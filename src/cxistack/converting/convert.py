@@ -45,6 +45,8 @@ class Conversion:
         Those that the run has and the new file does not, and why.
     whole : mapping of str to str
         Those that are written whole because their frames do not go with those of `data`, and why.
+    virtual : tuple of str
+        Those whose frames stay in the run's files.
     """
 
     frames: int
@@ -52,6 +54,7 @@ class Conversion:
     changed: Mapping[str, str]
     left_out: Mapping[str, str]
     whole: Mapping[str, str] = field(default_factory=dict)
+    virtual: tuple[str, ...] = ()
 
 
 def convert(
@@ -68,6 +71,7 @@ def convert(
     compression: str | Mapping[str, Any] | None = None,
     chunks: Sequence[int] | None = None,
     num_threads: int | None = None,
+    virtual: bool = False,
     verbose: bool = True,
 ) -> Conversion:
     """Write the attributes of a run to another store's file, all in one commit.
@@ -98,6 +102,11 @@ def convert(
         are joined, and go with the frames.
     compression, chunks, num_threads
         How stacks are stored; as in :meth:`CXIStore.save_attribute`.
+    virtual : bool
+        Leave the frames of `data` in the run's files, and make a virtual dataset over them: a small
+        file by which any program opens the run as one. Frames may be chosen, and cropped or
+        strided; what changes their values is refused. A mask of a frame each is virtual, too, where
+        its bits are copied; all else is copied. See the notes.
     verbose : bool
         Show a progress bar.
 
@@ -116,18 +125,29 @@ def convert(
     ValueError
         The protocols do not go together, or the arguments do not.
 
+    Notes
+    -----
+    A virtual file names its sources by the way from its own folder, so that it can be moved
+    together with the run (by their whole paths where the two have no folder in common). When it is
+    moved alone, or a source is: a store raises LinkError, which names the file that is missing.
+    HDF5 itself, and so h5py and other programs, give NaN or the largest integer for its frames,
+    without a word. HDF5 keeps every source open that it has read from: for a run of thousands of
+    files other programs may need a higher limit (``ulimit -n``).
+
     Examples
     --------
     >>> run = CXIStore(example_run)
     >>> done = convert(run, CXIStore("new.cxi", "w"), transform=Crop([0, 4, 0, 4]), verbose=False)
     >>> done.frames, CXIStore("new.cxi")["data"].shape
     (6, (6, 4, 4))
+    >>> convert(run, CXIStore("all.cxi", "w"), virtual=True, verbose=False).virtual
+    ('data',)
     """
     names = names_of(source, target, attributes)
     given, rows = dict(sources or {}), listed(by_frame)
     storage = compression, chunks, num_threads
     chosen = transform_of(transform)
-    request = ConvertRequest(names, idxs, chosen, dtype, casting, given, rows, *storage)
+    request = ConvertRequest(names, idxs, chosen, dtype, casting, given, rows, *storage, virtual)
     run = _as_written(source, target, request)
     new_units = run.protocol.units.keys() - source.protocol.units.keys()
     carrier = Carrier(request, run, target, _frames(run, idxs), new_units)
@@ -137,7 +157,8 @@ def convert(
         carrier.check(attribute)
     _refuse_different_values(carrier)
     _refuse_contradictions(carrier)
-    total = sum(len(carrier.numbers(one)) for one in wanted if carrier.is_streamed(one))
+    streamed = [one for one in wanted if one.name not in carrier.virtual]
+    total = sum(len(carrier.numbers(one)) for one in streamed if carrier.is_streamed(one))
     bar = progress_bar(total, "Converting") if verbose else nullcontext()
     with target.transaction(), bar as shown, ThreadPoolExecutor(1) as reader:
         for attribute in wanted:
@@ -153,6 +174,7 @@ def convert(
         changed=carrier.changed,
         left_out=carrier.left_out | unknown,
         whole={attr: why for attr, why in carrier.whole.items() if attr in written},
+        virtual=tuple(attr for attr in written if attr in carrier.virtual),
     )
 
 

@@ -36,8 +36,11 @@ class ConvertRequest:
     compression: str | Mapping[str, Any] | None
     chunks: Sequence[int] | None
     num_threads: int | None
+    virtual: bool = False
 
     def __post_init__(self) -> None:
+        if self.virtual and "data" not in self.attributes:
+            raise ValueError("virtual= leaves 'data' where it is, which is not converted")
         for option, given in (("by_frame=", self.by_frame), ("sources=", self.sources)):
             for attr in given:
                 if attr not in self.attributes:

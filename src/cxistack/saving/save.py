@@ -24,6 +24,7 @@ from .request import SaveRequest
 from .target import dataset_there, place_of
 from .units import in_saved_unit
 from .values import ValueEncoder, refuse_flags
+from .virtual import VirtualDataset
 from .whole_frames import put_back
 
 __all__ = ["complete", "extend", "named", "prepare", "run"]
@@ -81,11 +82,15 @@ def prepare(
     )
 
 
-def run(transaction: Transaction, change: Change) -> Growing:
-    """Do a save that was prepared."""
+def run(transaction: Transaction, change: Change, virtual: VirtualDataset | None = None) -> Growing:
+    """Do a save that was prepared; of frames that stay where they are, make a virtual dataset."""
     with transaction.writing() as h5, named(change):
         is_ours = cxi_layout.is_made_here(h5)
-        if change.region is None:
+        if virtual is not None:
+            if change.place.path in h5:
+                raise LayoutError(f"{change.place} is there already: a virtual dataset is new")
+            virtual.write(h5, change.place.filename, change.place.path, transaction.reserve)
+        elif change.region is None:
             write(h5, change, transaction.reserve)
         else:
             put_back(h5, change, change.region, transaction.reserve)

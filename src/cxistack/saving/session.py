@@ -30,6 +30,7 @@ from .memory import memory_told
 from .modes import make_ready
 from .request import SaveRequest
 from .target import dataset_there
+from .virtual import VirtualDataset
 
 __all__ = ["SaveSession", "Writer"]
 
@@ -178,6 +179,18 @@ class SaveSession:
                         self.save(request)
                 finally:
                     self._stands_together = False
+
+    def save_virtual(self, request: SaveRequest, virtual: VirtualDataset) -> None:
+        """Save an attribute as a virtual dataset; the request has none of its frames.
+
+        The caller is in a transaction, and has looked at what goes with it.
+        """
+        assert self._transaction is not None
+        change = self._change_of(request)
+        self._begin(self._transaction)
+        save.run(self._transaction, change, virtual)
+        self._transaction.changed.add(request.attribute.name)
+        self._after[request.attribute.name] = Saved(virtual.shape)
 
     def save_batch(self, request: SaveRequest) -> Growing:
         """Save what a writer has, in its block: as :meth:`save` does, from any thread.

@@ -134,7 +134,7 @@ class Contents(Mapping[str, LazyArray]):
 
     def __getitem__(self, attr: str) -> LazyArray:
         self._check_open()
-        return LazyArray(self._prepare(attr), self._present, self._read)
+        return LazyArray(self, attr)
 
     def __eq__(self, other: object) -> bool:
         return self is other
@@ -181,12 +181,12 @@ class Contents(Mapping[str, LazyArray]):
             self._kept.keep(catalogue, key, load)
         return load
 
-    def _present(self, attr: str) -> Load:
+    def _present(self, attr: str, key: object, words: Mapping[str, Any]) -> Load:
         """Return what the files have of an attribute now, as far as they were looked at."""
         if self._files.closed:
             self._check_open()
-        # By the key of a load without words: this is asked for each frame of a loop.
-        return self._kept.get(self._catalogue, (attr, None)) or self._prepare(attr)
+        # By a key that is made once: this is asked for each frame of a loop.
+        return self._kept.get(self._catalogue, key) or self._prepare(attr, **words)
 
     def _number_of(self, source: int | str) -> int:
         """Return the number of a file that is named, or numbered."""

@@ -2,32 +2,53 @@
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Callable, Iterator
-from typing import Any, TypeVar, overload
+from collections.abc import Iterator, Mapping
+from typing import Any, Protocol, TypeVar, overload
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from ..errors import FrameIndexError
+from ..catalogue.catalogue import Catalogue
+from ..errors import FileChangedError
+from ..kernels import Casting, cast
 from ..loading.load import Load
+from ..transforms.base import Transform
+from ..transforms.transforms import ComposeTransforms, TransformLike, transform_of
+from .as_stored import SourceDataset, chunks_of, sources_of, unit_of
+from .kept import key_of
+from .picking import keys_of, picked
+from .token import token_of
 
 __all__ = ["LazyArray"]
 
 Pixel = TypeVar("Pixel", bound=np.generic)
 
 
+class OwnStore(Protocol):
+    """What a lazy array asks of its store."""
+
+    @property
+    def _catalogue(self) -> Catalogue: ...
+    def _prepare(self, attr: str, source: int | str | None = None, **words: Any) -> Load: ...
+    def _present(self, attr: str, key: object, words: Mapping[str, Any]) -> Load: ...
+    def _read(self, attr: str, idxs: Any = None, **words: Any) -> Any: ...
+
+
 class LazyArray:
     """What ``store[attr]`` is: an array in the files, indexed as NumPy indexes, read when it is.
 
+    It is pickled as words (names, protocol, what is asked for), never as open files or pixels: in
+    another process it opens its own. It reads the files as they are when it is indexed, and raises
+    FileChangedError where they have fewer frames, or others in shape or type, by then.
+
     Parameters
     ----------
-    load : Load
-        What it is.
-    present : callable
-        Returns the load of a name as the files are now.
-    read : callable
-        Reads it: takes name, frames, and pixels as :meth:`CXIStore.load_attribute` does.
+    run : CXIStore
+        Whose it is.
+    attr : str
+        Which attribute it is.
+    words : mapping, optional
+        How it is loaded: `transform`, `dtype` and `casting` of :meth:`CXIStore.load_attribute`.
 
     Attributes
     ----------
@@ -35,17 +56,47 @@ class LazyArray:
         Its shape; the frame axis comes first for stacks and sequences.
     dtype : numpy.dtype
         The type that its values come in.
+
+    Examples
+    --------
+    >>> data = CXIStore(example_run)["data"]
+    >>> data.shape, data.dtype, data[1:, 0, [3, 1]].tolist()
+    ((6, 16, 20), dtype('uint16'), [[203, 201], [303, 301], [403, 401], [503, 501], [603, 601]])
+    >>> small = data.transform([Crop([0, 4, 0, 8]), Downscale(2)]).astype("float32")
+    >>> small
+    <data: float32 (6, 2, 4), not read>
+    >>> small[5, 1]
+    array([640., 642., 644., 646.], dtype=float32)
     """
 
-    def __init__(
-        self, load: Load, present: Callable[[str], Load], read: Callable[..., Any]
-    ) -> None:
-        self._attr = load.attr
+    def __init__(self, run: OwnStore, attr: str, words: Mapping[str, Any] | None = None) -> None:
+        self._run, self._attr, self._words = run, attr, dict(words or {})
+        load = run._prepare(attr, **self._words)
         self.shape, self.dtype = load.shape, load.dtype
-        self._load, self._present = load, present
+        self._begin(load)
+
+    def _begin(self, load: Load) -> None:
+        """Have a load of what this is; it is made again in another process."""
+        self._attr = load.attr
+        self._load = load
+        self._key = key_of(self._attr, None, self._words)
         self._has_frames = not load.is_single
-        self._has_pixels = load.attribute.has_pixels
-        self._reader = read
+        self._reader = self._run._read
+
+    def __getstate__(self) -> dict[str, Any]:
+        names = ("_run", "_attr", "_words", "shape", "dtype")
+        return {name: getattr(self, name) for name in names}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+
+    def __getattr__(self, name: str) -> Any:
+        """Prepare the load of what was unpickled when it is first used."""
+        if name not in ("_load", "_key", "_has_frames", "_reader") or "_run" not in self.__dict__:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        self._begin(self._run._prepare(self._attr, **self._words))
+        self._refuse_other(self._load)
+        return self.__dict__[name]
 
     @property
     def ndim(self) -> int:
@@ -61,6 +112,35 @@ class LazyArray:
     def nbytes(self) -> int:
         """Bytes that all of it takes once it is read."""
         return self.size * self.dtype.itemsize
+
+    @property
+    def chunks(self) -> tuple[int, ...] | None:
+        """Shape of a chunk as it is stored, along the axes of this array, or None.
+
+        As h5py's ``dataset.chunks``, cut to the array. Of frames that a transform changes, a chunk
+        has whole frames. None where datasets are contiguous, or have chunks of different shapes,
+        and where one frame stands for all.
+        """
+        return chunks_of(self._load)
+
+    @property
+    def source(self) -> tuple[SourceDataset, ...]:
+        """The datasets that the values come from, in the order of their frames.
+
+        Each is (filename, path, frames); `frames` is the range of this array's frames that it has,
+        or None where there is no frame axis. Of a virtual dataset of whole frames, these are its
+        sources. A mask that is made of limits comes from the stack that they are about.
+        """
+        return sources_of(self._load)
+
+    @property
+    def units(self) -> str | None:
+        """The unit that values come in, or None where nothing states one.
+
+        It is the protocol's; where that states none, the one that the dataset of the first file
+        states by its HDF5 attribute ``units`` (:meth:`CXIStore.stated_unit` looks at all files).
+        """
+        return unit_of(self._load, self._run._catalogue)
 
     def __len__(self) -> int:
         if not self.shape:
@@ -84,6 +164,92 @@ class LazyArray:
     def __repr__(self) -> str:
         return f"<{self._attr}: {self.dtype} {self.shape}, not read>"
 
+    def __dask_tokenize__(self) -> tuple[str, str]:
+        """Return what is the same in every process for as long as the files are what they are.
+
+        It tells of each file's path, size, inode and time of change, of the protocol, and of how
+        this is loaded. A transform of one's own is known by its pickle.
+        """
+        return ("cxistack.LazyArray", token_of(self._load))
+
+    # ---------------------------------------------------------------- as it is loaded
+
+    def astype(self, dtype: DTypeLike, casting: Casting = "checked") -> LazyArray:
+        """Return the array that loads as another type; nothing is read.
+
+        Parameters
+        ----------
+        dtype : dtype
+            The type, as `dtype` of :meth:`CXIStore.load_attribute`.
+        casting : {"checked", "unsafe"}
+            Whether a value that would change raises when it is read.
+
+        Raises
+        ------
+        TypeError
+            Nothing is cast to such a type.
+        ValueError
+            It was given a type before that does not hold all values, so that they would be cast
+            twice.
+
+        Examples
+        --------
+        >>> CXIStore(example_run)["data"].astype("float32")[0, 0, :3]
+        array([100., 101., 102.], dtype=float32)
+        """
+        if "dtype" in self._words:
+            rest = {name: self._words[name] for name in self._words.keys() - {"dtype", "casting"}}
+            before = self._run._prepare(self._attr, **rest).dtype
+            if not np.can_cast(before, self.dtype, "safe"):
+                raise ValueError(
+                    f"{self._attr!r} is {before}, was made {self.dtype}, and would now be made "
+                    f"{np.dtype(dtype)}: one astype() is enough, of store[{self._attr!r}]"
+                )
+        return LazyArray(
+            self._run, self._attr, {**self._words, "dtype": np.dtype(dtype), "casting": casting}
+        )
+
+    def transform(self, transform: TransformLike) -> LazyArray:
+        """Return the array of transformed frames; nothing is read.
+
+        Of an array that is transformed already, it acts on what comes then. A type that
+        :meth:`astype` gave stays.
+
+        Parameters
+        ----------
+        transform : Transform or list of them
+            As for :meth:`CXIStore.load_attribute`.
+
+        Raises
+        ------
+        LayoutError
+            It does not act on frames of this shape.
+        ValueError
+            The attribute has no pixels.
+
+        Examples
+        --------
+        >>> data = CXIStore(example_run)["data"].transform(Crop([2, 10, 0, 20]))
+        >>> data.transform(Downscale(2, mode="sum"))[0, 0, :2]
+        array([602, 610], dtype=uint64)
+        """
+        if not self._load.attribute.has_pixels:
+            raise ValueError(
+                f"a transform acts on frames, and {self._attr!r} is a {self._load.attribute.kind}, "
+                "which has none"
+            )
+        return LazyArray(self._run, self._attr, self._also(transform_of(transform)))
+
+    def _also(self, transform: Transform | None) -> dict[str, Any]:
+        """Return the words of this with one more transform."""
+        before = self._words.get("transform")
+        if transform is None:
+            return self._words
+        both = transform if before is None else ComposeTransforms([before, transform])
+        return {**self._words, "transform": both}
+
+    # ---------------------------------------------------------------- what is read
+
     @overload
     def __array__(
         self, dtype: type[Pixel] | np.dtype[Pixel], copy: bool | None = None
@@ -93,112 +259,61 @@ class LazyArray:
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
         if copy is False:
             raise ValueError("an attribute in a file cannot become an array without a copy")
+        if dtype is None or "dtype" in self._words:
+            values = self._read(slice(None) if self._has_frames else None, None)
+            return values if dtype is None else np.asarray(cast(values, np.dtype(dtype)))
         # The dtype is the load's, so that a value which does not fit raises.
-        return np.asarray(self._reader(self._attr, dtype=dtype))
+        return np.asarray(self._reader(self._attr, **{**self._words, "dtype": dtype}))
+
+    def __dlpack__(
+        self,
+        *,
+        stream: Any = None,
+        max_version: tuple[int, int] | None = None,
+        dl_device: tuple[Any, int] | None = None,
+        copy: bool | None = None,
+    ) -> Any:
+        """Read all of it, and give that by DLPack: ``np.from_dlpack``, ``torch.from_dlpack``."""
+        if copy is False:
+            raise BufferError("an attribute in a file cannot be exported without a copy")
+        values = np.require(np.asarray(self), requirements="W")
+        return values.__dlpack__(stream=stream, max_version=max_version, dl_device=dl_device)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        """Return what says that values come into the CPU's memory."""
+        return np.empty(0).__dlpack_device__()
 
     @overload
     def __getitem__(self, key: slice | list[int] | list[bool] | NDArray[Any]) -> NDArray[Any]: ...
     @overload
     def __getitem__(self, key: Any) -> Any: ...
     def __getitem__(self, key: Any) -> Any:
-        if type(key) is int and self._has_frames and self._present(self._attr) is self._load:
-            frame = self._load.frame(key)
+        if type(key) is int and self._has_frames:
+            load = self._run._present(self._attr, self._key, self._words)
+            frame = load.frame(key) if load is self._load else None
             if frame is not None:
                 return frame
-        keys = key if isinstance(key, tuple) else (key,)
-        if any(k is None for k in keys):
-            raise FrameIndexError("np.newaxis cannot index an attribute in a file; read it first")
-        if any(_is_wide_mask(k) for k in keys):
-            return self._read(None, {})[keys]
-        full = self._filled(keys)
-        for axis, one in enumerate(full):
-            self._check(axis, one)
-        pixels = {}
-        if self._has_pixels and self.ndim - self._has_frames >= 2:
-            # The last two axes say what to read; NumPy does all else on what was read.
-            (ss, left), (fs, right) = _pushed(full[-2]), _pushed(full[-1])
-            pixels = {"ss_idxs": ss, "fs_idxs": fs}
-            full = (*full[:-2], left, right)
-        if not self._has_frames:
-            return self._read(None, pixels)[full]
-        frames, first = _frames_to_read(full[0])
-        return self._read(frames, pixels)[(first, *full[1:])]
+        full = keys_of(key, self.shape, self._attr)
+        if full is None:
+            return self._read(slice(None) if self._has_frames else None, None)[key]
+        wanted = picked(full, self._has_frames, self._load.attribute.has_pixels)
+        return self._read(wanted.frames, wanted.pixels)[wanted.left]
 
-    def _read(self, frames: Any, pixels: dict[str, Any]) -> Any:
-        values = self._reader(self._attr, frames, **pixels)
-        return values if isinstance(values, np.ndarray) else np.asarray(values)
+    def _read(self, frames: Any, pixels: Transform | None) -> NDArray[Any]:
+        """Read frames as the files have them now; those of an int keep their axis."""
+        is_whole = isinstance(frames, slice) and frames == slice(None)
+        idxs = None if is_whole else frames  # all are not listed, for there may be very many
+        values = np.asarray(self._reader(self._attr, idxs, **self._also(pixels)))
+        now = self._run._present(self._attr, self._key, self._words)
+        if now is not self._load:
+            self._refuse_other(now)
+        return values[: len(self)] if is_whole else values
 
-    def _filled(self, keys: tuple[Any, ...]) -> tuple[Any, ...]:
-        """Return a key for each axis, with full slices for what the user left out."""
-        dots = [n for n, k in enumerate(keys) if k is Ellipsis]
-        if len(dots) > 1:
-            raise FrameIndexError("an index can only have a single ellipsis ('...')")
-        missing = self.ndim - (len(keys) - len(dots))
-        if missing < 0:
-            raise FrameIndexError(
-                f"too many indices: {self._attr!r} has {self.ndim} axes, {len(keys)} were indexed"
+    def _refuse_other(self, now: Load) -> None:
+        """Raise where the files have something else by now; more frames do no harm."""
+        is_same = (now.frame_shape, now.dtype) == (self.shape[self._has_frames :], self.dtype)
+        if not is_same or (self._has_frames and now.count < len(self)):
+            raise FileChangedError(
+                f"{self._attr!r} was {self.dtype} {self.shape}, and is {now.dtype} {now.shape} in "
+                "the files now: make it again from its store"
             )
-        at = dots[0] if dots else len(keys)
-        return (*keys[:at], *[slice(None)] * missing, *keys[at + len(dots) :])
-
-    def _check(self, axis: int, key: Any) -> None:
-        """Raise for what NumPy would not index an axis with, before anything is read."""
-        size = self.shape[axis]
-        if isinstance(key, slice) or (type(key) is int and -size <= key < size):
-            return
-        array, where = np.asarray(key), f"axis {axis} of {self._attr!r}"
-        if not array.size and not isinstance(key, np.ndarray):
-            return
-        if array.dtype == np.bool_:
-            if array.shape != (size,):
-                raise FrameIndexError(
-                    f"boolean index did not match {where}: size of axis is {size} but size of "
-                    f"index is {len(array)}"
-                )
-            return
-        if array.dtype.kind not in "iu":
-            if not array.ndim and hasattr(key, "__index__"):
-                array = np.asarray(operator.index(key))
-            else:
-                of = f" of {array.dtype}" if array.ndim else ""
-                raise FrameIndexError(
-                    f"{where} is indexed by integers, slices and booleans, not by {key!r:.80}{of}"
-                )
-        outside = array[(array >= size) | ((array < -size) if array.dtype.kind != "u" else False)]
-        if outside.size:
-            raise FrameIndexError(
-                f"index {outside.flat[0]} is out of bounds for {where} with size {size}"
-            )
-
-
-def _frames_to_read(key: Any) -> tuple[Any, Any]:
-    """Return which frames to read for an index of the first axis, and its index among them.
-
-    An int drops the axis, as in NumPy; load_attribute keeps it.
-    """
-    if isinstance(key, slice):
-        return key, slice(None)
-    array = np.asarray(key)
-    if array.ndim == 0:
-        return key, 0
-    if array.dtype == np.bool_:
-        return key, np.arange(np.count_nonzero(array))
-    if not array.size:
-        return [], array.astype(np.intp)
-    frames, places = np.unique(array, return_inverse=True)
-    return frames, places.reshape(array.shape)
-
-
-def _pushed(key: Any) -> tuple[slice, Any]:
-    """Return the pixels to read for an index of a detector axis, and its index among them."""
-    if isinstance(key, slice):
-        return key, slice(None)
-    if isinstance(key, (int, np.integer)) and not isinstance(key, bool):
-        return slice(key, key + 1 if key != -1 else None), 0
-    return slice(None), key
-
-
-def _is_wide_mask(key: Any) -> bool:
-    """Tell whether a key is a boolean array that indexes several axes, or none."""
-    array = np.asarray(key) if isinstance(key, (bool, np.bool_, np.ndarray, list)) else None
-    return array is not None and array.dtype == np.bool_ and array.ndim != 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,6 +11,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from ..catalogue.frames import FrameSelection, frame_numbers
 from ..errors import AttributeMissingError, FrameIndexError, LayoutError, LinkError, ProtocolError
+from ..hdf5.dataset_names import DatasetName, dataset_name
 from ..hdf5.files import read_again
 from ..hdf5.given import is_open, is_same, named
 from ..kernels import Casting, cast
@@ -17,6 +19,7 @@ from ..loading.explain import explanation
 from ..loading.load import Load
 from ..protocol.protocol import CXIProtocol
 from ..transforms.transforms import TransformLike, transform_of
+from .named import named_store, read_part
 from .store import CXIStore
 
 __all__ = ["Reader", "read"]
@@ -26,15 +29,16 @@ _KINDS = ("scalar", "sequence", "frame", "stack")
 
 
 class Reader:
-    """Reads frames of an open :class:`h5py.Dataset` on threads, into arrays of the caller's.
+    """Reads frames of a dataset on threads, into arrays of the caller's.
 
     A dataset of three axes or more is a stack: its first axis counts frames. One of two axes is a
     frame. What our engine does not read (see :meth:`explain`) comes through h5py, and is the same.
 
     Parameters
     ----------
-    dataset : h5py.Dataset
-        It may be virtual, and its file may be open for writing.
+    dataset : h5py.Dataset, str or path
+        One that is open, which may be virtual, and whose file may be open for writing; or the name
+        of one, ``FILE::/PATH``. Of a named one the file is open only while it is read.
     transform : Transform or list of them, optional
         What is done to the last two axes.
     dtype : dtype, optional
@@ -47,7 +51,9 @@ class Reader:
     Raises
     ------
     TypeError, ValueError
-        `dataset` is none, or is closed.
+        `dataset` is none, is closed, or is the name of a file alone, or of a part of a dataset.
+    FileNotFoundError, AttributeMissingError, LayoutError
+        There is none of this name, or none that is read.
 
     Examples
     --------
@@ -68,8 +74,6 @@ class Reader:
         casting: Casting = "checked",
         chunk_cache: int = 64 << 20,
     ) -> None:
-        where = named(dataset)
-        self._dataset = dataset
         self._words: dict[str, Any] = {
             "transform": transform_of(transform),
             "dtype": dtype,
@@ -79,6 +83,17 @@ class Reader:
         self._load: Load | None = None  # that was looked at last
         self._load_shape: tuple[int, ...] = ()
         self._store: CXIStore | None = None
+        self._dataset: Any = None  # of one that is open
+        if isinstance(dataset, str | os.PathLike):
+            name = _name(dataset)
+            if name.index is not None:
+                raise ValueError(
+                    f"{os.fspath(dataset)!r} names a part of a dataset: name it all, and index the "
+                    "Reader; or use read()"
+                )
+            self._store = named_store(_NAME, name, chunk_cache=chunk_cache)
+            return
+        self._dataset, where = dataset, named(dataset)
         if isinstance(where, str):
             self._why = where
             return
@@ -195,9 +210,12 @@ class Reader:
 
     def _present(self) -> Load | None:
         """Return the load of the dataset as it is now; None where h5py is to read it."""
+        store = self._store
+        if self._dataset is None:
+            assert store is not None
+            return store._prepare(_NAME, **self._words)
         if not is_open(self._dataset):
             raise ValueError("the dataset is closed: open its file again")
-        store = self._store
         if store is None:
             return None
         if self._load is not None and self._dataset.shape != self._load_shape:
@@ -221,11 +239,11 @@ class Reader:
     def _read(self, idxs: FrameSelection, out: NDArray[Any] | None, num_threads: int | None) -> Any:
         load = self._present()
         if load is None:
-            return self._put(self._plain(idxs), out)
+            return _put(self._plain(idxs), out)
         if load.is_single:
             if idxs is None:
                 return load.read(None, out, num_threads=num_threads)
-            return self._put(load.read(num_threads=num_threads)[_as_index(idxs)], out)
+            return _put(load.read(num_threads=num_threads)[_as_index(idxs)], out)
         is_one = _is_one(idxs)
         place = out[None] if isinstance(out, np.ndarray) and is_one else out
         values = load.read(load.numbers(idxs), place, num_threads=num_threads)
@@ -255,14 +273,25 @@ class Reader:
             else (values[_as_index(idxs)])
         )
 
-    def _put(self, values: Any, out: NDArray[Any] | None) -> Any:
-        if out is None:
-            return values
-        shape, dtype = np.shape(values), values.dtype
-        if not isinstance(out, np.ndarray) or (out.shape, out.dtype) != (shape, dtype):
-            raise ValueError(f"out must be an array of shape {shape} and dtype {dtype}")
-        out[...] = values
-        return out
+
+def _put(values: Any, out: NDArray[Any] | None) -> Any:
+    if out is None:
+        return values
+    shape, dtype = np.shape(values), values.dtype
+    if not isinstance(out, np.ndarray) or (out.shape, out.dtype) != (shape, dtype):
+        raise ValueError(f"out must be an array of shape {shape} and dtype {dtype}")
+    out[...] = values
+    return out
+
+
+def _name(text: str | os.PathLike[str]) -> DatasetName:
+    """Return the dataset that a text names."""
+    name = dataset_name(text)
+    if name is None:
+        raise ValueError(
+            f"{os.fspath(text)!r} names a file: name a dataset, FILE::/PATH, or use CXIStore"
+        )
+    return name
 
 
 def _is_one(idxs: Any) -> bool:
@@ -285,9 +314,12 @@ def read(
     out: NDArray[Any] | None = None,
     num_threads: int | None = None,
 ) -> Any:
-    """Read frames of an open :class:`h5py.Dataset` on threads, as ``dataset[idxs]`` has them.
+    """Read frames of a dataset on threads, as ``dataset[idxs]`` has them.
 
-    For many calls on one dataset make a :class:`Reader`, whose arguments and errors are the same.
+    It is open by h5py or named by ``FILE::/PATH``, as for :class:`Reader`, whose arguments and
+    errors are the same; make one for many calls on one dataset. A name may also say which part is
+    read, as NumPy indexes it: ``FILE::/PATH[INDEX]``, or, as silx has it,
+    ``FILE::/PATH?slice=INDEX`` and ``FILE?path=/PATH&slice=INDEX``.
 
     Examples
     --------
@@ -296,6 +328,14 @@ def read(
     ...     data = file["entry_1/instrument_1/detector_1/data"]
     ...     read(data, [3, 1], transform=Crop([0, 1, 0, 2])).tolist()
     [[[400, 401]], [[200, 201]]]
+    >>> read(f"{example_run}::/entry_1/instrument_1/detector_1/data[0, 1, :3]")
+    array([120, 121, 122], dtype=uint16)
     """
+    name = _name(dataset) if isinstance(dataset, str | os.PathLike) else None
+    if name is not None and name.index is not None:
+        if idxs is not None:
+            raise ValueError("the index of the name and idxs= both say which frames: give one")
+        words = {"transform": transform_of(transform), "dtype": dtype, "casting": casting}
+        return _put(read_part(name, num_threads, **words), out)
     reader = Reader(dataset, transform=transform, dtype=dtype, casting=casting, chunk_cache=0)
     return reader.read(idxs, out=out, num_threads=num_threads)

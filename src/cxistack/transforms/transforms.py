@@ -21,6 +21,7 @@ import numpy.typing as npt
 from ..errors import LayoutError
 from .base import Transform
 from .fold import Chain
+from .points import Slices
 from .steps import Axis, Bin, FrameView, Shape
 
 __all__ = [
@@ -392,7 +393,7 @@ def is_constant(transform: TransformLike) -> bool:
     """Tell whether a transform always does the same, and equals one that does so."""
     if isinstance(transform, ComposeTransforms):
         return type(transform) is ComposeTransforms and all(map(is_constant, transform.transforms))
-    return type(transform) in (Crop, Downscale, Mirror)
+    return type(transform) in (Crop, Downscale, Mirror, Slices)
 
 
 def _refuse_other_than_transform(one: object, takes: str) -> None:
