@@ -6,16 +6,16 @@ import re
 import shlex
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from typer.testing import CliRunner
 
 from cxistack.cli import app
 
-__all__ = ["FLAGS", "PAGES", "Block", "Page"]
+__all__ = ["Block", "Page"]
 
-FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+_FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 _FENCE = re.compile(
     r"^```(?:\{code-block\} )?(?P<language>[\w{}-]*)(?P<rest>[^\n]*)\n"
@@ -45,6 +45,8 @@ class Page:
         Real files; they lie in the folder where the blocks run.
     layout
         A synthesised run of the factory's, whose files lie in that folder, in ``run/``.
+    serves
+        An address, and the folder that is served as if it were there.
     """
 
     def __init__(self, path):
@@ -52,7 +54,7 @@ class Page:
         head = re.match(r"---\n(.*?)^---$", self.text, re.MULTILINE | re.DOTALL)
         said = dict(re.findall(r"^(\w+): (.*)$", head[1], re.MULTILINE)) if head else {}
         self.needs, self.files = said.get("needs", "").split(), said.get("files", "").split()
-        self.layout = said.get("layout")
+        self.layout, self.serves = said.get("layout"), said.get("serves", "").split()
         self.blocks = [
             Block(
                 found["language"], found["name"], found["text"], self.text[: found.start()].count("\n") + 1
@@ -65,12 +67,25 @@ class Page:
         found = re.findall(r"^\| [^|`]*\| `([^`|]+)` \| `([^`|]+)` \|$", self.text, re.MULTILINE)
         return [(left, right) for left, right in found]
 
-    def run(self, names=None):
+    def run(self):
         """Run all blocks here, and return what is not as the page shows it, and the names made."""
-        names, report = {} if names is None else names, []
-        for block in self.blocks:
+        if not self.serves:
+            return self._run(self.blocks)
+        from .server import serving
+
+        address, folder = self.serves
+        with serving(Path(folder)) as server:
+            url = f"{server.url}/"
+            blocks = [replace(one, text=one.text.replace(address, url)) for one in self.blocks]
+            return self._run(blocks)
+
+    def _run(self, blocks):
+        names, report = {}, []
+        for block in blocks:
             if block.name is not None:
                 Path(block.name).write_text(block.text, encoding="utf-8")
+                if block.language == "python":
+                    compile(block.text, block.name, "exec")
             elif block.language == "python":
                 report += self._python(block, names)
             elif block.language == "console":
@@ -85,7 +100,7 @@ class Page:
             exec(compile(block.text, f"{self.path}:{block.line}", "exec"), names)
             return told
         test.globs = names
-        doctest.DocTestRunner(optionflags=FLAGS).run(test, out=told.append, clear_globs=False)
+        doctest.DocTestRunner(optionflags=_FLAGS).run(test, out=told.append, clear_globs=False)
         return told
 
     def _console(self, block):
@@ -97,7 +112,7 @@ class Page:
                 continue
             code, output = _run(command)
             checker = doctest.OutputChecker()
-            if shown.strip() and not checker.check_output(shown, output, FLAGS):
+            if shown.strip() and not checker.check_output(shown, output, _FLAGS):
                 told.append(f"{self.path}: $ {command}\nshows\n{shown}\nand gives\n{output}\n")
             elif not shown.strip() and code:
                 told.append(f"{self.path}: $ {command}\nends with status {code}:\n{output}\n")
