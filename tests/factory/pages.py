@@ -57,10 +57,18 @@ class Page:
         self.layout, self.serves = said.get("layout"), said.get("serves", "").split()
         self.blocks = [
             Block(
-                found["language"], found["name"], found["text"], self.text[: found.start()].count("\n") + 1
+                found["language"],
+                found["name"],
+                found["text"],
+                self.text[: found.start()].count("\n") + 1,
             )
             for found in _FENCE.finditer(self.text)
         ]
+
+    @property
+    def is_run(self):
+        """Whether there is anything to run."""
+        return any(block.language in ("python", "console") for block in self.blocks)
 
     def rows(self):
         """Return the rows of tables that give two ways in code: (left, right, names above)."""

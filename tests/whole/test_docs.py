@@ -14,11 +14,8 @@ from factory.beamlines import LAYOUTS
 from factory.pages import Page
 
 DOCS = ROOT / "docs"
-PAGES = [
-    page
-    for path in sorted(DOCS.rglob("*.md"))
-    if (page := Page(path)).blocks and "_build" not in path.parts
-]
+PATHS = sorted(path for path in DOCS.rglob("*.md") if "_build" not in path.parts)
+PAGES = [page for page in map(Page, PATHS) if page.is_run]
 NAMES = [page.path.relative_to(DOCS).with_suffix("").as_posix() for page in PAGES]
 
 
@@ -60,7 +57,7 @@ def test_there_are_pages_and_rows_to_run():
     assert sum(len(page.rows()) for page in PAGES) >= 20
 
 
-@pytest.mark.parametrize("path", sorted(DOCS.rglob("*.md")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 def test_what_a_page_has_in_code_is_what_a_test_can_run(path):
     # What C and Cython look like is README's to show, and its test's to compile.
     known = {"python", "console", "ini", "{include}", "{toctree}", "{eval-rst}"}
@@ -68,7 +65,7 @@ def test_what_a_page_has_in_code_is_what_a_test_can_run(path):
 
 
 def test_no_result_waits_to_be_filled_in():
-    assert not [path for path in DOCS.rglob("*.md") if re.search(r"^@@", path.read_text(), re.M)]
+    assert not [path for path in PATHS if re.search(r"^@@", path.read_text(), re.M)]
 
 
 def test_the_site_is_built_without_a_warning(tmp_path):
