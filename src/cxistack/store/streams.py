@@ -194,6 +194,7 @@ class Streams(Contents):
             * ("histogram", edges): how many values lie in each bin, over all pixels
             * an object of one's own, with ``init(shape, dtype)``, ``step(state, frames, idxs)``,
               ``merge(a, b)`` and ``finish(state)``; see :class:`Reduction`
+
             A list is done by one pass, but for medians and percentiles, which are exact and made
             of as many rows at a time as memory holds: then each pass reads what it needs.
         idxs : None, int, slice, sequence or array of int, or boolean mask
