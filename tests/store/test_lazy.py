@@ -90,6 +90,7 @@ def test_a_new_axis_and_too_many_indices_raise(lazy):
         (0, 99), (0, slice(None), -9), 99, -99, (99, 0), (0, slice(None), [1, 99]),
         [[0, 1], [2, 99]],
         np.ones(3, bool), (slice(None), np.ones(3, bool)), (0, slice(None), [True] * 3),
+        ([0, 1], [0, 1, 2]), ([0, 1], slice(None), [0, 1, 2]), (0, [[0, 1]], [0, 1, 2]),
         0.5, (0, 1.5), [0.5], (slice(None), slice(None), [1.0]), np.float64(1), "a", (0, "x"), {1},
     ],
     ids=repr,
