@@ -35,6 +35,16 @@ from .view import region
 __all__ = ["convert"]
 
 _OTHER_ENTRY = re.compile(r"/entry_(?!1/)\w+/")  # CXI numbers its entries, and this file has one
+Binned = Annotated[
+    int,
+    typer.Option("--bin", min=1, help="Sum N x N pixels; take the mean of other than counts."),
+]
+ByFrame = Annotated[
+    str | None,
+    typer.Option(
+        metavar="A,B,...", help="Scalars of the protocol that have a value for each frame."
+    ),
+]
 IsVirtual = Annotated[
     bool,
     typer.Option(
@@ -57,18 +67,10 @@ def convert(
             metavar="A=FILE", help="The file whose value of A is written, where files differ."
         ),
     ] = None,
-    by_frame: Annotated[
-        str | None,
-        typer.Option(
-            metavar="A,B,...", help="Scalars of the protocol that have a value for each frame."
-        ),
-    ] = None,
+    by_frame: ByFrame = None,
     crop: CropTo = None,
     downscale: EveryNth = 1,
-    binning: Annotated[
-        int,
-        typer.Option("--bin", min=1, help="Sum N x N pixels; take the mean of other than counts."),
-    ] = 1,
+    binning: Binned = 1,
     dtype: Annotated[
         str | None, typer.Option(help="Type of data; the stored one if not given.")
     ] = None,

@@ -76,7 +76,7 @@ class Cluster:
         # What nobody waits for any more is let go of, so that workers forget its result.
         self._futures: weakref.WeakSet[Any] = weakref.WeakSet()
         # A cluster that grows with its work may have no worker yet.
-        self.threads = max(1, sum(client.nthreads().values()))
+        self.threads: int = max(1, sum(client.nthreads().values()))
 
     def __enter__(self) -> Cluster:
         return self
