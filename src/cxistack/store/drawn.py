@@ -126,8 +126,8 @@ class Drawn(Contents):
         >>> from matplotlib.figure import Figure
         >>> store = CXIStore(example_run)
         >>> axes = store.plot("data", -1, ax=Figure().subplots(), transform=Crop([2, 10, 5, 15]))
-        >>> axes.get_xlim(), axes.get_xlabel()
-        ((4.5, 14.5), 'fast axis (pixel)')
+        >>> axes.get_title(), axes.get_xlabel()
+        ('run.cxi: data, frame 5 of 6, 8 × 10 uint16', 'fast axis (pixel)')
         """
         self._check_open()
         look = Look(dtype, mask, Contrast(vmin, vmax, log, percentiles))

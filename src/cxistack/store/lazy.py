@@ -205,8 +205,8 @@ class LazyArray:
         --------
         >>> from matplotlib.figure import Figure
         >>> small = CXIStore(example_run)["data"].transform(Downscale(2, mode="sum"))
-        >>> small.plot(3, ax=Figure().subplots()).get_xlim()
-        (-0.5, 19.5)
+        >>> small.plot(3, ax=Figure().subplots()).get_title()
+        'run.cxi: data, frame 3 of 6, 8 × 10 uint64'
         """
         store: Any = self._run
         words["transform"] = self._also(transform_of(words.get("transform"))).get("transform")
