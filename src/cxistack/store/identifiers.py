@@ -86,6 +86,7 @@ def _beside(catalogue: Catalogue, name: str) -> Iterable[str]:
             while group.strip("/"):
                 group = group.rpartition("/")[0]
                 yield f"{group}/{name}"
+        yield f"/entry_1/{name}"  # of CXI, wherever the protocol has the frames
 
 
 def numbers_of(ids: NDArray[Any], wanted: Any, name: str) -> NDArray[np.int64]:

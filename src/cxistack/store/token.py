@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import pickle
 from collections.abc import Iterator
@@ -26,6 +25,8 @@ def token_of(load: Load) -> str:
     OSError
         A file is not there.
     """
+    import hashlib  # here: it takes its time, and few ask for a token
+
     digest = hashlib.blake2b(digest_size=20)
     request = load.request
     told: list[object] = [load.shape, str(load.dtype), request.casting, request.raw]
@@ -64,6 +65,5 @@ def _paths(load: Load) -> Iterator[str]:
 
 def _words_of(transform: Transform | None) -> str:
     """Return what a transform is, in words that are the same in every process."""
-    if transform is None or is_constant(transform):
-        return repr(transform)
-    return hashlib.blake2b(pickle.dumps(transform, protocol=4)).hexdigest()
+    is_known = transform is None or is_constant(transform)
+    return repr(transform if is_known else pickle.dumps(transform, protocol=4))
