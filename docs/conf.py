@@ -28,6 +28,7 @@ autodoc_typehints = "none"  # the docstrings say types, in words
 autodoc_member_order = "bysource"
 autodoc_preserve_defaults = True
 maximum_signature_line_length = 80
+toc_object_entries_show_parents = "hide"
 napoleon_google_docstring = False
 napoleon_use_param = False
 napoleon_use_rtype = False

@@ -57,6 +57,26 @@ def test_there_are_pages_and_rows_to_run():
     assert sum(len(page.rows()) for page in PAGES) >= 20
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "```python\n>>> 1 + 1\n3\n```",
+        "```python\nmissing\n```",
+        "```console\n$ cxistack protocol show nothing\n```",
+        "```console\n$ cxistack protocol list\nno such protocol\n```",
+        "```{code-block} python\n:caption: job.py\n\ndef job(:\n```",
+    ],
+)
+def test_a_page_that_is_wrong_is_told_of(text, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("wrong.md").write_text(text)
+    try:
+        report, _ = Page("wrong.md").run()
+    except (NameError, SyntaxError):
+        return
+    assert report
+
+
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 def test_what_a_page_has_in_code_is_what_a_test_can_run(path):
     # What C and Cython look like is README's to show, and its test's to compile.
