@@ -147,7 +147,7 @@ def measure(case: Case, pool: Pool, pace: Pace) -> list[Timing]:
     turn = 0
     while turn < turns:
         turn += 1
-        # To and fro: who comes next finds caches as the one before left them.
+        # Back and forth: who comes next finds caches as the one before left them.
         for way in case.ways[:: 1 if turn % 2 else -1]:
             times = spent[way.name]
             if len(times) < 2 or sum(times) < pace.patience:
