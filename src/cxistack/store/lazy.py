@@ -413,6 +413,8 @@ class LazyArray:
         now = self._now()
         if now is not self._load:
             self._refuse_other(now)
+            if now.count == self._load.count:
+                self._load = now
         return values[: len(self)] if is_whole else values
 
     def _refuse_other(self, now: Load) -> None:
