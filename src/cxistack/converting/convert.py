@@ -145,8 +145,9 @@ def convert(
     together with the run (by their whole paths where the two have no folder in common). When it is
     moved alone, or a source is: a store raises LinkError, which names the file that is missing.
     HDF5 itself, and so h5py and other programs, give NaN or the largest integer for its frames,
-    without a word. HDF5 keeps every source open that it has read from: for a run of thousands of
-    files other programs may need a higher limit (``ulimit -n``).
+    without a word. Frames that come to the files later are not in it. HDF5 keeps every source open
+    that it has read from: for a run of thousands of files other programs may need a higher limit
+    (``ulimit -n``).
 
     Examples
     --------

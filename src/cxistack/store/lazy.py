@@ -124,9 +124,9 @@ class LazyArray:
     def chunks(self) -> tuple[int, ...] | None:
         """Shape of a chunk as it is stored, along the axes of this array, or None.
 
-        As h5py's ``dataset.chunks``, cut to the array. Of frames that a transform changes, a chunk
-        has whole frames. None where datasets are contiguous, or have chunks of different shapes,
-        and where one frame stands for all.
+        As h5py's ``dataset.chunks``, cut to the array. Of frames that a transform changes, or that
+        are put together of modules, a chunk has whole frames. None where datasets are contiguous,
+        or have chunks of different shapes, and where one frame stands for all.
         """
         return chunks_of(self._load)
 
@@ -136,7 +136,8 @@ class LazyArray:
 
         Each is (filename, path, frames); `frames` is the range of this array's frames that it has,
         or None where there is no frame axis. Of a virtual dataset of whole frames, these are its
-        sources. A mask that is made of limits comes from the stack that they are about.
+        sources; of modules that lie in a file each, the first file and the pattern of their paths.
+        A mask that is made of limits comes from the stack that they are about.
         """
         return sources_of(self._load)
 
@@ -340,7 +341,9 @@ class LazyArray:
         if copy is False:
             raise BufferError("an attribute in a file cannot be exported without a copy")
         values = np.require(np.asarray(self), requirements="W")
-        return values.__dlpack__(stream=stream, max_version=max_version, dl_device=dl_device)
+        words = {"stream": stream, "max_version": max_version, "dl_device": dl_device}
+        # NumPy before 2.1 knows the first alone.
+        return values.__dlpack__(**{name: word for name, word in words.items() if word is not None})
 
     def __dlpack_device__(self) -> tuple[int, int]:
         """Return what says that values come into the CPU's memory."""
