@@ -199,3 +199,11 @@ def test_nothing_is_left_on_the_cluster(store, client):
 
 def _names_of_tasks(dask_scheduler):
     return [str(name) for name in dask_scheduler.tasks]
+
+
+def test_a_merge_leaves_its_states_as_they_were():
+    """Another worker's copy may be lost, and the merge is done again."""
+    states = [[[("a", k)]] for k in range(2)]
+    merged = cluster._merge([Joined()], *states)
+    assert merged == [[("a", 0), ("a", 1)]]
+    assert states == [[[("a", 0)]], [[("a", 1)]]]

@@ -29,6 +29,7 @@ __all__ = ["Cluster", "Job", "reduce_on", "share_count"]
 
 _SHARE_BYTES = 1 << 30  # of pixels that one task takes at most, and that a death costs
 _EMBEDDED = 1 << 20  # bytes of a job that goes with each task; a larger one goes to a worker once
+_BAND_ROWS = 16  # that a task has at least: of most codecs, each task decodes whole chunks
 _FIRST = 10  # priority of what frees memory: merges go before further shares
 
 
@@ -260,7 +261,8 @@ def _of_bands(
     """Return what is asked of each pixel's values, by a task for each band of rows."""
     source, plan, limits = work
     room = cluster.memory if limits.memory is None else limits.memory
-    bands = list(bands_of(source.bands, room, least=cluster.threads))
+    least = min(cluster.threads, max(1, source.bands.rows // _BAND_ROWS))
+    bands = list(bands_of(source.bands, room, least))
     results = BandResults(source.shape)
     told = 0
 
