@@ -1,4 +1,4 @@
-"""What other libraries take frames by, xarray and PyTorch, beside our loads and plain h5py.
+"""Frames by xarray and PyTorch, beside our loads and plain h5py.
 
 xarray's region is read by ``xarray.open_dataset(..., engine="cxistack")``, and by `load_attribute`
 with the same crop. PyTorch's loaders have two workers that stay, or none; the peer is a data set
