@@ -1,9 +1,10 @@
 """Frames by xarray and PyTorch, beside our loads and plain h5py.
 
 xarray's region is read by ``xarray.open_dataset(..., engine="cxistack")``, and by `load_attribute`
-with the same crop; of both the shortest CPU time of all threads counts. PyTorch's loaders have two workers that stay, or none; the peer is a data set
-that has h5py read the frame of a number, as tutorials have it. A loader's batches are counted, and
-not looked at: that is the same for all. What is not installed is not measured.
+with the same crop; of both the shortest CPU time of all threads counts. PyTorch's loaders have two
+workers that stay, or none; the peer is a data set that has h5py read the frame of a number, as
+tutorials have it. A loader's batches are counted, and not looked at: that is the same for all.
+What is not installed is not measured.
 """
 
 from __future__ import annotations

@@ -87,15 +87,16 @@ class _Bench:
     def in_a_row(self) -> Case:
         """Return the load of frames that a virtual dataset has from many files."""
         data, size = self.data, self.size
-        names = []
-        layout = h5py.VirtualLayout(data.shape, data.dtype)
+        names, master = [], self.folder / "master.h5"
         for k in range(size.files):
             part = slice(k * size.frames, (k + 1) * size.frames)
             names.append(self.folder / f"part_{k:03}.h5")
             with h5py.File(names[-1], "w") as h5:
                 h5.create_dataset(PATH, data=data[part], chunks=(1, *size.shape), **CODECS[CODEC])
-            layout[part] = h5py.VirtualSource(names[-1].name, PATH, data[part].shape)
-        master = _virtual(self.folder / "master.h5", layout)
+        protocol = _protocol(PATH)
+        with cxi.CXIStore(names, protocol=protocol) as files:
+            target = cxi.CXIStore(master, "w", protocol=protocol)
+            cxi.convert(files, target, virtual=True, verbose=False)
         out = self.pool.array(data.shape, data.dtype)
         others = [
             self._ours(FILES, names, out),
@@ -162,8 +163,8 @@ class _Bench:
         path: str = PATH,
         threads: int | None = None,
     ) -> Way:
-        protocol = cxi.CXIProtocol({"data": "uint"}, {"data": [path]}, {"data": "stack"})
-        load = self.stack.enter_context(cxi.CXIStore(files, protocol=protocol)).load_attribute
+        store = self.stack.enter_context(cxi.CXIStore(files, protocol=_protocol(path)))
+        load = store.load_attribute
         options: dict[str, Any] = {"num_threads": threads or self.threads, "verbose": False}
         return Way(name, lambda: load("data", out=out, **options))
 
@@ -177,6 +178,10 @@ class _Bench:
                 h5.create_dataset(f"{image}/data", data=of_module, chunks=chunks, **CODECS[CODEC])
                 h5[f"{image}/trainId"] = np.arange(len(self.data))
         return names
+
+
+def _protocol(path: str) -> cxi.CXIProtocol:
+    return cxi.CXIProtocol({"data": "uint"}, {"data": [path]}, {"data": "stack"})
 
 
 def _virtual(path: Path, layout: Any) -> Path:

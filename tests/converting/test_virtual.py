@@ -1,6 +1,5 @@
 """A virtual file over a run: plain h5py and a store read from it what they read from the run."""
 
-import re
 import shutil
 from pathlib import Path
 
@@ -158,6 +157,26 @@ def test_what_changes_values_is_refused_and_nothing_is_written(folder, words, wh
     assert sorted(path.name for path in folder.iterdir()) == ["raw"]
 
 
+def test_the_unit_that_data_have_is_stated(folder):
+    for n in range(3):
+        with h5py.File(folder / "raw" / f"run_{n}.cxi", "r+") as h5:
+            h5[DATA].attrs["units"] = "keV"
+    made(folder, attributes=["data"])
+    with h5py.File(folder / "all.cxi") as h5:
+        assert h5[PLOTTED].attrs["units"] == "keV"
+    protocol = CXIProtocol.import_default()
+    paths = protocol.get_load_paths("data")
+    known = protocol.add_attribute("data", "number", paths, "stack", unit="keV")
+    target = CXIStore(folder / "new.cxi", "w", protocol=known)
+    convert(run_in(folder, protocol=known), target, ["data"], virtual=True, verbose=False)
+    with h5py.File(folder / "new.cxi") as h5:
+        assert h5[PLOTTED].attrs["units"] == "keV"
+    other = known.add_attribute("data", "number", paths, "stack", unit="eV")
+    run, target = run_in(folder, protocol=other), CXIStore(folder / "third.cxi", "w", other)
+    with pytest.raises(LayoutError, match="its values come in another unit"):
+        convert(run, target, ["data"], virtual=True, verbose=False)
+
+
 def test_files_of_several_types_are_refused(folder):
     name = folder / "raw" / "run_1.cxi"
     with h5py.File(name, "r+") as h5:
@@ -272,11 +291,7 @@ def test_runs_of_every_beamline(layout, tmp_path):
     wanted = ",".join({"data", "mask"} & set(store))
     words = ["--protocol", protocol, "--virtual", "--attributes", wanted]
     done = CliRunner().invoke(app, ["convert", *names, str(output), *words])
-    told = " ".join(done.output.split())
-    if done.exit_code:
-        assert re.search(r"it comes as (\w+), and .* has (?!\1)", told), told
-        assert store["data"].dtype != run.data.dtype
-        return
+    assert done.exit_code == 0, done.output
     with h5py.File(output) as h5:
         assert h5["/entry_1/instrument_1/detector_1/data"].is_virtual
         np.testing.assert_array_equal(h5[PLOTTED][()], run.data)

@@ -14,10 +14,12 @@ from .convert import convert
 from .demo import demo
 from .explain import explain
 from .follow import follow
+from .index import index
 from .info import info
 from .process import process
 from .protocol import protocol_app
 from .reduce import reduce
+from .report import report
 from .view import view
 
 __all__ = ["app", "main"]
@@ -34,8 +36,10 @@ app.command()(explain)
 app.command()(convert)
 app.command()(reduce)
 app.command()(process)
+app.command()(report)
 app.command()(check)
 app.command()(follow)
+app.command()(index)
 app.command()(demo)
 app.add_typer(protocol_app, name="protocol")
 

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from ..errors import CXIError
-from . import picture
+from ..pictures import picture
+from ..pictures.place import Place, place_of
 from .failure import failures_told
 from .speckle_run import BEAM, FILES, SHAPE, write_run
 
@@ -121,10 +122,10 @@ def _draw(figure: Any, found: dict[str, Any]) -> None:
     left, middle, right = figure.subplots(1, 3)
     figure.get_layout_engine().set(wspace=0.05)
     top, bottom, first, last = _CROP
-    place = picture.extent(flat.shape, (top, first), _BIN)
+    place = place_of(flat.shape, found["roi"])
     lit = st.whitefield > 0.2 * np.median(st.whitefield)  # outside the beam there is only noise
     title = f"raw frame 0, {SHAPE[0]} × {SHAPE[1]} pixels"
-    _panel(raw, good, picture.extent(SHAPE), title, "photons per pixel").draw(left)
+    _panel(raw, good, place_of(SHAPE), title, "photons per pixel").draw(left)
     corner, size = (first - 0.5, top - 0.5), (last - first, bottom - top)
     left.add_patch(Rectangle(corner, *size, fill=False, ec="w", lw=0.8, ls="--"))
     title = f"flat field, mean of {len(st.data)} frames, bins of {_BIN} × {_BIN}"
@@ -136,7 +137,7 @@ def _draw(figure: Any, found: dict[str, Any]) -> None:
 
 
 def _panel(
-    frame: NDArray[Any], good: NDArray[np.bool_], place: picture.Extent, title: str, label: str
+    frame: NDArray[Any], good: NDArray[np.bool_], place: Place, title: str, label: str
 ) -> picture.Panel:
     shown = picture.shrunk(frame, good)
     return picture.Panel(shown, picture.norm(shown.compressed()), place, title, label)

@@ -29,6 +29,6 @@ def failures_told() -> Iterator[None]:
         yield
     except BrokenPipeError:  # the reader of our output has left (``| head``)
         raise
-    except (CXIError, OSError, ValueError, TypeError, MemoryError) as error:
+    except (CXIError, OSError, ValueError, TypeError, MemoryError, ImportError) as error:
         say(f"Error: {sentence(error)}", err=True)
         raise typer.Exit(FAILED) from error

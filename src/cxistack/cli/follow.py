@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from pathlib import Path
@@ -12,12 +11,13 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
+from ..pictures import picture
+from ..pictures.frames import label_of, run_name, size_of
+from ..pictures.place import place_of
 from ..store.store import CXIStore
-from . import picture
 from .failure import failures_told
 from .lines import say
 from .opening import ChannelName, CropTo, DetectorName, EveryNth, FileNames, ProtocolFile
-from .sheet import label_of, run_name, size_of
 from .view import region
 
 __all__ = ["follow"]
@@ -128,8 +128,7 @@ def _draw(
     scale = picture.norm(pixels.compressed(), picture.Contrast(None, None, log))
     title = f"{run_name(store)}: {attr}, frame {number}, {size_of(frame.shape)} {frame.dtype}"
     figure = picture.new_figure(8, 6.4)
-    where = picture.extent(values.shape, (0, 0), 1)
-    picture.Panel(pixels, scale, where, title, label_of(store, attr, frame)).draw(figure.subplots())
-    new = path.with_name(f".{path.name}.new")
-    picture.save(figure, new)
-    os.replace(new, path)  # noqa: PTH105
+    label = label_of(store, attr, frame.dtype)
+    panel = picture.Panel(pixels, scale, place_of(values.shape), title, label)
+    panel.draw(figure.subplots())
+    picture.save(figure, path)

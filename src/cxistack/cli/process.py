@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from ..catalogue.frames import frame_numbers
 from ..container.processing import MaskMethod, stored_stack
 from ..container.stdata import STData
+from ..pictures.frames import run_name
+from ..pictures.panels import draw_frames
 from ..progress import Progress, progress_bar
 from ..protocol.protocol import CXIProtocol
 from ..store.store import CXIStore
@@ -30,8 +32,6 @@ from .opening import (
     new_file,
     open_run,
 )
-from .panels import draw_frames
-from .sheet import run_name
 from .view import region
 
 __all__ = ["process"]

@@ -1,4 +1,4 @@
-"""``cxistack view``: one frame of a stack, or a frame attribute, as a PNG picture."""
+"""``cxistack view``: a frame, or several, in the terminal or as a PNG picture."""
 
 from __future__ import annotations
 
@@ -8,33 +8,41 @@ from typing import Annotated, Any
 
 import numpy as np
 import typer
-from numpy.typing import NDArray
 
+from ..errors import LayoutError
+from ..pictures import picture
+from ..pictures.frames import Look, frame_shown, grey_line, label_of, size_of, title_of
+from ..pictures.place import Place, place_of
+from ..pictures.sheet import MOST_FRAMES, sheet
 from ..store.store import CXIStore
 from ..transforms.base import Transform
 from ..transforms.transforms import ComposeTransforms, Crop, Downscale
-from . import picture
 from .failure import failures_told
-from .opening import ChannelName, CropTo, DetectorName, EveryNth, FileNames, ProtocolFile, open_run
-from .sheet import (
-    Look,
-    frame_values,
-    good_pixels,
-    grey_line,
-    label_of,
-    run_name,
-    sheet,
-    size_of,
+from .opening import (
+    ChannelName,
+    CropTo,
+    DetectorName,
+    EveryNth,
+    FileNames,
+    ProtocolFile,
+    frame_choice,
+    open_run,
 )
+from .terminal import draws_pictures, show
 
 __all__ = ["region", "view"]
 
 
 def view(
     files: FileNames,
-    output: Annotated[Path, typer.Option("-o", "--output", help="The PNG file.")] = Path(
-        "frame.png"
-    ),
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="The PNG file; without it, a terminal is drawn in."),
+    ] = None,
+    in_terminal: Annotated[
+        bool,
+        typer.Option("--terminal", help="Draw in half blocks of colour, into a pipe, too."),
+    ] = False,
     attribute: Annotated[str, typer.Option(help="A stack or a frame of the protocol.")] = "data",
     frame: Annotated[int, typer.Option(help="Which frame of a stack; -1 is the last.")] = 0,
     frames: Annotated[
@@ -55,27 +63,63 @@ def view(
     detector: DetectorName = None,
     channel: ChannelName = None,
 ) -> None:
-    """Draw one frame of FILES as a PNG picture, or several; masked pixels and gaps are grey."""
+    """Draw one frame of FILES, or several; masked pixels and gaps are grey.
+
+    The picture is drawn in the terminal, by its own graphics where it has them and textual-image
+    is installed (pip install 'cxistack[terminal]'). With -o, and where there is no terminal
+    (frame.png), it is a PNG file.
+    """
     with failures_told(), open_run(files, protocol, detector, channel) as store:
-        if frames is not None:
-            look = Look(dtype, use_mask, picture.Contrast(vmin, vmax, log))
-            several = sheet(store, attribute, frames, region(crop, downscale), look)
-            picture.save(several.figure, output)
-            typer.echo(f"{output}: {several.title}")
+        look = Look(dtype, use_mask, picture.Contrast(vmin, vmax, log), _note)
+        transform = region(crop, downscale)
+        numbers = None if frames is None else _numbers(store, attribute, frames)
+        if in_terminal and output is not None:
+            raise ValueError("--terminal and -o are two places for one picture: give one")
+        if in_terminal or (output is None and draws_pictures()):
+            several = [frame] if numbers is None else numbers
+            show(store, attribute, several, transform, look, use_graphics=not in_terminal)
+            return
+        output = output or Path("frame.png")
+        if numbers is not None:
+            page = sheet(store, attribute, numbers, transform, look)
+            picture.save(page.figure, output)
+            typer.echo(f"{output}: {page.title}")
             return
         figure = picture.new_figure(8, 6.4)
-        transform = region(crop, downscale)
-        values = frame_values(store, attribute, frame, transform, dtype)
-        good = good_pixels(store, attribute, frame, transform, values, use_mask)
-        origin = (crop[0], crop[2]) if crop is not None else (0, 0)
-        title = _title(store, attribute, frame, values)
-        title += grey_line(good.size - int(np.count_nonzero(good)))
-        where = picture.extent(values.shape[-2:], origin, downscale)
-        contrast = picture.Contrast(vmin, vmax, log)
-        masked = np.ma.masked_array(values, ~good)
-        _draw(figure, masked, contrast, where, title, label_of(store, attribute, values))
+        shown = frame_shown(store, attribute, frame, transform, look)
+        title = title_of(store, attribute, frame, shown)
+        title += grey_line(int(np.ma.getmaskarray(shown).sum()))
+        where = place_of(shown.shape[-2:], transform)
+        label = label_of(store, attribute, shown.dtype)
+        _draw(figure, shown, look.contrast, where, title, label)
         picture.save(figure, output)
-    typer.echo(f"{output}: {attribute} {size_of(values.shape)} {values.dtype}")
+    typer.echo(f"{output}: {attribute} {size_of(shown.shape)} {shown.dtype}")
+
+
+def _note(text: str) -> None:
+    typer.echo(f"Note: {text}", err=True)
+
+
+def _numbers(store: CXIStore, attr: str, frames: str) -> list[int]:
+    """Return the numbers of the frames that ``--frames`` names."""
+    if attr in store and not store.is_indexed(attr):
+        raise LayoutError(f"{attr!r} is one image: leave --frames out")
+    total = store.describe(attr)[0][0] if attr in store else 0
+    chosen = frame_choice(frames)
+    if isinstance(chosen, slice):
+        one = chosen
+    else:
+        one = slice(chosen, None if chosen in (None, -1) else chosen + 1)
+    numbers = list(range(*one.indices(total)))
+    if not numbers and total:
+        raise ValueError(f"--frames {frames} is none of the {total} frames of {attr!r}")
+    if len(numbers) > MOST_FRAMES:
+        step = -(-len(numbers) // MOST_FRAMES)
+        raise ValueError(
+            f"--frames {frames} is {len(numbers)} frames, and a sheet shows up to {MOST_FRAMES}: "
+            f"take every {step}th (A:B:{step})"
+        )
+    return numbers or [0]  # what cannot be loaded says so itself
 
 
 def region(
@@ -100,7 +144,7 @@ def _draw(
     figure: Any,
     frame: np.ma.MaskedArray[Any, Any],
     contrast: picture.Contrast,
-    where: picture.Extent,
+    where: Place,
     title: str,
     label: str,
 ) -> None:
@@ -118,11 +162,3 @@ def _draw(
         figure.suptitle(title, fontsize="medium")
         for axes in list(grid)[len(modules) :]:
             axes.set_visible(False)
-
-
-def _title(store: CXIStore, attr: str, frame: int, values: NDArray[Any]) -> str:
-    which = attr
-    if store.is_indexed(attr):
-        total = len(store.indices())
-        which += f", frame {frame % total} of {total}" if total else f", frame {frame}"
-    return f"{run_name(store)}: {which}, {size_of(values.shape)} {values.dtype}"

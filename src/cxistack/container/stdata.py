@@ -10,15 +10,17 @@ from numpy.typing import NDArray
 
 from ..catalogue.frames import FrameSelection, frame_numbers
 from ..errors import AttributeMissingError
-from ..processing.stacks import ComputedStack
+from ..markup import notebook, table
+from ..pictures.thumbnail import of_array
+from ..processing.stacks import ComputedStack, is_computed
 from ..protocol.attribute import Attribute
 from ..saving.request import SaveMode, SaveRequest
 from ..store.store import CXIStore
 from ..transforms.base import Transform
 from ..transforms.fold import fold
 from ..transforms.transforms import TransformLike, transform_of
+from .on_dask import OnDask
 from .outgoing import Outgoing, opened
-from .processing import Processed
 
 __all__ = ["STData"]
 
@@ -26,7 +28,7 @@ __all__ = ["STData"]
 _FIELDS = ("input_file", "transform", "output_file", "frames", "num_threads")
 
 
-class STData(Processed):
+class STData(OnDask):
     """What was loaded of a run: the protocol's attributes by name, and where to save them.
 
     Parameters
@@ -172,14 +174,39 @@ class STData(Processed):
         ]
 
     def __repr__(self) -> str:
-        lines = [f"STData of {len(self.input_file.filenames())} files, transform={self.transform}"]
+        lines = [f"  {attr}: {shown}" if shown else f"  {attr}" for attr, shown in self._shown()]
+        return "\n".join([self._title, *lines])
+
+    def _repr_html_(self) -> str:
+        return notebook(
+            self._title, table(("attribute", "value"), self._shown()), self._thumbnail()
+        )
+
+    @property
+    def _title(self) -> str:
+        return f"STData of {len(self.input_file.filenames())} files, transform={self.transform}"
+
+    def _shown(self) -> list[tuple[str, str]]:
+        """Return the names that have a value, each with what is shown of it; nothing is made."""
+        shown = []
         for attr in self.contents():
             is_made = attr == "whitefield" and self._values.get(attr) is None
             if attr not in ("input_file", "transform") and not is_made:
                 value = self[attr]
-                shown = f"{value.dtype} {value.shape}" if isinstance(value, np.ndarray) else value
-                lines.append(f"  {attr}: {shown}" if attr != "output_file" else f"  {attr}")
-        return "\n".join(lines)
+                told = f"{value.dtype} {value.shape}" if isinstance(value, np.ndarray) else value
+                shown.append((attr, "" if attr == "output_file" else str(told)))
+        return shown
+
+    def _thumbnail(self) -> str:
+        """Return the first frame that is in memory, as HTML."""
+        for attr in ("data", "whitefield", "mask"):
+            values = self._values.get(attr)
+            if isinstance(values, np.ndarray) and values.size:
+                is_stack = attr != "whitefield" and values.ndim > 2
+                frame = values[0] if is_stack else values
+                what = f"{attr}, frame 0 of {len(values)}" if is_stack else attr
+                return of_array(frame, what, is_mask=attr == "mask")
+        return ""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -214,9 +241,13 @@ class STData(Processed):
     def clear(self, attributes: str | Iterable[str] | None = None) -> Self:
         """Return a new container without these arrays; without all arrays when None."""
         names = self._names(attributes, self.contents())
-        arrays = (np.ndarray, ComputedStack)
+        values = {attr: self._values.get(attr) for attr in names}
         return self.replace(
-            **{attr: None for attr in names if isinstance(self._values.get(attr), arrays)}
+            **{
+                attr: None
+                for attr, value in values.items()
+                if isinstance(value, np.ndarray) or is_computed(value)
+            }
         )
 
     def update_output_file(self, output_file: CXIStore) -> Self:
@@ -234,7 +265,7 @@ class STData(Processed):
         is_whole = self.transform is None
         pixels = {
             one.name: _transformed(one, self[one.name], transform)
-            if is_whole and not isinstance(self[one.name], ComputedStack)
+            if is_whole and not is_computed(self[one.name])
             else None
             for one in self._loaded("frame", "stack")
         }

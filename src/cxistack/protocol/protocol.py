@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Self
 from ..errors import ProtocolError
 from ..hdf5.links import LinkPolicy
 from ..hdf5.names import Names
+from ..markup import notebook, table
 from .attribute import Attribute, LoadPath
 from .fields import BY_PATH, FAMILIES, NDIMS, OPTIONAL, fault, strings
 from .fields import check as check_fields
@@ -21,6 +22,9 @@ from .limits import parse_limit
 from .pyrost import OnOpenFiles
 
 __all__ = ["CXIProtocol", "cxi_unit", "register_discoverer"]
+
+
+_COLUMNS = ("attribute", "type", "kind", "paths")
 
 
 @dataclass(frozen=True, repr=False)
@@ -372,21 +376,29 @@ class CXIProtocol(OnOpenFiles):
         return f"{type(self).__name__}(datatypes={{...}}, load_paths={{...}}, kinds={{...}})"
 
     def __str__(self) -> str:
-        rows = [("attribute", "type", "kind", "paths")]
-        for one in self._attributes.values():
-            places = [
-                f"{place.path} ({how})" if (how := place.convention or place.unit) else place.path
-                for place in one.places
-            ]
-            places += [f"good where {limit}" for limit in self.limits.get(one.name, ())]
-            rows.append((one.name, one.datatype, one.kind, places[0]))
-            rows.extend(("", "", "", place) for place in places[1:])
+        rows = [_COLUMNS, *self._rows()]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         widths[-1] = 0
         return "\n".join(
             "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
             for row in rows
         )
+
+    def _repr_html_(self) -> str:
+        return notebook(
+            f"CXIProtocol of {len(self._attributes)} attributes", table(_COLUMNS, self._rows())
+        )
+
+    def _rows(self) -> Iterator[tuple[str, str, str, str]]:
+        """Yield a line for each place of each attribute; the first names it."""
+        for one in self._attributes.values():
+            places = [
+                f"{place.path} ({how})" if (how := place.convention or place.unit) else place.path
+                for place in one.places
+            ]
+            places += [f"good where {limit}" for limit in self.limits.get(one.name, ())]
+            yield one.name, one.datatype, one.kind, places[0]
+            yield from (("", "", "", place) for place in places[1:])
 
 
 Discoverer = Callable[..., CXIProtocol]

@@ -17,9 +17,10 @@ from ..checking import agreement, check
 from ..checking.findings import Finding, Problem
 from ..checking.problems import misfits
 from ..errors import AttributeMissingError, ClosedStoreError
-from ..hdf5.files import Files, read_again
+from ..hdf5.files import Files
+from ..hdf5.patience import read_again
 from ..kernels import Casting
-from ..loading.explain import explanation, masked_explanation
+from ..loading.explain import Explanation, explanation, masked_explanation
 from ..loading.load import Load
 from ..loading.masked import check_masked, read_masked
 from ..loading.prepare import prepare, viewed
@@ -70,6 +71,8 @@ class Contents(Mapping[str, LazyArray]):
         """Close every file. Nothing waits for it: each save is on disk when it returns."""
         self._files.closed = True  # first: who is reading lets go of the file that it reads
         self._files.release()
+        if self._files.remotes is not None:
+            self._files.remotes.forget_bytes()
 
     def __enter__(self) -> Self:
         self.open()
@@ -348,11 +351,12 @@ class Contents(Mapping[str, LazyArray]):
         raw: bool = False,
         masked: Any = None,
         sparse: bool = False,
-    ) -> str:
+    ) -> Explanation:
         """Tell how a load would be done: from which datasets, through which links and filters.
 
         The arguments are those of :meth:`load_attribute`; no pixel is read. What is kept of earlier
-        loads is told, too; and with `sparse` how a sparse stream finds its pixels.
+        loads is told, too; and with `sparse` how a sparse stream finds its pixels. The result is a
+        str, which a notebook shows line by line.
         """
         self._check_open()
         pixels = {"ss_idxs": ss_idxs, "fs_idxs": fs_idxs, "transform": transform}
@@ -362,9 +366,9 @@ class Contents(Mapping[str, LazyArray]):
         if sparse:
             told += f"\n{sparse_way(load, load.numbers(idxs))}"
         if masked is None:
-            return told
+            return Explanation(told)
         value, mask = check_masked(load, masked), self._prepare("mask", **pixels)
-        return f"{told}\n{masked_explanation(mask, mask.numbers(idxs), value)}"
+        return Explanation(f"{told}\n{masked_explanation(mask, mask.numbers(idxs), value)}")
 
     def prepared(
         self,

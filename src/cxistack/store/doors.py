@@ -8,16 +8,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from ..hdf5.files import read_again
+from ..hdf5.patience import read_again
 from ..transforms.transforms import TransformLike
 from . import identifiers as ids
-from .contents import Contents
+from .drawn import Drawn
 from .lazy import LazyArray
 
 __all__ = ["Doors"]
 
 
-class Doors(Contents):
+class Doors(Drawn):
     """What notebooks and other libraries ask of a store; see :class:`CXIStore`."""
 
     def _ipython_key_completions_(self) -> list[str]:

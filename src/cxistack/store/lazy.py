@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any, Protocol, TypeVar, overload
 
 import numpy as np
@@ -12,6 +14,8 @@ from ..catalogue.catalogue import Catalogue
 from ..errors import FileChangedError
 from ..kernels import Casting, cast
 from ..loading.load import Load
+from ..markup import notebook, table
+from ..pictures.thumbnail import of_load
 from ..transforms.base import Transform
 from ..transforms.transforms import ComposeTransforms, TransformLike, transform_of
 from .as_stored import SourceDataset, chunks_of, sources_of, unit_of
@@ -41,6 +45,9 @@ class LazyArray:
     another process it opens its own. It reads the files as they are when it is indexed, and raises
     FileChangedError where they have fewer frames, or others in shape or type, by then.
 
+    ``np.asarray`` and DLPack (``np.from_dlpack``, ``torch.from_dlpack``) read all of it; what an
+    index gives is a NumPy array, which other libraries take by DLPack without a copy.
+
     Parameters
     ----------
     run : CXIStore
@@ -69,6 +76,8 @@ class LazyArray:
     array([640., 642., 644., 646.], dtype=float32)
     """
 
+    _threads: int | None = None  # that read; every core when None
+
     def __init__(self, run: OwnStore, attr: str, words: Mapping[str, Any] | None = None) -> None:
         self._run, self._attr, self._words = run, attr, dict(words or {})
         load = run._prepare(attr, **self._words)
@@ -81,10 +90,10 @@ class LazyArray:
         self._load = load
         self._key = key_of(self._attr, None, self._words)
         self._has_frames = not load.is_single
-        self._reader = self._run._read
+        self._reader = partial(self._run._read, num_threads=self._threads)
 
     def __getstate__(self) -> dict[str, Any]:
-        names = ("_run", "_attr", "_words", "shape", "dtype")
+        names = ("_run", "_attr", "_words", "_threads", "shape", "dtype")
         return {name: getattr(self, name) for name in names}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -117,9 +126,9 @@ class LazyArray:
     def chunks(self) -> tuple[int, ...] | None:
         """Shape of a chunk as it is stored, along the axes of this array, or None.
 
-        As h5py's ``dataset.chunks``, cut to the array. Of frames that a transform changes, a chunk
-        has whole frames. None where datasets are contiguous, or have chunks of different shapes,
-        and where one frame stands for all.
+        As h5py's ``dataset.chunks``, cut to the array. Of frames that a transform changes, or that
+        are put together of modules, a chunk has whole frames. None where datasets are contiguous,
+        or have chunks of different shapes, and where one frame stands for all.
         """
         return chunks_of(self._load)
 
@@ -129,7 +138,8 @@ class LazyArray:
 
         Each is (filename, path, frames); `frames` is the range of this array's frames that it has,
         or None where there is no frame axis. Of a virtual dataset of whole frames, these are its
-        sources. A mask that is made of limits comes from the stack that they are about.
+        sources; of modules that lie in a file each, the first file and the pattern of their paths.
+        A mask that is made of limits comes from the stack that they are about.
         """
         return sources_of(self._load)
 
@@ -163,6 +173,44 @@ class LazyArray:
 
     def __repr__(self) -> str:
         return f"<{self._attr}: {self.dtype} {self.shape}, not read>"
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: what it is, where it lies, and its first frame."""
+        datasets = self.source
+        rows = [
+            ("bytes", f"{self.nbytes:,}"),
+            ("chunks, as stored", self.chunks or "none, or not all alike"),
+            ("units", self.units or "none stated"),
+            ("from", f"{datasets[0].filename}:{datasets[0].path}" if datasets else "nothing"),
+        ]
+        if datasets[1:]:
+            rows.append(("", f"and {len(datasets) - 1} more datasets"))
+        words = {name: word for name, word in self._words.items() if name == "casting"}
+        read = partial(self._run._read, **words)
+        small = of_load(self._load, read, self._words.get("transform"))
+        return notebook(repr(self)[1:-1], table((), rows), small)
+
+    def plot(self, frame: int = 0, **words: Any) -> Any:
+        """Draw one frame by Matplotlib, as it is transformed and cast here; return its Axes.
+
+        Parameters
+        ----------
+        frame : int
+            Which frame of a stack; -1 is the last.
+        **words
+            Those of :meth:`CXIStore.plot`: `ax`, `log`, `mm`, `mask`, `vmin`, `vmax` and others.
+            A `transform` acts on what comes here.
+
+        Examples
+        --------
+        >>> from matplotlib.figure import Figure
+        >>> small = CXIStore(example_run)["data"].transform(Downscale(2, mode="sum"))
+        >>> small.plot(3, ax=Figure().subplots()).get_title()
+        'run.cxi: data, frame 3 of 6, 8 × 10 uint64'
+        """
+        store: Any = self._run
+        words["transform"] = self._also(transform_of(words.get("transform"))).get("transform")
+        return store.plot(self._attr, frame, **{"dtype": self._words.get("dtype"), **words})
 
     def __dask_tokenize__(self) -> tuple[str, str]:
         """Return what is the same in every process for as long as the files are what they are.
@@ -248,6 +296,61 @@ class LazyArray:
         both = transform if before is None else ComposeTransforms([before, transform])
         return {**self._words, "transform": both}
 
+    def to_dask(self, chunks: Any = "auto", *, num_threads: int = 1) -> Any:
+        """Return a Dask array of it, whose blocks are read when they are computed.
+
+        Blocks end where files do, or else where stored chunks do; several short files share one.
+        Slices and crops of the Dask array go down to the reader: of a block only those pixels are
+        read. It reads the files as they are now, and raises FileChangedError where a block comes
+        from one that was changed since. It goes to other processes by pickle, as words; they reach
+        the files by the same paths.
+
+        Parameters
+        ----------
+        chunks : "auto", str, int, tuple or dict
+            * "auto": whole frames, as many as fit Dask's ``array.chunk-size`` (128 MiB), or a
+              number of bytes: "64 MiB"
+            * an int: at most so many whole frames
+            * what Dask takes: a length or "auto" for each axis, or lengths of all blocks. "auto" is
+              as above for the frames, and all of an axis of pixels
+        num_threads : int
+            How many threads read a block. Dask computes as many blocks at a time as its scheduler
+            has threads: these are the parallelism, and more threads in each would share the cores
+            with them. Say more where a worker has fewer threads than cores.
+
+        Returns
+        -------
+        dask.array.Array
+            Of this shape and dtype. A mask of one frame that stands for all is read once.
+
+        Raises
+        ------
+        ImportError
+            Dask is not installed.
+        ValueError
+            It is text, or `chunks` does not fit.
+        LayoutError
+            Its frames are not those of `data`.
+
+        Examples
+        --------
+        >>> data = CXIStore(example_run)["data"].to_dask(chunks=4)
+        >>> data.chunks
+        ((3, 3), (16,), (20,))
+        >>> int(data[:, 2:4, 5].max().compute())
+        665
+        """
+        from ..adapters.dask import to_dask
+
+        array = copy.copy(self)
+        array._threads = num_threads
+        array._begin(self._load)
+        return to_dask(array, chunks)
+
+    def _now(self) -> Load:
+        """Return the load of this as the files are now, as far as they were looked at."""
+        return self._run._present(self._attr, self._key, self._words)
+
     # ---------------------------------------------------------------- what is read
 
     @overload
@@ -263,7 +366,8 @@ class LazyArray:
             values = self._read(slice(None) if self._has_frames else None, None)
             return values if dtype is None else np.asarray(cast(values, np.dtype(dtype)))
         # The dtype is the load's, so that a value which does not fit raises.
-        return np.asarray(self._reader(self._attr, **{**self._words, "dtype": dtype}))
+        values = np.asarray(self._reader(self._attr, **{**self._words, "dtype": dtype}))
+        return values[: len(self)] if self._has_frames else values
 
     def __dlpack__(
         self,
@@ -277,7 +381,9 @@ class LazyArray:
         if copy is False:
             raise BufferError("an attribute in a file cannot be exported without a copy")
         values = np.require(np.asarray(self), requirements="W")
-        return values.__dlpack__(stream=stream, max_version=max_version, dl_device=dl_device)
+        words = {"stream": stream, "max_version": max_version, "dl_device": dl_device}
+        # NumPy before 2.1 knows the first alone.
+        return values.__dlpack__(**{name: word for name, word in words.items() if word is not None})
 
     def __dlpack_device__(self) -> tuple[int, int]:
         """Return what says that values come into the CPU's memory."""
@@ -289,14 +395,14 @@ class LazyArray:
     def __getitem__(self, key: Any) -> Any: ...
     def __getitem__(self, key: Any) -> Any:
         if type(key) is int and self._has_frames:
-            load = self._run._present(self._attr, self._key, self._words)
+            load = self._now()
             frame = load.frame(key) if load is self._load else None
             if frame is not None:
                 return frame
         full = keys_of(key, self.shape, self._attr)
         if full is None:
             return self._read(slice(None) if self._has_frames else None, None)[key]
-        wanted = picked(full, self._has_frames, self._load.attribute.has_pixels)
+        wanted = picked(full, self.shape, self._has_frames, self._load.attribute.has_pixels)
         return self._read(wanted.frames, wanted.pixels)[wanted.left]
 
     def _read(self, frames: Any, pixels: Transform | None) -> NDArray[Any]:
@@ -304,7 +410,7 @@ class LazyArray:
         is_whole = isinstance(frames, slice) and frames == slice(None)
         idxs = None if is_whole else frames  # all are not listed, for there may be very many
         values = np.asarray(self._reader(self._attr, idxs, **self._also(pixels)))
-        now = self._run._present(self._attr, self._key, self._words)
+        now = self._now()
         if now is not self._load:
             self._refuse_other(now)
         return values[: len(self)] if is_whole else values

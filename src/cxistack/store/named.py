@@ -50,7 +50,7 @@ def read_part(name: DatasetName, num_threads: int | None, **words: Any) -> Any:
         load = store._prepare(_PART)
         full = keys_of(name.index, load.shape, name.path)
         assert full is not None  # there are no booleans in it
-        wanted = picked(full, not load.is_single, load.attribute.has_pixels)
+        wanted = picked(full, load.shape, not load.is_single, load.attribute.has_pixels)
         if wanted.pixels is not None:
             if words["transform"] is not None:
                 raise ValueError("the index of the name and transform= both say which pixels")

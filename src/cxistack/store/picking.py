@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +16,7 @@ from ..transforms.steps import Axis
 
 __all__ = ["Picked", "keys_of", "picked"]
 
-_IndexArray = np.ndarray
+_FEW = 1 << 22  # pixels, which are sooner read than points of them are picked
 
 
 @dataclass(frozen=True)
@@ -75,19 +76,31 @@ def keys_of(key: Any, shape: tuple[int, ...], name: str) -> tuple[Any, ...] | No
             full += _unmasked(k, shape, axis, name)
         else:
             full.append(_bounded(k, shape[axis], axis, name))
+    shapes = [k.shape for k in full if isinstance(k, np.ndarray)]
+    try:
+        np.broadcast_shapes(*shapes)
+    except ValueError:
+        listed = " ".join(map(str, shapes))
+        raise FrameIndexError(
+            f"index arrays of {name!r} could not be broadcast together with shapes {listed}"
+        ) from None
     return tuple(full)
 
 
-def picked(full: tuple[Any, ...], has_frames: bool, has_pixels: bool) -> Picked:
-    """Return what is read for an index of each axis, as :func:`keys_of` gives it."""
+def picked(
+    full: tuple[Any, ...], shape: tuple[int, ...], has_frames: bool, has_pixels: bool
+) -> Picked:
+    """Return what is read of an array for an index of each axis, as :func:`keys_of` gives it."""
     pixels: Transform | None = None
     if has_pixels and len(full) - has_frames >= 2:
-        pixels, last = _pixels(full[-2], full[-1])
+        count = _count(full[0], shape[0]) if has_frames else 1
+        size = count * math.prod(shape[has_frames:])
+        pixels, last = _pixels(full[-2], full[-1], size)
         full = (*full[:-2], *last)
     if not has_frames:
         return Picked(None, pixels, full)
     first, rest = full[0], full[1:]
-    is_alone = not any(isinstance(k, _IndexArray) for k in rest)
+    is_alone = not any(isinstance(k, np.ndarray) for k in rest)
     if isinstance(first, slice):
         return Picked(first, pixels, (slice(None), *rest))
     if isinstance(first, int):
@@ -98,15 +111,22 @@ def picked(full: tuple[Any, ...], has_frames: bool, has_pixels: bool) -> Picked:
     return Picked(frames, pixels, (places.reshape(first.shape), *rest))
 
 
-def _pixels(ss: Any, fs: Any) -> tuple[Transform | None, tuple[Any, Any]]:
-    """Return which pixels are read for an index of the detector's axes, and what is left of it."""
-    if isinstance(ss, _IndexArray) and isinstance(fs, _IndexArray):
-        try:
-            ss, fs = np.broadcast_arrays(ss, fs)
-        except ValueError:
-            raise FrameIndexError(
-                f"index arrays of shapes {ss.shape} and {fs.shape} do not go together"
-            ) from None
+def _count(key: Any, length: int) -> int:
+    """Return how many frames an index of the first axis takes."""
+    if isinstance(key, slice):
+        return Axis.of_slice(key, length).count
+    return 1 if isinstance(key, int) else int(key.size)
+
+
+def _pixels(ss: Any, fs: Any, size: int) -> tuple[Transform | None, tuple[Any, Any]]:
+    """Return which pixels are read for an index of the detector's axes, and what is left of it.
+
+    `size` is how many there are in all of the frames.
+    """
+    if isinstance(ss, np.ndarray) and isinstance(fs, np.ndarray):
+        if size <= _FEW:
+            return None, (ss, fs)
+        ss, fs = np.broadcast_arrays(ss, fs)
         # One row of points, which counts as a pair of index arrays as theirs did.
         return Points(ss.ravel(), fs.ravel()), (0, np.arange(ss.size).reshape(ss.shape))
     (rows, above), (columns, left) = _along(ss), _along(fs)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 
 from ..catalogue.catalogue import Catalogue
 from ..catalogue.others import addition
@@ -15,8 +16,10 @@ from ..hdf5.messages import shown
 from ..hdf5.tour import groups_of_class
 from ..loading.prepare import prepare
 from ..loading.request import LoadRequest
+from ..markup import notebook, notes
+from ..markup import table as markup_table
 
-__all__ = ["rows", "summary", "table"]
+__all__ = ["html", "rows", "summary", "table"]
 
 
 _ENTRY = re.compile(r"entry(_[0-9]+)?")
@@ -63,34 +66,57 @@ def _entries(catalogue: Catalogue) -> str:
 def table(catalogue: Catalogue, mode: str) -> str:
     """Return the text that a store shows of itself."""
     text = [summary(catalogue, mode)]
-    problems = misfits(catalogue)
-    if problems:
-        text.append("Problems:")
-        alike = folded(problems)
-        for one in alike[:10]:
-            others = f" (and {len(one) - 1} more files alike)" if len(one) > 1 else ""
-            text.append(f"    {one[0]}{others}")
-        if len(alike) > 10:
-            left = sum(map(len, alike[10:]))
-            text.append(f"    ... and {left} more: see store.problems")
+    if problems := _problems(catalogue):
+        text += ["Problems:", *(f"    {one}" for one in problems)]
     return "\n".join(text)
+
+
+def html(catalogue: Catalogue, mode: str, thumbnail: str) -> str:
+    """Return what :func:`table` says as HTML, beside a thumbnail that is HTML."""
+    lines = rows(catalogue)
+    return notebook(
+        _title(catalogue, mode),
+        markup_table(HEADER, lines) if lines else "",
+        thumbnail,
+        notes(_notes(catalogue, lines)),
+        notes(_problems(catalogue), are_bad=True),
+    )
 
 
 def summary(catalogue: Catalogue, mode: str) -> str:
     """Return the part of :func:`table` that tells what is there, without what is wrong."""
-    names = catalogue.files.names
-    title = names[0] if len(names) == 1 else f"{len(names)} files, {names[0]} ... {names[-1]}"
-    lines = [HEADER, *rows(catalogue)]
+    found = rows(catalogue)
+    lines = [HEADER, *found]
     widths = [max(len(line[k]) for line in lines) for k in range(len(HEADER) - 1)]
-    text = [f"CXIStore ({mode}): {shown(title)}"]
+    text = [_title(catalogue, mode)]
     for line in lines:
         cells = [cell.ljust(width) for cell, width in zip(line, widths, strict=False)]
         text.append("  ".join([" ", *cells, line[-1]]))
-    if entries := _entries(catalogue):
-        text.append(f"    {entries}")
-    if len(lines) == 1:
-        text.append("    (none of the protocol's attributes)")
+    return "\n".join([*text, *(f"    {one}" for one in _notes(catalogue, found))])
+
+
+def _title(catalogue: Catalogue, mode: str) -> str:
+    names = catalogue.files.names
+    title = names[0] if len(names) == 1 else f"{len(names)} files, {names[0]} ... {names[-1]}"
+    return f"CXIStore ({mode}): {shown(title)}"
+
+
+def _notes(catalogue: Catalogue, found: Sequence[object]) -> list[str]:
+    """Say which entry is read, that nothing was found, and what another protocol would find."""
+    told = [entries] if (entries := _entries(catalogue)) else []
+    if not found:
+        told.append("(none of the protocol's attributes)")
     more = addition(catalogue)
-    if more is not None:
-        text.append(f"    {more}")
-    return "\n".join(text)
+    return told if more is None else [*told, str(more)]
+
+
+def _problems(catalogue: Catalogue) -> list[str]:
+    """Return the first problems, those that many files have alike as one."""
+    alike = folded(misfits(catalogue))
+    told = []
+    for one in alike[:10]:
+        others = f" (and {len(one) - 1} more files alike)" if len(one) > 1 else ""
+        told.append(f"{one[0]}{others}")
+    if len(alike) > 10:
+        told.append(f"... and {sum(map(len, alike[10:]))} more: see store.problems")
+    return told

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,24 +10,25 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import CXIError
+from .place import Place
+from .written import write_whole
 
 __all__ = [
     "MOST_PIXELS",
     "Contrast",
-    "Extent",
     "Panel",
-    "extent",
+    "binned",
     "has_value",
+    "limits",
+    "needs_matplotlib",
     "new_figure",
     "norm",
     "save",
     "shrunk",
+    "told",
 ]
 
-Extent = tuple[float, float, float, float]
 MOST_PIXELS = 1400  # along an axis of a picture: more than its PNG can show
-_PERCENTILES = (0.5, 99.5)  # what a few hot or zero pixels cannot move
 
 
 def new_figure(width: float, height: float) -> Any:
@@ -36,21 +38,28 @@ def new_figure(width: float, height: float) -> Any:
 
     Raises
     ------
-    CXIError
+    ImportError
         Matplotlib is not installed.
     """
     try:
         from matplotlib.figure import Figure
     except ImportError as cause:
-        raise CXIError(
-            "a picture needs Matplotlib, which is not installed: pip install 'cxistack[plot]'"
-        ) from cause
+        raise needs_matplotlib() from cause
     return Figure(figsize=(width, height), layout="constrained")
 
 
+def needs_matplotlib() -> ImportError:
+    """Return what is raised where Matplotlib is not installed."""
+    return ImportError(
+        "a picture needs Matplotlib, which is not installed: pip install 'cxistack[plot]'"
+    )
+
+
 def save(figure: Any, path: Path) -> None:
-    """Write a figure as a PNG file."""
-    figure.savefig(path, format="png", dpi=130, bbox_inches="tight")
+    """Write a figure as a PNG file, whole or not at all."""
+    drawn = io.BytesIO()
+    figure.savefig(drawn, format="png", dpi=130, bbox_inches="tight")
+    write_whole(path, drawn.getvalue())
 
 
 def has_value(frame: NDArray[Any]) -> NDArray[np.bool_]:
@@ -91,12 +100,20 @@ def shrunk(
     size = max(1, -(-max(frame.shape) // most))
     if size == 1:
         return np.ma.masked_array(frame.astype(np.float64), ~good)
-    tops = np.arange(0, frame.shape[0], size)
-    lefts = np.arange(0, frame.shape[1], size)
+    rows, columns = (-(-length // size) for length in frame.shape)
+    return binned(frame, good, np.arange(rows) * size, np.arange(columns) * size)
+
+
+def binned(
+    frame: NDArray[Any], good: NDArray[np.bool_], tops: NDArray[Any], lefts: NDArray[Any]
+) -> np.ma.MaskedArray[Any, Any]:
+    """Average the good pixels of bins that begin at rows `tops` and columns `lefts`."""
+    bottoms = [*tops[1:], frame.shape[0]]
     sums = np.empty((len(tops), len(lefts)))
     counts = np.empty(sums.shape, np.int64)
-    for row, top in enumerate(tops):  # one row of bins at a time: little memory beside the frame
-        band, used = frame[top : top + size], good[top : top + size]
+    # One row of bins at a time: little memory beside the frame.
+    for row, (top, bottom) in enumerate(zip(tops, bottoms, strict=True)):
+        band, used = frame[top:bottom], good[top:bottom]
         sums[row] = np.add.reduceat(band.sum(axis=0, where=used, dtype=np.float64), lefts)
         counts[row] = np.add.reduceat(used.sum(axis=0), lefts)
     return np.ma.masked_array(sums / np.maximum(counts, 1), counts == 0)
@@ -108,24 +125,26 @@ class Contrast(NamedTuple):
     vmin: float | None = None
     vmax: float | None = None
     log: bool = False
+    percentiles: tuple[float, float] = (0.5, 99.5)  # what a few hot or zero pixels cannot move
 
 
-def norm(values: NDArray[np.float64], contrast: Contrast = Contrast()) -> Any:
-    """Return the Matplotlib norm that shows most of the values, which are those of good pixels.
+_PLAIN = Contrast()
+
+
+def limits(values: NDArray[Any], contrast: Contrast = _PLAIN) -> tuple[float, float]:
+    """Return the values of the lowest and the highest colour, for the values of good pixels.
 
     Raises
     ------
     ValueError
         The limits are in the wrong order, or a logarithm is asked of what is not positive.
     """
-    from matplotlib.colors import LogNorm, Normalize
-
-    vmin, vmax, log = contrast
+    vmin, vmax, log, percentiles = contrast
     if log:
         values = values[values > 0]
         if not values.size or (vmin is not None and vmin <= 0):
-            raise ValueError("a logarithmic scale needs values and limits above 0: leave out --log")
-    low, high = np.percentile(values, _PERCENTILES) if values.size else (0.0, 1.0)
+            raise ValueError("a logarithmic scale needs values and limits above 0: leave out log")
+    low, high = np.percentile(values, percentiles) if values.size else (0.0, 1.0)
     low = float(low) if vmin is None else vmin
     high = float(high) if vmax is None else vmax
     if high <= low and vmax is None and values.size:
@@ -133,14 +152,26 @@ def norm(values: NDArray[np.float64], contrast: Contrast = Contrast()) -> Any:
     if high == low:
         high = low * 2 if log else low + 1
     if high < low:
-        raise ValueError(f"the scale would run from {low:g} to {high:g}: --vmin is above --vmax")
-    return (LogNorm if log else Normalize)(low, high)
+        raise ValueError(f"the scale would run from {low:g} to {high:g}: vmin is above vmax")
+    return low, high
 
 
-def extent(shape: tuple[int, int], origin: tuple[int, int] = (0, 0), step: int = 1) -> Extent:
-    """Return where a picture lies on the detector: left, right, bottom, top, in its pixels."""
-    (rows, columns), (top, left) = shape, origin
-    return (left - 0.5, left + columns * step - 0.5, top + rows * step - 0.5, top - 0.5)
+def told(value: float) -> str:
+    """Return a value of a scale as people write it.
+
+    Examples
+    --------
+    >>> told(12345.6), told(0.123456), told(2.5e13)
+    ('12,346', '0.1235', '2.5e+13')
+    """
+    return f"{value:,.0f}" if 1000 <= abs(value) < 1e12 else f"{value:.4g}"
+
+
+def norm(values: NDArray[Any], contrast: Contrast = _PLAIN) -> Any:
+    """Return the Matplotlib norm of these :func:`limits`."""
+    from matplotlib.colors import LogNorm, Normalize
+
+    return (LogNorm if contrast.log else Normalize)(*limits(values, contrast))
 
 
 @dataclass(frozen=True)
@@ -149,14 +180,14 @@ class Panel:
 
     pixels: np.ma.MaskedArray[Any, Any]  # see shrunk
     scale: Any  # see norm
-    place: Extent
+    place: Place
     title: str
     label: str  # beside the colour bar
     cmap: str = "viridis"
     masked: str = "0.72"  # the colour of masked pixels
 
-    def draw(self, axes: Any, *, is_small: bool = False) -> Any:
-        """Draw it at Matplotlib's `axes`, with a colour bar and axes unless it `is_small`."""
+    def draw(self, axes: Any, *, is_small: bool = False, has_bar: bool = True) -> Any:
+        """Draw it at Matplotlib's `axes`, with axes and a colour bar unless it `is_small`."""
         from matplotlib import colormaps
 
         colours = colormaps[self.cmap].with_extremes(bad=self.masked)
@@ -164,12 +195,15 @@ class Panel:
         # A logarithm would mask what lies below the scale: it is the lowest colour instead.
         shown = np.ma.masked_array(np.maximum(self.pixels.filled(low), low), self.pixels.mask)
         look = {"norm": self.scale, "cmap": colours, "interpolation": "nearest"}
-        image = axes.imshow(shown, extent=self.place, **look)
+        image = axes.imshow(shown, extent=self.place.edges, **look)
         axes.set_title(self.title, fontsize="small" if is_small else "medium")
         if is_small:
             axes.set(xticks=[], yticks=[])
             return image
-        axes.set(xlabel="fast axis (pixel)", ylabel="slow axis (pixel)")
+        unit = self.place.unit
+        axes.set(xlabel=f"fast axis ({unit})", ylabel=f"slow axis ({unit})")
+        if not has_bar:
+            return image
         beside = axes.inset_axes((1.025, 0.0, 0.03, 1.0))  # as high as the picture
         bar = axes.figure.colorbar(image, cax=beside, label=self.label)
         bar.outline.set_visible(False)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import picture
+from .place import place_of
 
 __all__ = ["draw_frames"]
 
@@ -29,7 +30,7 @@ def draw_frames(
         shown = picture.shrunk(values, np.isfinite(values))
         contrast = picture.Contrast(log=log and bool((shown.compressed() > 0).any()))
         scale = picture.norm(shown.compressed(), contrast)
-        where = picture.extent(values.shape)
+        where = place_of(values.shape)
         head = name if len(one) == 1 else f"{name}, module 0 of {len(one)}"
         picture.Panel(shown, scale, where, head, name).draw(axes)
     for axes in list(grid)[len(frames) :]:

@@ -1,0 +1,1 @@
+"""How frames look: pictures of arrays, and of what a store has."""
