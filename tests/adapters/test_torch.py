@@ -22,6 +22,7 @@ from cxistack.adapters.torch import (  # noqa: E402
     FrameDataset,
     IterableFrameDataset,
     collate,
+    lending,
 )
 
 BAD = (1, 2)
@@ -270,6 +271,21 @@ class TestWorkers:
             now = descriptors(before)
             assert before is None or now <= before
             before = now
+
+    @pytest.mark.parametrize("collation", [collate, None], ids=["ours", "torch's"])
+    def test_memory_is_used_again_and_never_while_somebody_sees_it(
+        self, store, whole, monkeypatch, collation
+    ):
+        monkeypatch.setattr(lending, "LEAST", 0)
+        data = FrameDataset(store, ATTRIBUTES, list(range(COUNT)) * 8, numbered=True)
+        how = {"num_workers": 2, "multiprocessing_context": "fork", "collate_fn": collation}
+        kept = []
+        for number, (batch, numbers) in enumerate(DataLoader(data, batch_size=3, **how)):
+            check(batch, numbers, whole)
+            if number % 3 == 0:
+                kept.append((batch["data"][1:], numbers[1:]))  # a view sees the memory, too
+        for frames_, numbers in kept:
+            np.testing.assert_array_equal(frames_.numpy(), whole[numbers.numpy()])
 
     @pytest.mark.parametrize("start", ["forkserver", "spawn"])
     def test_workers_that_begin_anew(self, store, whole, start):

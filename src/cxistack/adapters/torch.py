@@ -22,6 +22,8 @@ from .missing import missing
 try:
     import torch
     from torch.utils.data import Dataset, IterableDataset, default_collate, get_worker_info
+
+    from . import lending
 except ModuleNotFoundError as error:
     raise missing("torch", "data sets for PyTorch") from error
 
@@ -121,7 +123,7 @@ class _Attributes:
         return self.run.stream(self.names, batch, num_threads=threads, **self.words, **words)
 
     def tensors(self, count: int) -> dict[str, Any]:
-        """Return tensors for frames; in a worker in memory that the loader's process sees."""
+        """Return tensors for frames."""
         return {
             name: _empty((count, *self.shapes[name]), dtype)
             for name, dtype in self.types.items()
@@ -152,8 +154,9 @@ class FrameDataset(Dataset):
     """Frames of a run by their numbers: what a ``DataLoader`` with a sampler takes.
 
     A batch is read at once (``__getitems__``), into one tensor for each attribute. Give the loader
-    ``collate_fn=cxistack.adapters.torch.collate``, and that tensor is the batch; in a worker it
-    lies in memory that the loader's process sees. torch's own collation copies it once more.
+    ``collate_fn=cxistack.adapters.torch.collate``, and that tensor is the batch; a worker reads it
+    into memory that the loader's process sees, and uses that again when no tensor is left there
+    that sees it. torch's own collation copies a batch into new memory, which takes longer.
 
     It is pickled as words, and each worker opens files of its own, however it is started. Without
     workers frames are decoded on all cores, too, and nothing has to be sent.
@@ -410,10 +413,10 @@ def torch_type(name: str, dtype: np.dtype[Any]) -> Any:
 
 
 def _empty(shape: tuple[int, ...], dtype: Any) -> Any:
-    """Return a tensor; in a worker one in shared memory, as torch's own collation makes it."""
+    """Return a tensor; in a worker one in memory that the loader's process sees, if it is large."""
     small = torch.empty(0, dtype=dtype)
     size = math.prod(shape) * small.element_size()
-    if get_worker_info() is None or not size:
-        # NumPy asks for huge pages, of which the first touch costs a third.
-        return torch.from_numpy(np.empty(shape, small.numpy().dtype))
-    return small.set_(torch.UntypedStorage._new_shared(size)).view(shape)
+    if get_worker_info() is not None and size >= lending.LEAST:
+        return lending.lent(shape, dtype, size)
+    # NumPy asks for huge pages, of which the first touch costs a third.
+    return torch.from_numpy(np.empty(shape, small.numpy().dtype))
