@@ -47,3 +47,13 @@ def doctest_names(tmp_path_factory) -> dict[str, object]:
 @pytest.fixture(autouse=True, scope="session")
 def _names_for_doctests(doctest_namespace, doctest_names):
     doctest_namespace.update(doctest_names)
+
+
+@pytest.fixture(scope="session")
+def two_workers():
+    """Return the client of a Dask cluster of two processes, which all tests of a session share."""
+    pytest.importorskip("distributed")
+    from factory.clusters import two_workers
+
+    with two_workers() as client:
+        yield client

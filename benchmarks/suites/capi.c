@@ -1,9 +1,11 @@
 /* Calls of the C interface, timed where they are made: in C. Python hands over addresses. */
 #define CXISTACK_NO_PYTHON
 #define _GNU_SOURCE
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <cxistack/capi.h>
 
@@ -31,7 +33,7 @@ double cast_seconds(const cxistack_capi *cxi, void *src, void *dst, int type, in
 struct reader {
     const cxistack_capi *cxi;
     cxistack_load *load;
-    int64_t loops, pixel_bytes;
+    int64_t loops, pixel_bytes, share;  /* in how many hundredths of the frames it begins */
     int failed;
 };
 
@@ -46,7 +48,7 @@ static void *read_all(void *argument)
     void *frame = malloc((size_t)bytes);
     mine->failed = !frame || !scratch;
     for (int64_t k = 0; k < mine->loops && !mine->failed; k++) {
-        const int64_t number = k % count;
+        const int64_t number = (k + count * mine->share / 100) % count;
         mine->failed = mine->cxi->read(mine->load, &number, 1, frame, NULL, scratch, NULL, 0);
     }
     free(frame);
@@ -54,16 +56,20 @@ static void *read_all(void *argument)
     return NULL;
 }
 
+enum { MOST = 64 };
+
 /* Seconds a frame, each thread reading `loops` of them one by one. */
 double read_seconds(const cxistack_capi *cxi, void *handle, int threads, int64_t loops)
 {
-    pthread_t ids[64];
-    struct reader readers[64];
+    pthread_t ids[MOST];
+    struct reader readers[MOST];
     cxistack_load *load = cxi->open(handle, NULL, 0);
-    int failed = !load || threads > 64;
+    int failed = !load || threads > MOST;
     const double begin = now();
     for (int k = 0; k < threads && !failed; k++) {
-        readers[k] = (struct reader){cxi, load, loops, (int64_t)cxi->pixel_size(cxi->frame_type(load)), 0};
+        readers[k] = (struct reader){cxi, load, loops,
+                                     (int64_t)cxi->pixel_size(cxi->frame_type(load)),
+                                     100 * k / threads, 0};
         if (pthread_create(&ids[k], NULL, read_all, &readers[k]))
             abort();
     }
@@ -73,5 +79,49 @@ double read_seconds(const cxistack_capi *cxi, void *handle, int threads, int64_t
     for (int k = 0; k < threads && !failed; k++)
         failed = readers[k].failed;
     cxi->close(load);
+    return failed ? -1 : (end - begin) / (double)(loops * threads);
+}
+
+struct bare {
+    int descriptor, failed;
+    int64_t loops, first, count, bytes, offset;
+};
+
+static void *pread_all(void *argument)
+{
+    struct bare *mine = argument;
+    void *frame = malloc((size_t)mine->bytes);
+    for (int64_t k = 0; k < mine->loops && !mine->failed; k++) {
+        const int64_t at = mine->offset + (mine->first + k) % mine->count * mine->bytes;
+        mine->failed = pread(mine->descriptor, frame, (size_t)mine->bytes, at) != mine->bytes;
+    }
+    free(frame);
+    return NULL;
+}
+
+/* Seconds a frame of the same bytes read by pread alone: all threads from one descriptor, or each
+ * from one of its own. */
+double pread_seconds(const char *path, int64_t offset, int64_t bytes, int64_t count, int threads,
+                     int own, int64_t loops)
+{
+    pthread_t ids[MOST];
+    struct bare readers[MOST];
+    int failed = threads > MOST;
+    const double begin = now();
+    for (int k = 0; k < threads && !failed; k++) {
+        const int descriptor = k && !own ? readers[0].descriptor : open(path, O_RDONLY);
+        readers[k] = (struct bare){descriptor, descriptor < 0, loops, count * k / threads, count,
+                                   bytes, offset};
+        if (pthread_create(&ids[k], NULL, pread_all, &readers[k]))
+            abort();
+    }
+    for (int k = 0; k < threads && !failed; k++)
+        pthread_join(ids[k], NULL);
+    const double end = now();
+    for (int k = 0; k < threads && threads <= MOST; k++) {
+        failed |= readers[k].failed;
+        if (k == 0 || own)
+            close(readers[k].descriptor);
+    }
     return failed ? -1 : (end - begin) / (double)(loops * threads);
 }

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import h5py
+import hdf5plugin
 import numpy as np
 
 import cxistack as cxi
@@ -23,7 +24,7 @@ from cxistack import _capi, kernels
 from ..harness.data import DETECTOR
 from ..harness.options import Options, Size
 from ..harness.report import Report
-from ..harness.results import OURS, Ratio, Timing
+from ..harness.results import OURS, Figure, Ratio, Timing
 from ..harness.timing import Pace
 
 __all__ = ["SIZES", "run"]
@@ -35,13 +36,14 @@ _TURNS = 7
 @dataclass(frozen=True)
 class _Size(Size):
     large: tuple[int, int]
+    middle: tuple[int, int]
     loops: int  # of short calls, timed together
 
 
 SIZES = {
-    "normal": _Size(200, (64, 64), Pace(5, 1.0, 0.2), DETECTOR, 20000),
-    "quick": _Size(100, (64, 64), Pace(3, 0.5, 0.05), (1000, 1000), 5000),
-    "tiny": _Size(4, (64, 64), Pace(1, 0.1), (20, 30), 10),
+    "normal": _Size(200, (64, 64), Pace(5, 1.0, 0.2), DETECTOR, (512, 512), 20000),
+    "quick": _Size(100, (64, 64), Pace(3, 0.5, 0.05), (1000, 1000), (512, 512), 5000),
+    "tiny": _Size(4, (64, 64), Pace(1, 0.1), (20, 30), (16, 16), 10),
 }
 
 
@@ -53,6 +55,7 @@ def run(report: Report, options: Options) -> None:
         library, table = _library(folder), _pointer(_capi.table, b"cxistack._capi.table")
         _kernels(report, library, table, size)
         _reads(report, library, table, size, folder)
+        _decodes(report, library, table, size, folder)
 
 
 def _library(folder: Path) -> Any:
@@ -62,7 +65,8 @@ def _library(folder: Path) -> Any:
     command = ["cc", "-O2", "-shared", "-fPIC", f"-I{cxi.get_include()}", str(source)]
     subprocess.run([*command, "-o", str(target), "-lpthread"], check=True)
     library = ctypes.CDLL(str(target))
-    library.cast_seconds.restype = library.read_seconds.restype = ctypes.c_double
+    for one in (library.cast_seconds, library.read_seconds, library.pread_seconds):
+        one.restype = ctypes.c_double
     return library
 
 
@@ -125,31 +129,86 @@ def _kernels(report: Report, library: Any, table: Any, size: _Size) -> None:
         report.add(name, [_timing(name, OURS, ours), _timing(name, _PYTHON, python)], found)
 
 
+def _least_of_each(calls: dict[str, Callable[[], float]]) -> dict[str, float]:
+    """Return the least of several measurements of each, taken in turns: machines drift."""
+    found: dict[str, list[float]] = {name: [] for name in calls}
+    for _ in range(_TURNS):
+        for name, call in calls.items():
+            found[name].append(call())
+    if min(map(min, found.values())) < 0:
+        raise RuntimeError("a call of the C interface failed")
+    return {name: min(times) for name, times in found.items()}
+
+
+def _written(path: Path, frames: Any, **how: Any) -> tuple[Any, int | None]:
+    """Write frames; return the store, and where their bytes begin if they are in one piece."""
+    with h5py.File(path, "w") as h5:
+        made = h5.create_dataset("/entry/data/data", data=frames, **how)
+        offset = made.id.get_offset()
+    return cxi.CXIStore(path), offset
+
+
 def _reads(report: Report, library: Any, table: Any, size: _Size, folder: Path) -> None:
     path = folder / "frames.h5"
-    with h5py.File(path, "w") as h5:
-        frames = np.ones((size.frames, *size.shape), "u2")
-        h5.create_dataset("/entry/data/data", data=frames, chunks=(1, *size.shape))
-    store = cxi.CXIStore(path)
+    store, offset = _written(path, np.ones((size.frames, *size.shape), "u2"))
     capsule = store.prepared("data").capsule()
     handle, loops = _pointer(capsule, b"cxistack.load"), ctypes.c_int64(size.loops)
+    nbytes = 2 * size.shape[0] * size.shape[1]
+    where = (os.fsencode(path), *map(ctypes.c_int64, (offset, nbytes, size.frames)))
 
-    def of_c(threads: int) -> Callable[[], float]:
+    def ours(threads: int) -> Callable[[], float]:
         return lambda: float(library.read_seconds(table, handle, threads, loops))
 
+    def bare(threads: int, own: int) -> Callable[[], float]:
+        return lambda: float(library.pread_seconds(*where, threads, own, loops))
+
     lazy = store["data"]
-    one, two = _least(of_c(1)), _least(of_c(2))
-    python = _least(_from_python(lambda: lazy[0], size.loops))
+    calls = {
+        OURS: ours(1),
+        "2 threads": ours(2),
+        "pread": bare(1, 0),
+        "pread, 2 threads": bare(2, 0),
+        "pread, 2 threads, own descriptors": bare(2, 1),
+        _PYTHON: _from_python(lambda: lazy[0], size.loops),
+    }
+    seconds = _least_of_each(calls)
+    one, two = seconds[OURS], seconds["2 threads"]
     name = "read of a frame of 64 x 64, no filter"
-    # On one core two threads show nothing.
-    must = 1.8 if len(os.sched_getaffinity(0)) > 1 else None
+    shared, own = (seconds[f"pread, 2 threads{more}"] for more in ("", ", own descriptors"))
     found = [
-        Ratio("no filter", name, _PYTHON, python / one),
+        Ratio("no filter", name, _PYTHON, seconds[_PYTHON] / one),
         Ratio("no filter", name, "2 us", 2e-6 / one, 1.0),
-        Ratio("no filter", name, "1 thread, by 2", one / two, must, kind="threads"),
+        Ratio("no filter", name, "pread", seconds["pread"] / one, kind="limit"),
+        Ratio("no filter", name, "pread, 2 threads", shared / two, kind="limit"),
+        _gain("no filter", name, one / two),
+        Figure("no filter", name, "pread, 1 thread, by 2", seconds["pread"] / shared, "x"),
+        Figure("no filter", name, "the same, own descriptors", seconds["pread"] / own, "x"),
     ]
-    timings = [_timing(name, OURS, one), _timing(name, "2 threads", two)]
-    report.add(name, [*timings, _timing(name, _PYTHON, python)], found)
+    report.add(name, [_timing(name, way, taken) for way, taken in seconds.items()], found)
+
+
+def _decodes(report: Report, library: Any, table: Any, size: _Size, folder: Path) -> None:
+    shape = size.middle
+    frames = np.random.default_rng(1).poisson(3, (20, *shape)).astype("u2")
+    how = {"chunks": (1, *shape), **hdf5plugin.Bitshuffle()}
+    store, _ = _written(folder / "bitshuffle.h5", frames, **how)
+    capsule = store.prepared("data").capsule()
+    handle = _pointer(capsule, b"cxistack.load")
+    loops = ctypes.c_int64(max(1, size.loops // 40))
+    calls: dict[str, Callable[[], float]] = {
+        name: lambda threads=threads: float(library.read_seconds(table, handle, threads, loops))
+        for name, threads in ((OURS, 1), ("2 threads", 2))
+    }
+    seconds = _least_of_each(calls)
+    name = f"read of a frame of {shape[0]} x {shape[1]}"
+    found = [_gain("bitshuffle+LZ4", name, seconds[OURS] / seconds["2 threads"])]
+    report.add(name, [_timing(name, way, taken) for way, taken in seconds.items()], found)
+
+
+def _gain(stored: str, name: str, ratio: float) -> Ratio:
+    """Return how much sooner two threads are done than one; on one core they show nothing."""
+    must = 1.8 if len(os.sched_getaffinity(0)) > 1 else None
+    return Ratio(stored, name, "1 thread, by 2", ratio, must, kind="threads")
 
 
 def _timing(name: str, way: str, seconds: float) -> Timing:

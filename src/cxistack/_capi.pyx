@@ -3,7 +3,7 @@
 from cpython.pycapsule cimport PyCapsule_New
 
 from cxistack.capi cimport CXISTACK_ABI, CXISTACK_API, cxistack_capi
-from cxistack.kernels cimport _adapters
+from cxistack.kernels cimport _adapters, _over_frames
 from cxistack.loading cimport _prepared
 
 cdef cxistack_capi _table
@@ -34,5 +34,9 @@ _table.read = _prepared.read_frames
 _table.median3x3 = _adapters.median3x3
 _table.flat_field = _adapters.flat_field
 _table.above = _adapters.above
+_table.accumulate = _over_frames.accumulate
+_table.count = _over_frames.count
+_table.select_scratch = _over_frames.select_scratch
+_table.select = _over_frames.select
 
 table = PyCapsule_New(<void *>&_table, "cxistack._capi.table", NULL)

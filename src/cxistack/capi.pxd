@@ -5,7 +5,7 @@
 #     cdef const capi.cxistack_capi *cxi = capi.cxistack_import()
 #
 # Compile with the folder that cxistack.get_include() returns.
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
 
 cdef extern from "cxistack/capi.h" nogil:
@@ -39,11 +39,13 @@ cdef extern from "cxistack/capi.h" nogil:
         CXISTACK_DEAD_PIXEL
         CXISTACK_NOT_READ
         CXISTACK_CHANGED
+        CXISTACK_NO_VALUE
 
     cdef enum:
         CXISTACK_MOST_AXES
         CXISTACK_UNSAFE
         CXISTACK_MEAN
+        CXISTACK_LOWER
 
     ctypedef struct cxistack_pixels:
         void *data
@@ -63,6 +65,17 @@ cdef extern from "cxistack/capi.h" nogil:
         uint32_t number
         uint32_t count
         const uint32_t *values
+
+    ctypedef struct cxistack_moments:
+        int64_t frames
+        int64_t *count
+        void *total
+        double *rest
+        uint64_t *squares
+        double *mean
+        double *spread
+        void *lowest
+        void *highest
 
     ctypedef struct cxistack_codec:
         pass
@@ -114,6 +127,15 @@ cdef extern from "cxistack/capi.h" nogil:
                           const cxistack_pixels *dst) noexcept nogil
         int (*above)(const cxistack_pixels *src, const void *least, const uint8_t *good,
                      size_t room, int64_t *numbers, void *values, size_t *found) noexcept nogil
+        int (*accumulate)(const cxistack_pixels *src, const uint8_t *good, int64_t good_step,
+                          cxistack_moments *moments) noexcept nogil
+        int (*count)(const cxistack_pixels *src, const void *least, const uint8_t *good,
+                     int64_t good_step, int64_t *counts) noexcept nogil
+        size_t (*select_scratch)(const cxistack_pixels *src, size_t count) noexcept nogil
+        int (*select)(const cxistack_pixels *src, const uint8_t *good, int64_t good_step,
+                      const double *fractions, size_t count, const void *fill,
+                      const cxistack_pixels *dst, int how, void *scratch,
+                      size_t scratch_bytes) noexcept nogil
 
 
 cdef extern from "cxistack/capi.h":

@@ -157,6 +157,26 @@ def test_what_changes_values_is_refused_and_nothing_is_written(folder, words, wh
     assert sorted(path.name for path in folder.iterdir()) == ["raw"]
 
 
+def test_the_unit_that_data_have_is_stated(folder):
+    for n in range(3):
+        with h5py.File(folder / "raw" / f"run_{n}.cxi", "r+") as h5:
+            h5[DATA].attrs["units"] = "keV"
+    made(folder, attributes=["data"])
+    with h5py.File(folder / "all.cxi") as h5:
+        assert h5[PLOTTED].attrs["units"] == "keV"
+    protocol = CXIProtocol.import_default()
+    paths = protocol.get_load_paths("data")
+    known = protocol.add_attribute("data", "number", paths, "stack", unit="keV")
+    target = CXIStore(folder / "new.cxi", "w", protocol=known)
+    convert(run_in(folder, protocol=known), target, ["data"], virtual=True, verbose=False)
+    with h5py.File(folder / "new.cxi") as h5:
+        assert h5[PLOTTED].attrs["units"] == "keV"
+    other = known.add_attribute("data", "number", paths, "stack", unit="eV")
+    run, target = run_in(folder, protocol=other), CXIStore(folder / "third.cxi", "w", other)
+    with pytest.raises(LayoutError, match="its values come in another unit"):
+        convert(run, target, ["data"], virtual=True, verbose=False)
+
+
 def test_files_of_several_types_are_refused(folder):
     name = folder / "raw" / "run_1.cxi"
     with h5py.File(name, "r+") as h5:

@@ -19,7 +19,8 @@ from cxistack import _capi
 from factory.c_table import HEADER, constants, fields, pointed
 
 HERE = Path(__file__).parent
-ABI = HERE / "abi"
+ABI = HERE / "abi"  # headers that were, by their API, and where the table's fields lie
+OLDER = ["1", "2"]
 
 pytestmark = pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler")
 
@@ -99,10 +100,21 @@ def test_a_load_outlives_its_store_and_its_capsule(run, region_c):
     assert module.describe(capsule) == (23, 2, 36, constants()["CXISTACK_UINT16"])
 
 
-def test_a_package_of_the_header_before_runs_with_this_one(run, frames, tmp_path):
-    library = built("region_c", tmp_path, f"-Dcxistack_include={ABI}")
+def test_a_c_extension_brings_frames_together_without_the_gil(run, frames, region_c):
     load = cxistack.CXIStore(run).prepared("data", dtype="f8")
-    assert imported(library).total(load.capsule(), 2) == frames.sum()
+    out = np.zeros(frames.shape[1:])
+    imported(region_c).variance(load.capsule(), out)
+    np.testing.assert_allclose(out, frames.var(0))
+    with pytest.raises(RuntimeError, match="do not fit one another"):
+        imported(region_c).variance(load.capsule(), out[1:].copy())
+
+
+@pytest.mark.parametrize("api", OLDER)
+def test_a_package_of_a_header_before_runs_with_this_one(run, frames, tmp_path, api):
+    module = imported(built("region_c", tmp_path, f"-Dcxistack_include={ABI / api}"))
+    load = cxistack.CXIStore(run).prepared("data", dtype="f8")
+    assert module.total(load.capsule(), 2) == frames.sum()
+    assert not hasattr(module, "variance")  # it came later
 
 
 def test_a_cython_module_loops_without_the_gil(run, frames, tmp_path):
@@ -110,6 +122,9 @@ def test_a_cython_module_loops_without_the_gil(run, frames, tmp_path):
     flat, cast = frames.reshape(len(frames), -1), np.zeros((len(frames), 40 * 36), "f4")
     assert module.cast(flat, cast) == 0
     assert np.array_equal(cast, flat)
+    counts = np.ones(frames.shape[1:], "i8")
+    assert module.count(frames, 700, counts) == 0
+    assert np.array_equal(counts, 1 + (frames >= 700).sum(0))
     out = np.zeros(frames.shape, "f4")
     load = cxistack.CXIStore(run).prepared("data", dtype="f4")
     assert module.load(load.capsule(), out) == 0
@@ -122,6 +137,7 @@ def test_a_cpp_package_wraps_the_table(run, frames, tmp_path):
     module = imported(built("raii_cpp", tmp_path))
     load = cxistack.CXIStore(run).prepared("data", dtype="f4")
     assert module.total(load.capsule()) == frames.sum()
+    assert module.median(load.capsule()) == np.median(frames, axis=0).sum()
     os.utime(run, (0, 0))  # as if somebody had written to it
     with pytest.raises(RuntimeError, match="was changed while it was in use"):
         module.total(load.capsule())
@@ -146,9 +162,9 @@ SIZE = 16 + 8 * len(fields())
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        ((2, 2, SIZE), "ABI 1, API 2, and the installed cxistack has ABI 2, API 2: build"),
-        ((1, 1, SIZE), "ABI 1, API 2, and the installed cxistack has ABI 1, API 1: install a"),
-        ((1, 2, SIZE - 8), f"ABI 1, API 2 with a table of {SIZE - 8} bytes where {SIZE} are"),
+        ((2, 3, SIZE), "ABI 1, API 3, and the installed cxistack has ABI 2, API 3: build"),
+        ((1, 2, SIZE), "ABI 1, API 3, and the installed cxistack has ABI 1, API 2: install a"),
+        ((1, 3, SIZE - 8), f"ABI 1, API 3 with a table of {SIZE - 8} bytes where {SIZE} are"),
     ],
 )
 def test_a_table_that_does_not_fit_is_refused(fresh, monkeypatch, words, told):
@@ -180,8 +196,11 @@ int main(void)
     printf("ABI %d API %d\\n", CXISTACK_ABI, CXISTACK_API);
     TELL(0, abi) TELL(0, api) TELL(0, size)
     TELLS
-    printf("%zu %zu %zu\\n", sizeof(cxistack_pixels), sizeof(cxistack_axis),
-           sizeof(cxistack_filter));
+    printf("%zu %zu %zu", sizeof(cxistack_pixels), sizeof(cxistack_axis), sizeof(cxistack_filter));
+#if CXISTACK_API >= 3
+    printf(" %zu", sizeof(cxistack_moments));
+#endif
+    printf("\\n");
     return 0;
 }
 """
@@ -202,9 +221,11 @@ def test_the_table_is_what_it_was(tmp_path):
     told = offsets(HEADER.parents[1], functions, tmp_path)
     assert told == (ABI / "table.txt").read_text()
     assert functions[-1][1] == constants_of_header("CXISTACK_API")
-    older = [one for one in functions if one[1] <= 1]
-    before = offsets(ABI, older, tmp_path).splitlines()[1:-1]
-    assert told.splitlines()[1 : len(before) + 1] == before
+    for api in OLDER:
+        older = [one for one in functions if one[1] <= int(api)]
+        before = offsets(ABI / api, older, tmp_path).splitlines()[1:]
+        assert told.splitlines()[1 : len(before)] == before[:-1]
+        assert told.splitlines()[-1].startswith(before[-1])  # the sizes of structs
 
 
 def constants_of_header(name):
@@ -220,7 +241,7 @@ def test_the_command_line_and_python_name_the_same_folder():
 
 
 def test_the_words_of_cython_are_those_of_the_header():
-    words = (HERE.parents[1] / "src" / "cxistack" / "capi.pxd").read_text()
+    words = (Path(cxistack.get_include()).parent / "capi.pxd").read_text()
     told = [line.split("(*")[1].split(")")[0] for line in words.splitlines() if "(*" in line]
     assert told == [name for name, _ in fields()]
     assert [name for name in constants() if name not in words] == []

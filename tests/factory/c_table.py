@@ -63,6 +63,11 @@ class Filter(c.Structure):
     _fields_ = [("number", c.c_uint32), ("count", c.c_uint32), ("values", c.POINTER(c.c_uint32))]
 
 
+class Moments(c.Structure):
+    STATES = ("count", "total", "rest", "squares", "mean", "spread", "lowest", "highest")
+    _fields_ = [("frames", c.c_int64), *[(name, c.c_void_p) for name in STATES]]
+
+
 def pixels(array):
     """Return what tells C of an array, which stays the caller's to keep."""
     lengths = c.c_int64 * array.ndim

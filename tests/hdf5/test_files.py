@@ -3,7 +3,7 @@
 import pytest
 
 from cxistack import FileChangedError, StorageError
-from cxistack.hdf5.files import read_again
+from cxistack.hdf5.patience import read_again
 
 
 class _Work:

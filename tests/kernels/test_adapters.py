@@ -219,5 +219,5 @@ def test_what_does_not_fit_is_refused(name, arguments):
 def test_every_status_is_explained():
     explain = function("explain", c.c_char_p)
     told = {explain(S[name]) for name in S if S[name] < 0 or name in ("OK", "LOST", "MORE")}
-    assert len(told) == 11
+    assert len(told) == 12
     assert explain(99) == b"there is no status of this number"

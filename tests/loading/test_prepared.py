@@ -3,6 +3,7 @@
 import ctypes as c
 import os
 import threading
+import time
 
 import h5py
 import hdf5plugin
@@ -12,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cxistack import Crop, CXIStore, Downscale, Mirror
+from cxistack.loading._prepared import LoadHandle
 from factory.c_table import TYPES, address, constants, function, pointed
 
 S = {name.removeprefix("CXISTACK_"): number for name, number in constants().items()}
@@ -217,6 +219,62 @@ def test_a_file_that_was_changed(tmp_path, opened, change):
     status, text = load.read([1], np.zeros((1, 30, 26), "u2"))
     assert status == S["CHANGED"]
     assert "is not what it was" in text
+
+
+@pytest.mark.parametrize("is_linked", [False, True])
+def test_a_file_that_has_lost_its_name_to_another(tmp_path, opened, is_linked):
+    path = write(tmp_path / "run.h5", np.ones((3, 30, 26), "u2"))
+    load = opened(CXIStore(path).prepared("data"))
+    if is_linked:  # it keeps another name, whatever becomes of this one
+        (tmp_path / "kept.h5").hardlink_to(path)
+    assert load.frames([1]).max() == 1
+    path.chmod(0o400)  # it is another file in this, but not in what it holds
+    assert load.frames([1]).max() == 1
+    if not is_linked:
+        path.rename(tmp_path / "old.h5")
+    new = write(tmp_path / "new.h5", np.full((3, 30, 26), 2, "u2"))
+    new.replace(path)
+    status, text = load.read([1], np.zeros((1, 30, 26), "u2"))
+    assert (status, "is not what it was" in text) == (S["CHANGED"], True)
+
+
+def test_a_name_is_looked_at_again_when_the_file_was_changed_long_ago(tmp_path, opened):
+    path = write(tmp_path / "run.h5", np.ones((3, 30, 26), "u2"))
+    load = opened(CXIStore(path).prepared("data"))
+    time.sleep(0.2)  # until what was seen is kept
+    assert load.frames([1, 2]).max() == 1
+    assert load.frames([0]).max() == 1
+    path.rename(tmp_path / "old.h5")
+    status, _ = load.read([1], np.zeros((1, 30, 26), "u2"))
+    assert status == S["CHANGED"]
+
+
+class Stop(BaseException):
+    """What ends a program, as an interrupt does."""
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), Stop("now")])
+def test_an_interrupt_while_it_is_opened_is_told_and_comes_through(error):
+    def resolve():
+        raise error
+
+    text = c.create_string_buffer(TEXT)
+    handle = LoadHandle(resolve)
+    capsule = handle.capsule()
+    at = c.c_void_p(pointed(capsule, b"cxistack.load"))
+
+    def wait():
+        assert function("open", c.c_void_p)(at, text, c.c_size_t(TEXT)) is None
+        for _ in range(1000):
+            time.sleep(0.001)
+
+    with pytest.raises(type(error)) as raised:
+        wait()
+    assert raised.value is error
+    assert (
+        text.value
+        == f"{type(error).__name__} came before the load was open: open it again".encode()
+    )
 
 
 def test_what_only_hdf5_reads_is_refused(tmp_path):

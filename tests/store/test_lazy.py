@@ -90,6 +90,7 @@ def test_a_new_axis_and_too_many_indices_raise(lazy):
         (0, 99), (0, slice(None), -9), 99, -99, (99, 0), (0, slice(None), [1, 99]),
         [[0, 1], [2, 99]],
         np.ones(3, bool), (slice(None), np.ones(3, bool)), (0, slice(None), [True] * 3),
+        ([0, 1], [0, 1, 2]), ([0, 1], slice(None), [0, 1, 2]), (0, [[0, 1]], [0, 1, 2]),
         0.5, (0, 1.5), [0.5], (slice(None), slice(None), [1.0]), np.float64(1), "a", (0, "x"), {1},
     ],
     ids=repr,
@@ -255,6 +256,6 @@ def test_dlpack_gives_what_is_read(tmp_path, array):
     mask = np.from_dlpack(store["mask"])  # one frame for all, which is read-only as an array
     np.testing.assert_array_equal(mask, np.broadcast_to(good_mask((5, 7), [(1, 2)]), (6, 5, 7)))
     with pytest.raises(BufferError, match="without a copy"):
-        np.from_dlpack(store["data"], copy=False)
+        store["data"].__dlpack__(copy=False)
     with pytest.raises(ValueError, match="without a copy"):
         np.asarray(store["data"], copy=False)

@@ -44,6 +44,7 @@ VERBS = {
     "explain",
     "follow",
     "load_attribute",
+    "open_dataset",
     "plot",
     "prepared",
     "read",
@@ -51,6 +52,7 @@ VERBS = {
     "save",
     "save_attribute",
     "stream",
+    "to_xarray",
     "writer",
 }
 

@@ -14,6 +14,7 @@ from .convert import convert
 from .demo import demo
 from .explain import explain
 from .follow import follow
+from .index import index
 from .info import info
 from .process import process
 from .protocol import protocol_app
@@ -38,6 +39,7 @@ app.command()(process)
 app.command()(report)
 app.command()(check)
 app.command()(follow)
+app.command()(index)
 app.command()(demo)
 app.add_typer(protocol_app, name="protocol")
 

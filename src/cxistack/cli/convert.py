@@ -15,6 +15,7 @@ from ..converting.convert import convert as convert_run
 from ..protocol.fields import columns_of
 from ..protocol.protocol import CXIProtocol
 from ..store.store import CXIStore
+from .cluster import ClusterAddress, connected
 from .failure import failures_told
 from .opening import (
     ChannelName,
@@ -34,6 +35,16 @@ from .view import region
 __all__ = ["convert"]
 
 _OTHER_ENTRY = re.compile(r"/entry_(?!1/)\w+/")  # CXI numbers its entries, and this file has one
+Binned = Annotated[
+    int,
+    typer.Option("--bin", min=1, help="Sum N x N pixels; take the mean of other than counts."),
+]
+ByFrame = Annotated[
+    str | None,
+    typer.Option(
+        metavar="A,B,...", help="Scalars of the protocol that have a value for each frame."
+    ),
+]
 IsVirtual = Annotated[
     bool,
     typer.Option(
@@ -56,18 +67,10 @@ def convert(
             metavar="A=FILE", help="The file whose value of A is written, where files differ."
         ),
     ] = None,
-    by_frame: Annotated[
-        str | None,
-        typer.Option(
-            metavar="A,B,...", help="Scalars of the protocol that have a value for each frame."
-        ),
-    ] = None,
+    by_frame: ByFrame = None,
     crop: CropTo = None,
     downscale: EveryNth = 1,
-    binning: Annotated[
-        int,
-        typer.Option("--bin", min=1, help="Sum N x N pixels; take the mean of other than counts."),
-    ] = 1,
+    binning: Binned = 1,
     dtype: Annotated[
         str | None, typer.Option(help="Type of data; the stored one if not given.")
     ] = None,
@@ -77,6 +80,7 @@ def convert(
     ] = "bitshuffle",
     virtual: IsVirtual = False,
     force: Annotated[bool, typer.Option("--force", help="Replace OUTPUT if it is there.")] = False,
+    cluster: ClusterAddress = None,
     threads: Annotated[int | None, typer.Option(min=1, help="All cores if not given.")] = None,
     protocol: ProtocolFile = None,
     detector: DetectorName = None,
@@ -84,9 +88,14 @@ def convert(
 ) -> None:
     """Write the attributes of FILES into one new CXI file, frames of any number in little memory.
 
-    The protocol says where the attributes of FILES are. OUTPUT appears when it is complete.
+    The protocol says where the attributes of FILES are. OUTPUT appears when it is complete. With
+    --cluster, the workers write frames into files in a folder beside it.
     """
-    with failures_told(), open_run(files, protocol, detector, channel) as run:
+    with (
+        failures_told(),
+        open_run(files, protocol, detector, channel) as run,
+        connected(cluster) as client,
+    ):
         mode = new_file(output, run, force)
         names = listed(attributes) if attributes is not None else run.found
         target = CXIStore(output, mode, protocol=_target(run.protocol, names))
@@ -102,6 +111,7 @@ def convert(
             compression=compression,
             num_threads=threads,
             virtual=virtual,
+            client=client,
             verbose=True,
         )
     _report(output, done, target)
@@ -148,7 +158,11 @@ def _target(run: CXIProtocol, names: Iterable[str]) -> CXIProtocol:
 def _report(output: Path, done: Conversion, target: CXIStore) -> None:
     typer.echo(f"{output}: {done.frames} frames; {', '.join(done.written)}")
     for attr in done.virtual:
-        typer.echo(f"{attr}: its frames stay where they are; move {output} together with them")
+        where = "stay where they are"
+        if done.parts:
+            count, folder = len(done.parts), Path(done.parts[0]).parent
+            where = f"are in {count} file{'s' if count > 1 else ''} in {folder}"
+        typer.echo(f"{attr}: its frames {where}; move {output} together with them")
     outcomes = (("", done.changed), (" is written whole", done.whole))
     for outcome, told in (*outcomes, (" is left out", done.left_out)):
         for attr, why in told.items():

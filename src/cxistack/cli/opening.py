@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from ..errors import StorageError
+from ..hdf5.remote.urls import is_url
 from ..store.named import named_run
 from ..store.store import CXIStore
 
@@ -122,7 +123,7 @@ def new_file(output: Path, run: CXIStore, force: bool) -> Literal["w", "x"]:
             raise FileExistsError(
                 errno.EEXIST, "is there already; --force replaces it", str(output)
             )
-        if any(output.samefile(name) for name in run.paths()):
+        if any(output.samefile(name) for name in run.paths() if not is_url(name)):
             raise ValueError(f"{output} is one of the files that are read: name another one")
     return "w" if force else "x"
 

@@ -12,6 +12,7 @@ from ..pictures.frames import run_name
 from ..pictures.panels import draw_frames
 from ..protocol.protocol import CXIProtocol
 from ..store.store import CXIStore
+from .cluster import ClusterAddress, connected
 from .failure import failures_told
 from .opening import (
     ChannelName,
@@ -57,6 +58,7 @@ def reduce(
     downscale: EveryNth = 1,
     binning: Annotated[int, typer.Option("--bin", min=1, help="Sum N x N pixels first.")] = 1,
     force: Annotated[bool, typer.Option("--force", help="Replace OUTPUT if it is there.")] = False,
+    cluster: ClusterAddress = None,
     threads: Annotated[int | None, typer.Option(min=1, help="All cores if not given.")] = None,
     protocol: ProtocolFile = None,
     detector: DetectorName = None,
@@ -69,15 +71,17 @@ def reduce(
     words = list(dict.fromkeys(how or ["mean"]))
     with failures_told(), open_run(files, protocol, detector, channel) as run:
         mode = new_file(output, run, force)
-        found = run.reduce(
-            attribute,
-            words,
-            frame_choice(frames),
-            transform=region(crop, downscale, binning),
-            mask=True if use_mask else None,
-            fill=fill,
-            num_threads=threads,
-        )
+        with connected(cluster) as client:
+            found = run.reduce(
+                attribute,
+                words,
+                frame_choice(frames),
+                transform=region(crop, downscale, binning),
+                mask=True if use_mask else None,
+                fill=fill,
+                num_threads=threads,
+                client=client,
+            )
         names = {word: word.replace(":", "_") for word in words}
         target = CXIStore(output, mode, protocol=_protocol(names.values()))
         with target, target.transaction():

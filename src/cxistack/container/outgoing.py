@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..catalogue.frames import FrameSelection
 from ..errors import FrameIndexError, LayoutError
-from ..processing.stacks import ComputedStack, blocks, picked
+from ..processing.stacks import ComputedStack, blocks, picked, stack_of
 from ..protocol.attribute import Attribute, Trait
 from ..protocol.protocol import cxi_unit
 from ..protocol.units import conversion
@@ -178,7 +178,8 @@ def _are_all(numbers: Any, count: int) -> bool:
 
 
 def _saved(value: Any) -> Saved:
-    return value if isinstance(value, ComputedStack) else np.asarray(value)
+    saved: Saved = stack_of(value)
+    return saved
 
 
 def _good(attr: str, array: Saved, good: Any) -> Saved:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ..catalogue.frames import FrameSelection, frame_numbers
 from ..catalogue.index import FrameIndex
 from ..processing import masks, pca, sums, whitefields
-from ..processing.stacks import ComputedStack, Numbers, Stack
+from ..processing.stacks import ComputedStack, Numbers, Stack, stack_of
 from ..protocol.attribute import Attribute
 from ..saving.request import refuse_masked
 from ..store.store import CXIStore
@@ -287,8 +287,8 @@ class Processed:
         data = self._values.get("data")
         if data is not None:
             refuse_masked(data)
-            array = np.asarray(data)
-            if array.ndim < 3:
+            array: Stack = stack_of(data)
+            if len(array.shape) < 3:
                 raise ValueError(
                     f"data has shape {array.shape}: frames are needed, (frames, ss, fs)"
                 )
@@ -306,7 +306,7 @@ class Processed:
         mask = self._values.get("mask")
         if mask is None:
             return None
-        mask = mask if isinstance(mask, ComputedStack) else np.asarray(mask)
+        mask = stack_of(mask)
         if mask.shape == data.shape[1:]:
             mask = np.broadcast_to(mask, data.shape)
         if mask.shape != data.shape:

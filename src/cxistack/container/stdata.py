@@ -12,15 +12,15 @@ from ..catalogue.frames import FrameSelection, frame_numbers
 from ..errors import AttributeMissingError
 from ..markup import notebook, table
 from ..pictures.thumbnail import of_array
-from ..processing.stacks import ComputedStack
+from ..processing.stacks import ComputedStack, is_computed
 from ..protocol.attribute import Attribute
 from ..saving.request import SaveMode, SaveRequest
 from ..store.store import CXIStore
 from ..transforms.base import Transform
 from ..transforms.fold import fold
 from ..transforms.transforms import TransformLike, transform_of
+from .on_dask import OnDask
 from .outgoing import Outgoing, opened
-from .processing import Processed
 
 __all__ = ["STData"]
 
@@ -28,7 +28,7 @@ __all__ = ["STData"]
 _FIELDS = ("input_file", "transform", "output_file", "frames", "num_threads")
 
 
-class STData(Processed):
+class STData(OnDask):
     """What was loaded of a run: the protocol's attributes by name, and where to save them.
 
     Parameters
@@ -241,9 +241,13 @@ class STData(Processed):
     def clear(self, attributes: str | Iterable[str] | None = None) -> Self:
         """Return a new container without these arrays; without all arrays when None."""
         names = self._names(attributes, self.contents())
-        arrays = (np.ndarray, ComputedStack)
+        values = {attr: self._values.get(attr) for attr in names}
         return self.replace(
-            **{attr: None for attr in names if isinstance(self._values.get(attr), arrays)}
+            **{
+                attr: None
+                for attr, value in values.items()
+                if isinstance(value, np.ndarray) or is_computed(value)
+            }
         )
 
     def update_output_file(self, output_file: CXIStore) -> Self:
@@ -261,7 +265,7 @@ class STData(Processed):
         is_whole = self.transform is None
         pixels = {
             one.name: _transformed(one, self[one.name], transform)
-            if is_whole and not isinstance(self[one.name], ComputedStack)
+            if is_whole and not is_computed(self[one.name])
             else None
             for one in self._loaded("frame", "stack")
         }

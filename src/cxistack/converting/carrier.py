@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..catalogue.together import DataFrames, misfit
 from ..errors import FileChangedError, LayoutError
-from ..hdf5.files import read_again
+from ..hdf5.patience import read_again
 from ..kernels.threads import count_threads
 from ..loading.load import Load
 from ..protocol.attribute import Attribute, Trait
@@ -229,6 +229,15 @@ class Carrier:
         is_copied = load.is_single or load.is_static or load.is_text or attribute.traits & _PITCH
         kind = self.target.protocol.attribute(attribute.name).kind
         return attribute.kind == kind and not is_copied
+
+    def goes_with_data(self, attribute: Attribute) -> bool:
+        """Tell whether an attribute is written, and has a frame for each that is of `data`."""
+        is_there = self._why_left_out(attribute) is None
+        return is_there and self._load(attribute).index.mismatch is None
+
+    def load_of(self, attr: str) -> Load:
+        """Return the load of all that the run has of an attribute."""
+        return self._load(self.run.protocol.attribute(attr))
 
     def carry(self, attribute: Attribute, reader: ThreadPoolExecutor) -> Iterator[int]:
         """Write an attribute; yield the number of frames after each batch."""

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,13 +16,15 @@ from ..catalogue.frames import FrameSelection, frame_numbers
 from ..checking.agreement import disagreements
 from ..errors import LayoutError
 from ..kernels import Casting
+from ..loading.load import Load
 from ..progress import progress_bar
 from ..protocol.attribute import Attribute
-from ..protocol.protocol import cxi_unit
+from ..protocol.protocol import CXIProtocol, cxi_unit
 from ..saving import photons
 from ..saving.units import stated_unit
 from ..store.store import CXIStore
 from ..transforms.transforms import TransformLike, transform_of
+from .apart import written_apart
 from .carrier import Carrier
 from .request import LEAVE_OUT, ConvertRequest, listed, names_of
 
@@ -46,7 +49,9 @@ class Conversion:
     whole : mapping of str to str
         Those that are written whole because their frames do not go with those of `data`, and why.
     virtual : tuple of str
-        Those whose frames stay in the run's files.
+        Those whose frames are in other files: in the run's, or in `parts`.
+    parts : tuple of str
+        The files that the workers of a cluster wrote.
     """
 
     frames: int
@@ -55,6 +60,7 @@ class Conversion:
     left_out: Mapping[str, str]
     whole: Mapping[str, str] = field(default_factory=dict)
     virtual: tuple[str, ...] = ()
+    parts: tuple[str, ...] = ()
 
 
 def convert(
@@ -72,6 +78,7 @@ def convert(
     chunks: Sequence[int] | None = None,
     num_threads: int | None = None,
     virtual: bool = False,
+    client: Any = None,
     verbose: bool = True,
 ) -> Conversion:
     """Write the attributes of a run to another store's file, all in one commit.
@@ -107,6 +114,13 @@ def convert(
         file by which any program opens the run as one. Frames may be chosen, and cropped or
         strided; what changes their values is refused. A mask of a frame each is virtual, too, where
         its bits are copied; all else is copied. See the notes.
+    client : dask.distributed.Client, optional
+        Let the workers of a Dask cluster write the frames, which reach the run's and the new files
+        by the same paths: a file for each share of them, of 32 GiB at most and of whole chunks, in
+        a folder beside the target's file (``run_parts`` of ``run.cxi``; ``run_parts_2`` where that
+        is there). The target's is virtual over them, and has all else. `num_threads` are those of a
+        task, 1 when None. When a worker dies, its file is written again; after an error all are
+        removed.
     verbose : bool
         Show a progress bar.
 
@@ -131,8 +145,9 @@ def convert(
     together with the run (by their whole paths where the two have no folder in common). When it is
     moved alone, or a source is: a store raises LinkError, which names the file that is missing.
     HDF5 itself, and so h5py and other programs, give NaN or the largest integer for its frames,
-    without a word. HDF5 keeps every source open that it has read from: for a run of thousands of
-    files other programs may need a higher limit (``ulimit -n``).
+    without a word. Frames that come to the files later are not in it. HDF5 keeps every source open
+    that it has read from: for a run of thousands of files other programs may need a higher limit
+    (``ulimit -n``).
 
     Examples
     --------
@@ -143,6 +158,10 @@ def convert(
     >>> convert(run, CXIStore("all.cxi", "w"), virtual=True, verbose=False).virtual
     ('data',)
     """
+    if virtual and client is not None:
+        raise ValueError(
+            "virtual= leaves frames where they are, client= has workers write them: say one of both"
+        )
     names = names_of(source, target, attributes)
     given, rows = dict(sources or {}), listed(by_frame)
     storage = compression, chunks, num_threads
@@ -157,14 +176,14 @@ def convert(
         carrier.check(attribute)
     _refuse_different_values(carrier)
     _refuse_contradictions(carrier)
-    streamed = [one for one in wanted if one.name not in carrier.virtual]
-    total = sum(len(carrier.numbers(one)) for one in streamed if carrier.is_streamed(one))
-    bar = progress_bar(total, "Converting") if verbose else nullcontext()
-    with target.transaction(), bar as shown, ThreadPoolExecutor(1) as reader:
-        for attribute in wanted:
-            for count in carrier.carry(attribute, reader):
-                if shown is not None:
-                    shown.update(count)
+    parts: tuple[str, ...] = ()
+    if client is None:
+        _carry(carrier, wanted, verbose)
+    else:
+        part = partial(_Part.of, source, target.protocol, request)
+        with written_apart(client, carrier, wanted, part, verbose) as files:
+            _carry(carrier, wanted, verbose)
+        parts = tuple(files)
     written = tuple(attr for attr in names if attr not in carrier.left_out)
     why = "the new file's protocol has no place for it"
     unknown = {attr: why for attr in source.found if attr not in target.protocol}
@@ -175,7 +194,67 @@ def convert(
         left_out=carrier.left_out | unknown,
         whole={attr: why for attr, why in carrier.whole.items() if attr in written},
         virtual=tuple(attr for attr in written if attr in carrier.virtual),
+        parts=parts,
     )
+
+
+@dataclass(frozen=True)
+class _Part:
+    """What workers write a share of.
+
+    Attributes
+    ----------
+    run : CXIStore
+        The run, as the user gave it.
+    data : Load
+        Where its frames lay when the work began: their numbers must mean the same everywhere.
+    protocol : CXIProtocol
+        That of the new files.
+    request : ConvertRequest
+        What is written of each frame, and how.
+    """
+
+    run: CXIStore
+    data: Load
+    protocol: CXIProtocol
+    request: ConvertRequest
+
+    @classmethod
+    def of(
+        cls, run: CXIStore, protocol: CXIProtocol, request: ConvertRequest, names: Sequence[str]
+    ) -> _Part:
+        """Return what writes some of the attributes."""
+        return cls(run, run._prepare("data"), protocol, request.of(names))
+
+    def write(self, numbers: NDArray[np.int64], path: str) -> None:
+        """Write some frames to a new file; one that is there is of an attempt before this."""
+        one = self.request
+        self.data.refuse_moved(self.run._prepare("data"))
+        convert(
+            self.run,
+            CXIStore(path, "w", self.protocol),
+            one.attributes,
+            numbers,
+            transform=one.transform,
+            dtype=one.dtype,
+            casting=one.casting,
+            compression=one.compression,
+            chunks=one.chunks,
+            num_threads=one.num_threads or 1,
+            verbose=False,
+        )
+
+
+def _carry(carrier: Carrier, wanted: Sequence[Attribute], verbose: bool) -> None:
+    """Write all that is wanted, in one commit."""
+    streamed = [one for one in wanted if one.name not in carrier.virtual]
+    total = sum(len(carrier.numbers(one)) for one in streamed if carrier.is_streamed(one))
+    bar = progress_bar(total, "Converting") if verbose and total else nullcontext()
+    with carrier.target.transaction(), bar as shown, ThreadPoolExecutor(1) as reader:
+        for attribute in wanted:
+            for count in carrier.carry(attribute, reader):
+                if shown is not None:
+                    shown.update(count)
 
 
 def _frames(run: CXIStore, idxs: FrameSelection) -> NDArray[np.int64] | None:
@@ -218,13 +297,7 @@ def _as_written(source: CXIStore, target: CXIStore, request: ConvertRequest) -> 
     if (units, kinds) == (protocol.units, protocol.kinds):
         return source
     protocol = protocol.replace(units=units, kinds=kinds)
-    return CXIStore(
-        source.paths(),
-        protocol=protocol,
-        links=source.links,
-        detector=source.detector,
-        channel=source.channel,
-    )
+    return source._part(source.paths(), protocol)
 
 
 def _refuse_different_values(carrier: Carrier) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from numpy.typing import DTypeLike
@@ -45,6 +45,11 @@ class ConvertRequest:
             for attr in given:
                 if attr not in self.attributes:
                     raise ValueError(f"{option} names {attr!r}, which is not converted")
+
+    def of(self, names: Sequence[str]) -> ConvertRequest:
+        """Return the same of some of the attributes."""
+        left: dict[str, Any] = {"sources": {}, "by_frame": (), "virtual": False}
+        return replace(self, attributes=tuple(names), **left)
 
 
 def listed(names: str | Iterable[str]) -> tuple[str, ...]:

@@ -73,14 +73,14 @@ def _refuse_changes(load: Load) -> None:
     """Raise where values are not those that are stored."""
     if load.layers or load.checks or not load.recipes:
         raise LayoutError("it is what several datasets say together")
+    if any(one is not None for one in load.conversions):
+        raise LayoutError("its values come in another unit than in the files")
     for part, recipe in zip(load.index.parts, load.recipes, strict=True):
         stored = part.stored
         if stored.dtype.newbyteorder("=") != load.dtype.newbyteorder("="):
             raise LayoutError(f"it comes as {load.dtype}, and {stored.place} has {stored.dtype}")
         if recipe.bad_bits is not None or recipe.via is not None or recipe.ranges is not None:
             raise LayoutError(f"its values are other ones than those of {stored.place}")
-    if any(one is not None for one in load.conversions):
-        raise LayoutError("its values come in another unit than in the files")
 
 
 def _pieces(

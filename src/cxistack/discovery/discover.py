@@ -16,7 +16,8 @@ from ..errors import LinkError, ProtocolError
 from ..hdf5.files import Files
 from ..hdf5.links import LinkPolicy
 from ..hdf5.messages import shown
-from ..hdf5.names import Names, expand
+from ..hdf5.names import Given, Names
+from ..hdf5.opening import files_of
 from ..hdf5.tour import Tour, tour
 from ..protocol.fields import BY_PATH
 from ..protocol.protocol import CXIProtocol, register_discoverer
@@ -118,7 +119,7 @@ def discover(
     >>> found.reasons["data"][1]
     '/entry_1/instrument_1/detector_1/data is where CXI has frames'
     """
-    files = Files(expand(names))
+    files = files_of(Given(names))
     making: _Making | None = None
     tours: list[Tour] = []
     try:

@@ -14,7 +14,8 @@ from ..checking.problems import misfits
 from ..errors import CXIError
 from ..hdf5.files import Files
 from ..hdf5.links import LinkPolicy, Place, resolve
-from ..hdf5.names import Names, expand
+from ..hdf5.names import Given, Names
+from ..hdf5.opening import files_of
 from ..hdf5.tour import Tour, children, tour
 from ..protocol.attribute import Attribute
 from ..protocol.fields import columns_of
@@ -65,7 +66,7 @@ def match(
     OSError
         None of the files can be opened.
     """
-    files = Files(expand(names))
+    files = files_of(Given(names))
     try:
         catalogue = Catalogue(files, range(len(files.names)), protocol, links)
         readable = [number for number in catalogue.numbers if catalogue.opens(number)]

@@ -20,6 +20,7 @@ from ..kernels._decode import Pipeline
 from .chunk_index import why_misplaced
 from .files import Files, Stamp
 from .filters import BITSHUFFLE, filters_of
+from .remote.urls import is_url
 from .stored import Stored, fill_value
 
 __all__ = [
@@ -230,7 +231,7 @@ def _pipeline(plist: Any, nbytes: int) -> Pipeline | None:
 
 
 def _obstacle(h5: Any, dataset: Any, stored: Stored) -> str | None:
-    if h5.driver != "sec2":
+    if h5.driver != "sec2" and not is_url(stored.place.filename):
         return f"the file is read by the driver {h5.driver!r}"
     if stored.storage not in ("contiguous", "chunked"):
         return stored.obstacle or f"its storage is {stored.storage}"

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
 from ._descriptor import Descriptor
+from .remote.urls import is_url
 
 __all__ = ["touched_ahead"]
 
@@ -27,7 +28,7 @@ def touched_ahead(paths: Sequence[str]) -> Iterator[int]:
             begin, waits = time.perf_counter(), _waits()
             yield number
             is_slow = time.perf_counter() - begin > _LONG and _waits() > waits
-            if not is_slow or number < until or number + 1 == len(paths):
+            if not is_slow or number < until or number + 1 == len(paths) or is_url(paths[number]):
                 continue
             if pool is None:
                 from concurrent.futures import ThreadPoolExecutor

@@ -6,6 +6,7 @@ stores an h5py object. So thousands of files, forks, pickling and commits are so
 
 from __future__ import annotations
 
+import atexit
 import math
 import os
 import resource
@@ -13,20 +14,26 @@ import threading
 import time
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import h5py
 
-from ..errors import ClosedStoreError, FileChangedError, StorageError
+from ..errors import ClosedStoreError, CXIError, StorageError
 from ._descriptor import Descriptor
 from .by_name import ByName
 from .filters import register_filters
 from .messages import advice, check_regular, not_opened
 from .patience import PAUSE, changed, may_pass, waited_for
+from .remote.urls import in_folder_of, is_url
+from .stamps import ANY, Stamp
+
+if TYPE_CHECKING:
+    from .remote.blocks import AsFile
+    from .remote.remotes import Remotes
 
 __all__ = [
     "ANY",
@@ -36,10 +43,7 @@ __all__ = [
     "count_reading",
     "forget",
     "most_open",
-    "read_again",
 ]
-
-_Result = TypeVar("_Result")
 
 # To close a handle, h5py looks through all that are open: few are soon closed, and a file is opened
 # again in 0.06 ms.
@@ -59,26 +63,6 @@ def most_open() -> int:
     return 256 if soft == resource.RLIM_INFINITY else max(4, min(256, soft // 4))
 
 
-ANY = -1  # in place of a size or a time that does not matter
-
-
-class Stamp(NamedTuple):
-    """By what a file is known to be the one that was opened, and unchanged.
-
-    Size and time are -1 where a writer may append to the file meanwhile.
-    """
-
-    device: int
-    inode: int
-    size: int
-    mtime_ns: int
-
-    @classmethod
-    def of(cls, status: os.stat_result) -> Stamp:
-        """Return the stamp that the system's words on a file make."""
-        return cls(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
-
-
 class _Loan:
     """A use of a handle: it ends when it is given back, or with its last name (an interrupt)."""
 
@@ -94,6 +78,7 @@ class _Handle:
     stamp: Stamp
     is_reading: bool = True  # HDF5 lets nobody in this process write to the file meanwhile
     pinned: bool = False
+    source: AsFile | None = None  # what it reads from, of a file on a server
     loans: list[weakref.ref[_Loan]] = field(default_factory=list)
 
     def lend(self) -> _Loan:
@@ -124,6 +109,8 @@ class Files:
         changed last: what its writer appends leaves all that was there where it lies.
     wait : float
         Seconds for which a file is tried again that is not there yet, or is being written.
+    remotes : Remotes, optional
+        Those of them that are on servers.
 
     Attributes
     ----------
@@ -131,8 +118,14 @@ class Files:
         Whether a file that is open is locked against writers, as HDF5 does.
     """
 
-    def __init__(self, names: tuple[str, ...], swmr: bool = False, wait: float = 0) -> None:
-        self.names = names
+    def __init__(
+        self,
+        names: tuple[str, ...],
+        swmr: bool = False,
+        wait: float = 0,
+        remotes: Remotes | None = None,
+    ) -> None:
+        self.names, self.remotes = names, remotes
         self.swmr, self.wait, self.locks = swmr, wait, True
         # Made absolute at once: a later chdir must not change which files are meant.
         self._folder = os.path.abspath("")  # noqa: PTH100 (keeps links)
@@ -156,7 +149,7 @@ class Files:
         self._pid = os.getpid()
 
     def __getstate__(self) -> dict[str, Any]:
-        kept = ("names", "paths", "closed", "swmr", "wait", "locks", "_folder")
+        kept = ("names", "paths", "closed", "swmr", "wait", "locks", "_folder", "remotes")
         return {name: getattr(self, name) for name in kept}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -170,10 +163,16 @@ class Files:
         handle, loan = self._borrow(path)
         try:
             yield handle.h5
+        except BaseException:
+            if handle.source is not None:
+                handle.source.file.failure = None  # it is told of
+            raise
         finally:
             loan.handle = None
             if self.closed:  # by another thread, which had to leave this handle open
                 self.release()
+        if handle.source is not None:
+            handle.source.raise_failure()
 
     def handle(self, path: str) -> Any:
         """Return a read-only :class:`h5py.File` that stays open until :meth:`release`."""
@@ -187,7 +186,12 @@ class Files:
         return self._borrow(path)[0].stamp
 
     def now(self, path: str) -> Stamp | None:
-        """Return the stamp that the file at `path` has now; None where there is no file."""
+        """Return the stamp that the file at `path` has now; None where there is no file.
+
+        Of a file on a server, what it was when it was looked at: each answer tells of a change.
+        """
+        if self.remotes is not None and is_url(path):
+            return self.remotes.now(path)
         try:
             return self._stamp(os.stat(path))  # noqa: PTH116 (a Path costs more than the call)
         except FileNotFoundError:
@@ -297,6 +301,18 @@ class Files:
             return handle, handle.lend()
 
     def _open_for_reading(self, path: str) -> _Handle:
+        if self.remotes is not None and is_url(path):
+            register_filters()
+            stamp = self.remotes.stamp(path)
+            try:
+                file, source = self.remotes.opened(path)
+            except CXIError:
+                raise
+            except OSError as cause:
+                raise not_opened(path, stamp.size, cause) from cause
+            atexit.unregister(_close_away)
+            atexit.register(_close_away)
+            return _Handle(h5py.File(file), stamp, source=source)
         status = os.stat(path)  # noqa: PTH116 (a Path costs more than the call)
         check_regular(path, status.st_mode)
         register_filters()
@@ -362,6 +378,8 @@ class Files:
             self._descriptors.clear()
             if self.swmr:  # chunks may have come since they were listed
                 self._known.clear()
+            if self.remotes is not None:
+                self.remotes.look_again()
             others = [path for path in self._open if self._is_stale(path)]
         # Other stores' handles, too: while one lives, HDF5 gives the old file again.
         for path in others:
@@ -374,20 +392,25 @@ class Files:
 
     def paths_of(self, names: tuple[str, ...]) -> tuple[str, ...]:
         """Return the absolute paths of names, in the folder that was the current one at first."""
-        return tuple(os.path.normpath(os.path.join(self._folder, name)) for name in names)  # noqa: PTH118
+        return tuple(
+            name if is_url(name) else os.path.normpath(os.path.join(self._folder, name))  # noqa: PTH118
+            for name in names
+        )
 
     def succeeded(self, names: tuple[str, ...]) -> Files:
         """Return what lends files of other names; loads prepared before number those of this."""
         self.release()
-        files = Files(names, self.swmr, self.wait)
+        files = Files(names, self.swmr, self.wait, self.remotes)
         files._folder, files.locks = self._folder, self.locks
         files.paths = files.paths_of(names)
         return files
 
     def in_tree(self, path: str) -> bool:
         """Tell whether `path` lies in or below the folder of one of the given files."""
+        if is_url(path):
+            return any(in_folder_of(path, given) for given in self.paths if is_url(given))
         real = os.path.realpath(path)
-        folders = {os.path.realpath(Path(given).parent) for given in self.paths}
+        folders = {os.path.realpath(Path(one).parent) for one in self.paths if not is_url(one)}
         return any(os.path.commonpath([folder, real]) == folder for folder in folders)
 
 
@@ -402,21 +425,11 @@ def count_reading() -> int:
     return sum(len(files._open) for files in stores) + sum(len(one) for one, _ in _inherited)
 
 
-def read_again(action: Callable[[], _Result], look_again: Callable[[], object]) -> _Result:
-    """Return what `action` does; where a file changed meanwhile, look again and do it once more.
-
-    Somebody may save to a file between a look at it and its use: no trouble once, an error twice.
-
-    Raises
-    ------
-    FileChangedError
-        A file changed the second time, too; or what `look_again` raises.
-    """
-    with suppress(FileChangedError):
-        return action()
-    # Outside of the block: of a second error, the first is not the cause.
-    look_again()
-    return action()
+def _close_away() -> None:
+    """Close all that is open of files on servers: HDF5 would ask Python when that has ended."""
+    for one in h5py.h5f.get_obj_ids(h5py.h5f.OBJ_ALL, h5py.h5f.OBJ_FILE):
+        if is_url(os.fsdecode(h5py.h5f.get_name(one))):
+            h5py.File(one).close()
 
 
 def forget(path: str) -> None:

@@ -18,6 +18,7 @@ import h5py
 from ..errors import LayoutError, LinkError
 from .files import Files
 from .messages import shown
+from .remote.urls import beside, is_url
 
 __all__ = [
     "LinkPolicy",
@@ -210,9 +211,9 @@ def resolve_file(
     folder.
     """
     for place in candidates(target, linking, prefix):
-        if not Path(place).exists():
+        if files.now(place) is None if is_url(place) else not Path(place).exists():
             continue
-        found = os.path.abspath(place)  # noqa: PTH100 (keeps links)
+        found = place if is_url(place) else os.path.abspath(place)  # noqa: PTH100 (keeps links)
         if policy == "tree" and not files.in_tree(found):
             real = os.path.realpath(found)
             via = f", a symbolic link to {real}" if Path(found).is_symlink() else ""
@@ -230,6 +231,9 @@ def resolve_file(
 
 def candidates(target: str, linking: str, prefix: Prefix) -> Iterator[str]:
     """Return the places where a file named in the file `linking` may be, the first one first."""
+    if is_url(linking):  # never one of this machine
+        yield beside(linking, Path(target).name if Path(target).is_absolute() else target)
+        return
     folder = Path(linking).parent
     if Path(target).is_absolute():
         yield target

@@ -13,8 +13,9 @@ from typing import Any
 
 import h5py
 
-from ..errors import CXIError, StorageError
+from ..errors import CXIError, FileChangedError, StorageError
 from .filters import filters_of
+from .remote.parts import RemoteError
 
 __all__ = [
     "DAMAGE",
@@ -160,7 +161,7 @@ def _head(path: str) -> bytes:
 
 def is_failed_read(error: BaseException) -> bool:
     """Tell whether the system did not read what HDF5 asked it for."""
-    return "file read failed" in str(error)
+    return isinstance(error, RemoteError | FileChangedError) or "file read failed" in str(error)
 
 
 def named(error: Exception, filename: str, path: str) -> Exception:

@@ -11,10 +11,12 @@ from pathlib import Path
 import h5py
 
 from .patterns import matching
+from .remote.urls import is_url, shown_url
 
-__all__ = ["Given", "Names", "expand", "natural_key"]
+__all__ = ["Given", "Name", "Names", "expand", "natural_key"]
 
-Names = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
+Name = str | os.PathLike[str]
+Names = Name | Iterable[Name]
 
 
 def natural_key(text: str) -> list[tuple[int, int, str]]:
@@ -44,7 +46,10 @@ def expand(names: Names, *, may_be_new: bool = False) -> tuple[str, ...]:
     """
     found: list[str] = []
     for text in _texts(names):
-        if glob.has_magic(text) and not Path(text).exists():
+        if is_url(text):
+            _refuse_pattern(text)
+            found.append(text)
+        elif glob.has_magic(text) and not Path(text).exists():
             matches = sorted(matching(text), key=natural_key)
             if not matches and may_be_new and Path(text).parent.is_dir():
                 matches = [text]
@@ -59,6 +64,8 @@ def expand(names: Names, *, may_be_new: bool = False) -> tuple[str, ...]:
     folders: dict[str, str] = {}
     for name in found:
         folder, last = os.path.split(name)
+        if is_url(name):
+            folders[folder] = folder
         if folder not in folders:
             folders[folder] = os.path.realpath(folder)
         # Of many files in one folder, the folder's links are followed once.
@@ -87,13 +94,19 @@ class Given:
     ----------
     has_globs : bool
         Whether files that come later may have such a name.
+    secrets : dict of str to str
+        The whole address of each file on a server whose shown name is not all of it.
     """
 
     def __init__(self, names: Names, *, may_be_new: bool = False) -> None:
-        self._texts = tuple(_texts(names))
+        self.secrets: dict[str, str] = {}
+        self._texts = tuple(self._kept_secret(one) for one in _texts(names))
         self._may_be_new = may_be_new
         self._folder = str(Path.cwd())
-        self.has_globs = any(glob.has_magic(one) and not Path(one).exists() for one in self._texts)
+        self.has_globs = any(
+            not is_url(one) and glob.has_magic(one) and not Path(one).exists()
+            for one in self._texts
+        )
 
     def files(self) -> tuple[str, ...]:
         """Return the files that the names mean now, in the folder that was the current one then."""
@@ -101,12 +114,29 @@ class Given:
             return expand(self._texts, may_be_new=self._may_be_new)
         root = os.path.join(self._folder, "")  # noqa: PTH118
         texts = [
-            os.path.join(glob.escape(root) if glob.has_magic(one) else root, one)  # noqa: PTH118
+            one
+            if is_url(one)
+            else os.path.join(glob.escape(root) if glob.has_magic(one) else root, one)  # noqa: PTH118
             for one in self._texts
         ]
         # Names stay as they were shown: those in the folder without it.
         found = expand(texts, may_be_new=self._may_be_new)
         return tuple(one.removeprefix(root) for one in found)
+
+    def _kept_secret(self, name: str) -> str:
+        """Return a name as it may be shown; where that is not all of it, note the whole."""
+        if not is_url(name):
+            return name
+        shown = shown_url(name)
+        if shown == name:
+            return name
+        same = [one for one in self.secrets if one.partition("#")[0] == shown]
+        if name in self.secrets.values():
+            raise ValueError(f"{shown!r} is named twice; its frames would count twice")
+        if same:  # they differ in what is not shown
+            shown = f"{shown}#{len(same) + 1}"
+        self.secrets[shown] = name
+        return shown
 
 
 def _texts(names: Names) -> Iterator[str]:
@@ -124,6 +154,12 @@ def _texts(names: Names) -> Iterator[str]:
             raise ValueError(f"a file name must be a non-empty string, not {name!r}")
         is_home = text.startswith("~") and not os.path.lexists(text)
         yield os.path.expanduser(text) if is_home else text  # noqa: PTH111
+
+
+def _refuse_pattern(url: str) -> None:
+    """Raise for a glob: a server that gives files has no list of them."""
+    if "*" in url:
+        raise ValueError(f"{url!r} is a pattern, and files on a server are named one by one")
 
 
 def _no_name(wrong: object) -> TypeError:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import errno
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TypeVar
 
 from ..errors import FileChangedError, StorageError
 
-__all__ = ["PAUSE", "awaited", "changed", "may_pass", "waited_for"]
+__all__ = ["PAUSE", "awaited", "changed", "may_pass", "read_again", "waited_for"]
 
 _Result = TypeVar("_Result")
 PAUSE = 0.05  # seconds from one try to the next
@@ -72,3 +73,20 @@ def awaited(action: Callable[[], _Result], seconds: float) -> _Result:
                     raise FileNotFoundError(told) from error
                 raise waited_for(error, seconds) from error
         time.sleep(PAUSE)
+
+
+def read_again(action: Callable[[], _Result], look_again: Callable[[], object]) -> _Result:
+    """Return what `action` does; where a file changed meanwhile, look again and do it once more.
+
+    Somebody may save to a file between a look at it and its use: no trouble once, an error twice.
+
+    Raises
+    ------
+    FileChangedError
+        A file changed the second time, too; or what `look_again` raises.
+    """
+    with suppress(FileChangedError):
+        return action()
+    # Outside of the block: of a second error, the first is not the cause.
+    look_again()
+    return action()

@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,13 +20,16 @@ from ._descriptor import Descriptor
 from .addresses import Chunked, Unlisted, locate_bytes
 from .files import Files
 from .messages import blamed
+from .patience import changed
+from .remote.urls import is_url
 from .stored import Stored
 
-__all__ = ["fetched"]
+__all__ = ["fetched", "memory_file"]
 
 
 _MOST_UNWRITTEN = 8  # chunks, until the table is listed after all
 _MOST_LISTED = 1 << 24
+_LARGEST_NODE = 1 << 16  # bytes of what HDF5 finds chunks by
 
 
 @contextmanager
@@ -36,10 +40,11 @@ def fetched(
 
     `numbers` are those of the chunks in the flat grid, in ascending order.
     """
-    with _memory() as descriptor:
-        table = _fetch(files, stored, where, numbers, descriptor)
+    with memory_file() as descriptor:
+        is_away = files.remotes is not None and is_url(stored.place.filename)
+        table = _fetch(files, stored, where, numbers, None if is_away else descriptor)
         if table is not None:
-            yield table, descriptor
+            yield table, None if is_away else descriptor
             return
     whole = locate_bytes(files, stored)
     assert isinstance(whole, Chunked)
@@ -47,7 +52,11 @@ def fetched(
 
 
 def _fetch(
-    files: Files, stored: Stored, where: Unlisted, numbers: NDArray[np.int64], descriptor: int
+    files: Files,
+    stored: Stored,
+    where: Unlisted,
+    numbers: NDArray[np.int64],
+    descriptor: int | None,
 ) -> Chunked | None:
     address, size = np.zeros((2, len(numbers)), np.int64)
     mask = np.zeros(len(numbers), np.uint32)
@@ -57,6 +66,9 @@ def _fetch(
         dataset = h5[stored.place.path].id
         for k, corner in enumerate(corners.tolist()):
             try:
+                if descriptor is None:
+                    mask[k], address[k], size[k] = _found(files, stored, dataset, tuple(corner))
+                    continue
                 mask[k], chunk = dataset.read_direct_chunk(tuple(corner))
             except (MemoryError, OSError, RuntimeError, ValueError) as cause:
                 # It may never have been written. To be told so, HDF5 walks through all its chunks.
@@ -78,6 +90,31 @@ def _fetch(
     return Chunked(*grid, few(address), few(size), few(mask), where.fill)
 
 
+def _found(
+    files: Files, stored: Stored, dataset: Any, corner: tuple[int, ...]
+) -> tuple[int, int, int]:
+    """Return filter mask, address and size of a chunk in a file on a server, without its bytes.
+
+    HDF5 reads the chunk after what leads to it. It is given zeros for both; where that was not only
+    the chunk, what leads to it is fetched.
+    """
+    assert files.remotes is not None
+    file = files.remotes.file(stored.place.filename)
+    for least in (1, _LARGEST_NODE):
+        try:
+            with file.blank(least):
+                mask, chunk = dataset.read_direct_chunk(corner)
+            break
+        except (OSError, RuntimeError):
+            continue
+    else:
+        mask, chunk = dataset.read_direct_chunk(corner)
+    begin, end = file.last
+    if end - begin != len(chunk):
+        raise changed(stored.place.filename)
+    return mask, begin, end - begin
+
+
 class _Few:
     """A column of a chunk table of which a few entries are known."""
 
@@ -89,7 +126,7 @@ class _Few:
 
 
 @contextmanager
-def _memory() -> Iterator[int]:
+def memory_file() -> Iterator[int]:
     """Lend a descriptor on a file that lies in memory where the system has such."""
     if hasattr(os, "memfd_create"):
         with closing(Descriptor(None, os.MFD_CLOEXEC)) as descriptor:

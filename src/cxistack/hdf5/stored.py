@@ -20,6 +20,7 @@ from .files import Files, Stamp
 from .filters import FILTERS, filters_of
 from .links import Place
 from .messages import DAMAGE, words
+from .remote.urls import is_url
 
 __all__ = [
     "Assembly",
@@ -145,6 +146,8 @@ def describe_open(dataset: Any, place: Place, stamp: Stamp, has_units: bool) -> 
     # The low-level calls: of 10 000 files, this is done to each.
     plist = dataset.get_create_plist()
     storage = storage_name(plist)
+    if storage == "virtual" and is_url(place.filename):
+        _refuse_endless(plist, place)
     if dataset.get_space().get_simple_extent_type() == h5py.h5s.NULL:
         raise LayoutError(
             f"{place} is empty: its writer gave it a type, and neither a shape nor values"
@@ -166,6 +169,19 @@ def describe_open(dataset: Any, place: Place, stamp: Stamp, has_units: bool) -> 
         stamp=stamp,
         units=stated_units(dataset) if has_units else None,
     )
+
+
+def _refuse_endless(plist: Any, place: Place) -> None:
+    """Raise where a dataset on a server is as long as its sources: HDF5 looks for them here."""
+    for number in range(plist.get_virtual_count()):
+        space = plist.get_virtual_vspace(number)
+        if space.get_select_type() != h5py.h5s.SEL_HYPERSLABS or not space.is_regular_hyperslab():
+            continue
+        if any(h5py.h5s.UNLIMITED in one for one in space.get_regular_hyperslab()):
+            raise LayoutError(
+                f"{place} is virtual without an end, and HDF5 finds how long its sources are in "
+                "files here only: name the sources themselves, or copy the files here"
+            )
 
 
 def stored_bytes(files: Files, stored: Stored) -> bytes | None:

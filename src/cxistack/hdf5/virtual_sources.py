@@ -21,6 +21,7 @@ from ..errors import LayoutError, LinkError, StorageError
 from .boxes import Box, may_overlap
 from .files import Files
 from .links import LinkPolicy, Place
+from .remote.urls import is_url
 from .stored import Assembly, Piece, Stored, describe, fill_value, nested
 from .virtual_mappings import Slab, boxes, slabs
 from .virtual_names import (
@@ -100,14 +101,26 @@ def with_sources(
     if reasons:
         _refuse_unfilled(place, known.values(), fill)
     if reasons or stored.is_text or stored.ndim < 2 or 0 in stored.shape:
+        _refuse_remote(place, reasons)
         return replace(stored, obstacle=f"it is virtual, and {reasons[0]}" if reasons else "")
     whole = all(one.assembly is None or one.assembly.is_complete for one in known.values())
     assembly = Assembly.of(pieces, stored.shape, fill, whole)
     # The gaps of a source, too, lie over what was mapped before it.
     if not whole and (assembly.overlaps or may_overlap(laid)):
         _refuse_unfilled(place, known.values(), fill)
+        _refuse_remote(place, [_UNFILLED])
         return replace(stored, obstacle=_UNFILLED)
     return replace(stored, assembly=assembly)
+
+
+def _refuse_remote(place: Place, reasons: Sequence[str]) -> None:
+    """Raise where HDF5 itself would open the sources of a file on a server: it looks here."""
+    if is_url(place.filename):
+        why = f" ({reasons[0]})" if reasons else ""
+        raise LayoutError(
+            f"{place} is virtual, and only HDF5 can put it together{why}, which cannot open its "
+            "sources on a server: name the sources themselves, or copy the files here"
+        )
 
 
 def is_over(

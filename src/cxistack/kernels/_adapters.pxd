@@ -1,8 +1,28 @@
 # The kernels as the C interface calls them; cxistack/capi.h says what each takes and returns.
 from libc.stdint cimport int64_t, uint8_t, uint32_t
 
-from cxistack.capi cimport cxistack_axis, cxistack_codec, cxistack_filter, cxistack_pixels
+from cxistack.capi cimport (
+    CXISTACK_MOST_AXES, cxistack_axis, cxistack_codec, cxistack_filter, cxistack_pixels
+)
 
+
+# Pixels of which every number was checked.
+cdef struct Checked:
+    char *at
+    int type
+    int rank
+    bint swapped
+    bint is_dense
+    int64_t pixels
+    Py_ssize_t size
+    Py_ssize_t shape[CXISTACK_MOST_AXES]
+    Py_ssize_t steps[CXISTACK_MOST_AXES]
+
+
+# Whether pixels make sense: those that are read, or those of a result.
+cdef bint take_pixels(Checked *c, const cxistack_pixels *p, bint is_read) noexcept nogil
+# Whether they have as many axes, and of these first to last are as long.
+cdef bint is_alike(const Checked *a, const Checked *b, int first, int last) noexcept nogil
 
 cdef const char *explain(int status) noexcept nogil
 cdef size_t pixel_size(int type) noexcept nogil

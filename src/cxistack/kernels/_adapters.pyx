@@ -8,8 +8,8 @@ from cxistack.capi cimport (
     CXISTACK_BAD_ARGUMENT, CXISTACK_BAD_CHUNK, CXISTACK_BAD_FILTER, CXISTACK_BAD_INDEX,
     CXISTACK_BOOL, CXISTACK_CHANGED, CXISTACK_DEAD_PIXEL, CXISTACK_FLOAT32, CXISTACK_FLOAT64,
     CXISTACK_LOST, CXISTACK_MEAN, CXISTACK_MORE, CXISTACK_MOST_AXES, CXISTACK_NO_MEMORY,
-    CXISTACK_NOT_READ, CXISTACK_OK, CXISTACK_UNSAFE, cxistack_axis, cxistack_codec,
-    cxistack_filter, cxistack_pixels
+    CXISTACK_NOT_READ, CXISTACK_NO_VALUE, CXISTACK_OK, CXISTACK_UNSAFE, cxistack_axis,
+    cxistack_codec, cxistack_filter, cxistack_pixels
 )
 from cxistack.kernels cimport loop
 from cxistack.kernels._bin cimport Bins, bin_rows
@@ -33,19 +33,6 @@ from cxistack.kernels.stacks cimport Stack, frame_at, join_rows
 cdef enum:
     PIECE = 1024            # pixels that rest in L1
     NO_ROOM = -2            # CXI_ENCODE_NO_ROOM
-
-
-# Pixels of which every number was checked.
-cdef struct Checked:
-    char *at
-    int type
-    int rank
-    bint swapped
-    bint is_dense
-    int64_t pixels
-    Py_ssize_t size
-    Py_ssize_t shape[CXISTACK_MOST_AXES]
-    Py_ssize_t steps[CXISTACK_MOST_AXES]
 
 
 cdef struct Codec:
@@ -81,6 +68,8 @@ cdef const char *explain(int status) noexcept nogil:
         return "the file cannot be read"
     if status == CXISTACK_CHANGED:
         return "the file is not what it was when the load was opened"
+    if status == CXISTACK_NO_VALUE:
+        return "a pixel has no good value, and no fill was given"
     return "there is no status of this number"
 
 
@@ -88,7 +77,7 @@ cdef size_t pixel_size(int type) noexcept nogil:
     return loop.pixel_size(type)
 
 
-cdef bint _take(Checked *c, const cxistack_pixels *p, bint is_read) noexcept nogil:
+cdef bint take_pixels(Checked *c, const cxistack_pixels *p, bint is_read) noexcept nogil:
     # Whether they make sense; a result in the other byte order does not.
     cdef int axis
     cdef Py_ssize_t step
@@ -115,7 +104,7 @@ cdef bint _take(Checked *c, const cxistack_pixels *p, bint is_read) noexcept nog
     return c.at != NULL or c.pixels == 0
 
 
-cdef bint _is_alike(const Checked *a, const Checked *b, int first, int last) noexcept nogil:
+cdef bint is_alike(const Checked *a, const Checked *b, int first, int last) noexcept nogil:
     cdef int axis
     if a.rank != b.rank:
         return False
@@ -144,9 +133,9 @@ cdef int _move(const Checked *src, const Checked *dst, const int64_t *frames,
 
 cdef int cast(const cxistack_pixels *src, const cxistack_pixels *dst, int how) noexcept nogil:
     cdef Checked a, b
-    if not _take(&a, src, True) or not _take(&b, dst, False):
+    if not take_pixels(&a, src, True) or not take_pixels(&b, dst, False):
         return CXISTACK_BAD_ARGUMENT
-    if not _is_alike(&a, &b, 0, a.rank):
+    if not is_alike(&a, &b, 0, a.rank):
         return CXISTACK_BAD_ARGUMENT
     return _move(&a, &b, NULL, how) if b.pixels else CXISTACK_OK
 
@@ -155,9 +144,9 @@ cdef int gather(const cxistack_pixels *src, const int64_t *frames, const cxistac
                 int how) noexcept nogil:
     cdef Checked a, b
     cdef Py_ssize_t k
-    if not _take(&a, src, True) or not _take(&b, dst, False):
+    if not take_pixels(&a, src, True) or not take_pixels(&b, dst, False):
         return CXISTACK_BAD_ARGUMENT
-    if not _is_alike(&a, &b, 1, a.rank) or (frames == NULL and b.shape[0]):
+    if not is_alike(&a, &b, 1, a.rank) or (frames == NULL and b.shape[0]):
         return CXISTACK_BAD_ARGUMENT
     for k in range(b.shape[0]):
         if not 0 <= frames[k] < a.shape[0]:
@@ -184,7 +173,7 @@ cdef bint _narrow(Checked *c, int axis, const cxistack_axis *to) noexcept nogil:
 cdef int view(const cxistack_pixels *src, const cxistack_axis *slow, const cxistack_axis *fast,
               const cxistack_pixels *dst, int how) noexcept nogil:
     cdef Checked a, b
-    if not _take(&a, src, True) or not _take(&b, dst, False) or a.rank < 2:
+    if not take_pixels(&a, src, True) or not take_pixels(&b, dst, False) or a.rank < 2:
         return CXISTACK_BAD_ARGUMENT
     if slow == NULL or fast == NULL or slow.count < 0 or fast.count < 0:
         return CXISTACK_BAD_ARGUMENT
@@ -195,7 +184,7 @@ cdef int view(const cxistack_pixels *src, const cxistack_axis *slow, const cxist
         return CXISTACK_BAD_ARGUMENT
     if not _narrow(&a, a.rank - 2, slow) or not _narrow(&a, a.rank - 1, fast):
         return CXISTACK_BAD_INDEX
-    if not _is_alike(&a, &b, 0, a.rank):
+    if not is_alike(&a, &b, 0, a.rank):
         return CXISTACK_BAD_ARGUMENT
     return _move(&a, &b, NULL, how) if b.pixels else CXISTACK_OK
 
@@ -206,9 +195,9 @@ cdef int bin(const cxistack_pixels *src, int64_t slow, int64_t fast, const cxist
     cdef Bins bins
     cdef int axis, made
     cdef int64_t rows = 1
-    if not _take(&a, src, True) or not _take(&b, dst, False) or a.rank < 2:
+    if not take_pixels(&a, src, True) or not take_pixels(&b, dst, False) or a.rank < 2:
         return CXISTACK_BAD_ARGUMENT
-    if slow < 1 or fast < 1 or not _is_alike(&a, &b, 0, a.rank - 2):
+    if slow < 1 or fast < 1 or not is_alike(&a, &b, 0, a.rank - 2):
         return CXISTACK_BAD_ARGUMENT
     if b.shape[b.rank - 2] != a.shape[a.rank - 2] // slow:
         return CXISTACK_BAD_ARGUMENT
@@ -257,9 +246,9 @@ cdef int median3x3(const cxistack_pixels *src, const uint8_t *good,
     cdef Checked a, b
     cdef Medians m
     cdef int64_t frame
-    if not _take(&a, src, True) or not _take(&b, dst, False) or a.rank < 2:
+    if not take_pixels(&a, src, True) or not take_pixels(&b, dst, False) or a.rank < 2:
         return CXISTACK_BAD_ARGUMENT
-    if a.type != b.type or not _is_alike(&a, &b, 0, a.rank):
+    if a.type != b.type or not is_alike(&a, &b, 0, a.rank):
         return CXISTACK_BAD_ARGUMENT
     if b.pixels == 0:
         return CXISTACK_OK
@@ -281,11 +270,11 @@ cdef int flat_field(const cxistack_pixels *src, const void *dark, const void *wh
     cdef Checked a, b
     cdef Correction c
     cdef int64_t frame
-    if not _take(&a, src, True) or not _take(&b, dst, False) or a.rank < 2:
+    if not take_pixels(&a, src, True) or not take_pixels(&b, dst, False) or a.rank < 2:
         return CXISTACK_BAD_ARGUMENT
     if b.type != CXISTACK_FLOAT32 and b.type != CXISTACK_FLOAT64:
         return CXISTACK_BAD_ARGUMENT
-    if not _is_alike(&a, &b, 0, a.rank):
+    if not is_alike(&a, &b, 0, a.rank):
         return CXISTACK_BAD_ARGUMENT
     if b.pixels == 0:
         return CXISTACK_OK
@@ -320,7 +309,7 @@ cdef int above(const cxistack_pixels *src, const void *least, const uint8_t *goo
     cdef int64_t frame, y, x, number = 0
     cdef size_t n, count, told, total = 0
     cdef bint is_plain
-    if not _take(&a, src, True) or a.rank < 2 or least == NULL or found == NULL:
+    if not take_pixels(&a, src, True) or a.rank < 2 or least == NULL or found == NULL:
         return CXISTACK_BAD_ARGUMENT
     if room > 0 and (numbers == NULL or values == NULL):
         return CXISTACK_BAD_ARGUMENT

@@ -8,37 +8,15 @@ from cxistack.kernels.arrays cimport pixel_code
 from cxistack.kernels.job cimport Job
 from cxistack.kernels.loop cimport pixel_size, task_units
 from cxistack.kernels.rows cimport (
-    CXI_INT32, CXI_MOMENT_FRAMES, CXI_MOMENT_ROWS, CXI_TILE, CXI_UINT32, cxi_exchange, cxi_moment
+    CXI_INT32, CXI_MOMENT_FRAMES, CXI_MOMENT_ROWS, CXI_TILE, CXI_UINT32, cxi_exchange
 )
-from cxistack.kernels.sources cimport Source, as_frames, set_mask, set_source, tile_of
+from cxistack.kernels.sources cimport as_frames, set_mask, set_source, tile_of
 
 import numpy as np
 
 from cxistack.kernels import threads
 
 cnp.import_array()
-
-
-# States are one value for each pixel of a frame, in C order; NULL: not wanted.
-cdef struct Sums:
-    Source frames
-    Source mask
-    bint masked
-    const cxi_moment *how
-    Py_ssize_t n                    # frames
-    Py_ssize_t size                 # bytes of a pixel
-    int64_t pixels                  # of a frame
-    int64_t before                  # frames that the states have seen
-    int64_t *count                  # good frames of each pixel; NULL while all are good
-    char *total
-    double *rest
-    char *squares
-    double *mean
-    double *spread
-    char *lowest
-    char *highest
-    int64_t *reached[2]
-    char limits[2][8]
 
 
 # A state of one tile: the array's own piece, or lanes in L1 that are folded into it at the end.
@@ -219,8 +197,7 @@ cdef Py_ssize_t _frames(const Sums *s, Py_ssize_t first, Py_ssize_t last,
     return t.n
 
 
-cdef int64_t _tiles(const Sums *s, int64_t start, int64_t stop) noexcept nogil:
-    # Pixels start to stop of all frames. Returns the one whose sum wraps, or -1.
+cdef int64_t sum_up(const Sums *s, int64_t start, int64_t stop) noexcept nogil:
     cdef Tile t
     cdef Py_ssize_t f, last, wrapped, i
     while start < stop:
@@ -249,7 +226,7 @@ cdef class MomentJob(Job):
 
     cdef int run_task(self, Py_ssize_t k) noexcept nogil:
         cdef int64_t start = k * self.task_pixels
-        cdef int64_t bad = _tiles(&self.s, start, min(start + self.task_pixels, self.s.pixels))
+        cdef int64_t bad = sum_up(&self.s, start, min(start + self.task_pixels, self.s.pixels))
         if bad >= 0:
             self.report_bad(bad)
         return bad >= 0
@@ -313,7 +290,7 @@ def accumulate(frames, dict states, *, dtype, before=0, mask=None, num_threads=N
     tile = task_units(tiles, <int64_t>CXI_TILE * s.n * s.size)
     if tile == tiles:
         with nogil:
-            bad = _tiles(&s, 0, size)
+            bad = sum_up(&s, 0, size)
         return None if bad < 0 else bad
     job = MomentJob((tiles + tile - 1) // tile)
     job.s = s

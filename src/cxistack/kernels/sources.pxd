@@ -17,6 +17,10 @@ cdef int set_source(Source *s, cnp.ndarray frames, cnp.dtype target) except -1
 # Of frames, which pixels are good: one mask for all, or one for each. None is no mask: 0.
 cdef int set_mask(Source *s, object mask, cnp.ndarray frames) except -1
 
+# The same of memory, after set_rows: a frame's shape and strides, and from a frame to the next.
+cdef void lay_source(Source *s, const char *at, int rank, const Py_ssize_t *shape,
+                     const Py_ssize_t *steps, Py_ssize_t frame_step) noexcept nogil
+
 # n pixels of a frame from one on; they are made in `scratch` unless they lie somewhere.
 cdef const char *tile_of(const Source *s, Py_ssize_t frame, int64_t start, Py_ssize_t n,
                          char *scratch) noexcept nogil

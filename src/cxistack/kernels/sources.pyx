@@ -20,34 +20,42 @@ cdef cnp.ndarray as_frames(object frames):
     return array
 
 
-cdef int _set_axes(Source *s, cnp.ndarray array, int first) except -1:
-    # With `first` the frames' axis is the array's; otherwise every frame is the same one.
-    cdef Py_ssize_t shape[MAX_RANK]
-    cdef Py_ssize_t src_step[MAX_RANK]
+cdef void lay_source(Source *s, const char *at, int rank, const Py_ssize_t *shape,
+                     const Py_ssize_t *steps, Py_ssize_t frame_step) noexcept nogil:
     cdef Py_ssize_t dst_step[MAX_RANK]
-    cdef int i, rank = cnp.PyArray_NDIM(array) - first
     cdef Py_ssize_t step = s.p.dst_size
+    cdef int i
     for i in range(rank - 1, -1, -1):
-        shape[i] = cnp.PyArray_DIM(array, first + i)
-        src_step[i] = cnp.PyArray_STRIDE(array, first + i)
         dst_step[i] = step
         step *= shape[i]
-    set_axes(&s.p, rank, shape, src_step, dst_step)
-    s.p.src = cnp.PyArray_BYTES(array)
+    set_axes(&s.p, rank, shape, steps, dst_step)
+    s.p.src = at
     s.p.frames = 1
-    s.p.src_frame = cnp.PyArray_STRIDE(array, 0) if first else 0
+    s.p.src_frame = frame_step
     s.p.dst_frame = 0
     s.p.index = s.p.at = NULL
     s.p.stream = False
     s.p.checked = False
     s.direct = (s.p.swap == NULL and s.p.src_size == s.p.dst_size and s.p.rank == 1
                 and (s.p.shape[0] <= 1 or s.p.src_step[0] == <Py_ssize_t>s.p.src_size))
+
+
+cdef int _lay(Source *s, cnp.ndarray array, int first) except -1:
+    # With `first` the frames' axis is the array's; otherwise every frame is the same one.
+    cdef Py_ssize_t shape[MAX_RANK]
+    cdef Py_ssize_t steps[MAX_RANK]
+    cdef int i, rank = cnp.PyArray_NDIM(array) - first
+    for i in range(rank):
+        shape[i] = cnp.PyArray_DIM(array, first + i)
+        steps[i] = cnp.PyArray_STRIDE(array, first + i)
+    lay_source(s, cnp.PyArray_BYTES(array), rank, shape, steps,
+               cnp.PyArray_STRIDE(array, 0) if first else 0)
     return 0
 
 
 cdef int set_source(Source *s, cnp.ndarray frames, cnp.dtype target) except -1:
     set_types(&s.p, frames, target)
-    _set_axes(s, frames, 1)
+    _lay(s, frames, 1)
     # The kernels take any byte that is not 0 for True, so booleans need no cast to themselves.
     s.direct = s.direct and (is_moved(&s.p) or target.kind == c"b")
     return 0
@@ -67,7 +75,7 @@ cdef int set_mask(Source *s, object mask, cnp.ndarray frames) except -1:
         raise ValueError(f"The mask has shape {given}; for these frames it is one for all, "
                          f"{shape[1:]}, or one for each, {shape}.")
     set_types(&s.p, array, array.dtype)
-    _set_axes(s, array, 1 if given == shape else 0)
+    _lay(s, array, 1 if given == shape else 0)
     return 1
 
 

@@ -80,7 +80,7 @@ cdef class Way:
     cdef int64_t row_of(self, int64_t number) noexcept nogil
     cdef int64_t address_of(self, int64_t where) noexcept nogil
     cpdef bint is_as_it_was(self, int descriptor=*) noexcept
-    cdef bint is_intact(self, int descriptor) noexcept nogil
+    cdef bint is_intact(self, int descriptor, int64_t *seen) noexcept nogil
     cdef bint _is_same(self, const int64_t *now) noexcept nogil
     cdef int64_t cost(self, const int64_t *numbers, Py_ssize_t n) noexcept nogil
 

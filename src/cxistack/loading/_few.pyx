@@ -14,6 +14,7 @@ cimport numpy as cnp
 
 from cxistack.hdf5._descriptor cimport Descriptor
 from cxistack.kernels._decode cimport cxi_decode_chunk
+from cxistack.kernels.rows cimport cxi_atomic_load, cxi_atomic_store
 from cxistack.loading._read_chunks cimport (
     STREAM_BYTES, CellPass, ChunkJob, Task, Workspace, do_task, fail_task, fetch, place_pixels
 )
@@ -25,9 +26,10 @@ cdef extern from *:
     """
     #include <stdint.h>
     #include <sys/stat.h>
+    #include <time.h>
 
-    /* What hdf5.files.Stamp holds, and how many names it has: of the file of a name, or, without a
-     * name, of an open one. */
+    /* What hdf5.files.Stamp holds, how many names it has, and when anything of it was changed, also
+     * a name: of the file of a name, or, without a name, of an open one. */
     static int cxi_stamp(const char *path, int descriptor, int64_t *stamp)
     {
         struct stat status;
@@ -40,13 +42,25 @@ cdef extern from *:
         stamp[4] = (int64_t)status.st_nlink;
     #ifdef __APPLE__
         stamp[3] = status.st_mtimespec.tv_sec * INT64_C(1000000000) + status.st_mtimespec.tv_nsec;
+        stamp[5] = status.st_ctimespec.tv_sec * INT64_C(1000000000) + status.st_ctimespec.tv_nsec;
     #else
         stamp[3] = status.st_mtim.tv_sec * INT64_C(1000000000) + status.st_mtim.tv_nsec;
+        stamp[5] = status.st_ctim.tv_sec * INT64_C(1000000000) + status.st_ctim.tv_nsec;
     #endif
         return 0;
     }
+
+    /* Whether a time was so long ago that another change would now show as another time. */
+    static int cxi_is_past(int64_t when)
+    {
+        struct timespec now;
+
+        return clock_gettime(CLOCK_REALTIME, &now) == 0
+            && when < now.tv_sec * INT64_C(1000000000) + now.tv_nsec - INT64_C(100000000);
+    }
     """
     int cxi_stamp(const char *path, int descriptor, int64_t *stamp) nogil
+    bint cxi_is_past(int64_t when) nogil
 
 cnp.import_array()
 
@@ -452,16 +466,26 @@ cdef class Way:
 
     cpdef bint is_as_it_was(self, int descriptor=-1) noexcept:
         """Tell whether the file is what it was: the one of its name, or that which is open."""
-        cdef int64_t now[5]
+        cdef int64_t now[6]
         if cxi_stamp(self._path if descriptor < 0 else NULL, descriptor, now):
             return False
         return self._is_same(now)
 
-    cdef bint is_intact(self, int descriptor) noexcept nogil:
-        # Whether an open file is what it was, and nobody has put another in its place. To look at
-        # its name would take longer than to read a small frame.
-        cdef int64_t now[5]
-        return cxi_stamp(NULL, descriptor, now) == 0 and now[4] > 0 and self._is_same(now)
+    cdef bint is_intact(self, int descriptor, int64_t *seen) noexcept nogil:
+        # Whether an open file is what it was, and still has its name. That is looked at when the
+        # system says that anything of the file was changed since it was `seen`, and not each time:
+        # it would take as long as to read a small frame.
+        cdef int64_t now[6]
+        cdef int64_t named[6]
+        if cxi_stamp(NULL, descriptor, now) or now[4] == 0 or not self._is_same(now):
+            return False
+        if now[5] == cxi_atomic_load(seen):
+            return True
+        if cxi_stamp(self._path, -1, named) or named[0] != now[0] or named[1] != now[1]:
+            return False
+        if cxi_is_past(now[5]):
+            cxi_atomic_store(seen, now[5])
+        return True
 
     cdef bint _is_same(self, const int64_t *now) noexcept nogil:
         if now[0] != self._stamp[0] or now[1] != self._stamp[1]:
@@ -573,7 +597,8 @@ cdef class FewFrames:
     def frame(self, int64_t number):
         """Return one frame, or None: the engine is to read it."""
         cdef cnp.ndarray out
-        if not 0 <= number < self._offsets[self._offsets.shape[0] - 1]:
+        if (not 0 <= number < self._offsets[self._offsets.shape[0] - 1]
+                or self._frame_bytes > MOST_BYTES):  # no memory for what is not to be read here
             return None
         out = cnp.PyArray_EMPTY(self._rank, self._dims, self._dtype.type_num, 0)
         if self._read(&number, 1, cnp.PyArray_BYTES(out), self._frame_bytes, self._steps):

@@ -8,7 +8,7 @@ from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_New
 from cpython.ref cimport Py_DECREF, Py_INCREF, PyObject
 from libc.stdint cimport INT64_MAX, int32_t, int64_t
 from libc.stdio cimport snprintf
-from libc.stdlib cimport calloc, free, malloc, realloc
+from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport strerror
 
 from cxistack.capi cimport (
@@ -22,7 +22,7 @@ from cxistack.kernels.loop cimport MAX_RANK, pixel_size
 from cxistack.loading._few cimport Kind, Way, end_of, part_of
 from cxistack.loading._read_chunks cimport (
     CUT_OFF, NOT_READ, CellPass, Piece, Pixels, Space, Task, Work, close_space, do_task,
-    how_pixels, open_space, set_cell, take_cell, why_failed
+    grow_space, how_pixels, open_space, set_cell, take_cell, why_failed
 )
 
 cdef enum:
@@ -81,6 +81,7 @@ cdef class PreparedFrames:
     cdef const char **_names
     cdef int32_t *_descriptors
     cdef int32_t *_layout_of
+    cdef int64_t *_seen         # of each part, when its file was changed last, and had its name
     cdef Layout *_layouts
     cdef int32_t _layout_count
     cdef int _axes
@@ -105,9 +106,10 @@ cdef class PreparedFrames:
         self._names = <const char **>calloc(n + 1, sizeof(void *))
         self._descriptors = <int32_t *>calloc(n + 1, sizeof(int32_t))
         self._layout_of = <int32_t *>calloc(n + 1, sizeof(int32_t))
+        self._seen = <int64_t *>calloc(n + 1, sizeof(int64_t))
         self._layouts = <Layout *>calloc(len(kinds) + 1, sizeof(Layout))
         if (self._ways == NULL or self._names == NULL or self._descriptors == NULL
-                or self._layout_of == NULL or self._layouts == NULL):
+                or self._layout_of == NULL or self._seen == NULL or self._layouts == NULL):
             raise MemoryError("the parts of a load")
         self._layout_count = len(kinds)
         for k, kind in enumerate(kinds):
@@ -166,6 +168,7 @@ cdef class PreparedFrames:
         free(self._names)
         free(self._descriptors)
         free(self._layout_of)
+        free(self._seen)
         free(self._layouts)
 
     cdef int _read(self, const int64_t *frames, size_t count, char *dst, int64_t step,
@@ -216,7 +219,7 @@ cdef class PreparedFrames:
             return CXISTACK_BAD_ARGUMENT
         for k in range(<size_t>tasks):
             raw = max(raw, <size_t>s.tasks[k].size)
-        if raw > s.space.raw_bytes and _grow(&s.space, raw):
+        if raw > s.space.raw_bytes and grow_space(&s.space, raw):
             return _no_memory(text, room)
         w.out, w.out_step = dst, step
         s.descriptor = self._descriptors[part]
@@ -233,7 +236,7 @@ cdef class PreparedFrames:
                 if failed:
                     return failed
         # The file may have been changed since the load was opened, or while it was read.
-        if not (<Way>self._ways[part]).is_intact(s.descriptor):
+        if not (<Way>self._ways[part]).is_intact(s.descriptor, &self._seen[part]):
             return self._changed(part, text, room)
         return self._told(part, frames, w, s, text, room) if failed else CXISTACK_OK
 
@@ -270,14 +273,6 @@ cdef class PreparedFrames:
 cdef int _no_memory(char *text, size_t room) noexcept nogil:
     snprintf(text, room, "there is no memory to read with")
     return CXISTACK_NO_MEMORY
-
-
-cdef int _grow(Space *space, size_t raw) noexcept nogil:
-    cdef char *more = <char *>realloc(space.raw, raw + 64)
-    if more == NULL:
-        return -1
-    space.raw, space.raw_bytes = more, raw
-    return 0
 
 
 cdef int _lay_cells(const Layout *layout, Work *w, const int64_t *steps, int axes) noexcept nogil:
@@ -334,21 +329,42 @@ cdef cxistack_load *open_load(void *handle, char *text, size_t text_bytes) noexc
     return _resolved(handle, text, text_bytes)
 
 
+cdef extern from "Python.h":
+    int Py_AddPendingCall(int (*call)(void *) except -1, void *argument)
+    void PyErr_SetInterrupt()
+    int Py_IsInitialized() nogil
+
+
 cdef cxistack_load *_resolved(void *handle, char *text, size_t text_bytes) noexcept with gil:
     cdef PreparedFrames found
-    cdef bytes why
     try:
         found = (<LoadHandle>handle)._resolve()
+    except Exception as error:
+        _say(f"{error}" or type(error).__name__, text, text_bytes)
+        return NULL
     except BaseException as error:
-        why = f"{error}".encode("utf-8", "backslashreplace")
-        snprintf(text, text_bytes, "%s", <const char *>why)
+        # Ctrl-C, or the end of the program: C is told, and Python is not kept from it.
+        _say(f"{type(error).__name__} came before the load was open: open it again", text,
+             text_bytes)
+        Py_INCREF(error)
+        if Py_AddPendingCall(_raise_again, <void *>error):
+            Py_DECREF(error)
+            PyErr_SetInterrupt()
         return NULL
     Py_INCREF(found)
     return <cxistack_load *><PyObject *>found
 
 
-cdef extern from "Python.h":
-    int Py_IsInitialized() nogil
+cdef _say(str why, char *text, size_t text_bytes):
+    cdef bytes told = why.encode("utf-8", "backslashreplace")
+    snprintf(text, text_bytes, "%s", <const char *>told)
+
+
+cdef int _raise_again(void *error) except -1:
+    # Python calls this on its main thread, between two of its instructions.
+    again = <object>error
+    Py_DECREF(again)
+    raise again
 
 
 cdef void close_load(cxistack_load *load) noexcept nogil:
@@ -461,10 +477,11 @@ cdef int read_frames(const cxistack_load *load, const int64_t *frames, size_t co
         s = <Scratch *>scratch_open(load)
         if s == NULL:
             return _no_memory(text, text_bytes)
-    _set_steps(s, NULL if strides == NULL else strides + 1)
     if strides != NULL:
+        _set_steps(s, &strides[1])
         step = strides[0]
     else:
+        _set_steps(s, NULL)
         step = pixel_size((<PreparedFrames>at)._type)
         for axis in range((<PreparedFrames>at)._axes):
             step *= (<PreparedFrames>at)._shape[axis]

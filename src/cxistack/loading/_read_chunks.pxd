@@ -114,6 +114,7 @@ cdef struct Work:
 # 0, or -1: there is no memory, and nothing is to be closed.
 cdef int open_space(Space *space, size_t raw, size_t decoded, size_t scratch,
                     size_t tile) noexcept nogil
+cdef int grow_space(Space *space, size_t raw) noexcept nogil  # its old raw bytes are lost
 cdef void close_space(Space *space) noexcept nogil
 
 cdef how_pixels(Pixels *pixels, cnp.dtype stored, cnp.dtype target, bint checked, bint stream)

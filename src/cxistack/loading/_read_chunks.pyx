@@ -17,6 +17,7 @@ from cxistack.kernels.levels cimport current_rows
 from cxistack.kernels.loop cimport (
     Pass, is_moved, run_pass, set_axes, set_rows, set_within
 )
+from cxistack.kernels.results cimport give, take
 from cxistack.kernels.rows cimport (
     cxi_atomic_add, cxi_atomic_load, cxi_atomic_min, cxi_atomic_store, cxi_range
 )
@@ -56,10 +57,10 @@ cdef double HEAD_MARGIN = 1.125
 
 cdef int open_space(Space *space, size_t raw, size_t decoded, size_t scratch,
                     size_t tile) noexcept nogil:
-    space.raw = <char *>malloc(raw + 64)
-    space.decoded = <char *>malloc(decoded + 64)
-    space.scratch = <char *>malloc(scratch + 64)
-    space.tile = <char *>malloc(tile + 64)
+    space.raw = <char *>take(raw + 64)
+    space.decoded = <char *>take(decoded + 64)
+    space.scratch = <char *>take(scratch + 64)
+    space.tile = <char *>take(tile + 64)
     space.raw_bytes = raw
     space.scratch_bytes = scratch
     space.is_open = cxi_decoder_open(&space.decoder, current_rows().name) == 0
@@ -70,13 +71,22 @@ cdef int open_space(Space *space, size_t raw, size_t decoded, size_t scratch,
     return 0
 
 
+cdef int grow_space(Space *space, size_t raw) noexcept nogil:
+    cdef char *more = <char *>take(raw + 64)
+    if more == NULL:
+        return -1
+    give(space.raw)
+    space.raw, space.raw_bytes = more, raw
+    return 0
+
+
 cdef void close_space(Space *space) noexcept nogil:
     if space.is_open:
         cxi_decoder_close(&space.decoder)
-    free(space.raw)
-    free(space.decoded)
-    free(space.scratch)
-    free(space.tile)
+    give(space.raw)
+    give(space.decoded)
+    give(space.scratch)
+    give(space.tile)
     memset(space, 0, sizeof(Space))
 
 

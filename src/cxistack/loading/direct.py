@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,11 +16,13 @@ from numpy.typing import NDArray
 from ..errors import StorageError
 from ..hdf5.addresses import Chunked, Contiguous, Unlisted
 from ..hdf5.files import Files, Stamp, most_open
+from ..hdf5.remote.urls import is_url
 from ..hdf5.single_chunks import fetched
 from ..hdf5.stored import Stored
 from ..kernels import threads
 from ._read_chunks import ChunkJob
 from .failure import chunk_failure
+from .fetched import AtHand, heads_of, remote_files
 from .ranges import Range
 from .reading import Output
 from .tasks import PIECE_BYTES, TASK, Cell, Geometry, Window, cells, tasks
@@ -28,6 +32,7 @@ __all__ = ["MOST_TASKS", "Count", "Wanted", "alike", "chunk_end", "geometry_of",
 
 MOST_TASKS = 1 << 18  # of one job: their table takes some MiB
 _FETCHED = 64 << 20  # bytes of frames whose chunks are in memory, still encoded, at a time
+_AHEAD = 3  # batches that are on their way from servers beside the one that is decoded
 
 
 @dataclass(frozen=True)
@@ -101,26 +106,22 @@ def read(
     for group in _groups(wanted):
         geometry = geometry_of(group[0])
         pieces = _Cells(geometry, output.array.strides[1:])
-        for batch in _batches(group, geometry, pieces):
-            with ExitStack() as stack:
-                batch = [_fetched(files, one, stack) for one in batch]
-                entries = _entries(batch, geometry, pieces)
-                descriptors = [
-                    file
-                    if isinstance(file, int)
-                    else stack.enter_context(closing(files.open_descriptor(*file))).fileno()
-                    for file in entries.files
-                ]
-                job = _job(
-                    batch[0], entries, np.array(descriptors, np.int32), output.array, checked, both
-                )
-                count.begin(job, sum(len(one.rows) for one in batch))
-                threads.run(job, output.num_threads, count.look)
-            if job.failure is not None:
-                raise _failure(batch, entries, *job.failure)
-            if job.first_bad is not None:
-                return False
-            count.look()
+        batches = _batches(group, geometry, pieces)
+        with closing(_made_ready(files, batches, geometry, pieces)) as ready:
+            for one in ready:
+                with one.stack:
+                    job = one.job((output.array, checked, both))
+                    count.begin(job, sum(len(wanted.rows) for wanted in one.batch))
+                    threads.run(job, output.num_threads, count.look)
+                    if job.failure is not None and one.has_rest:  # a head was too short
+                        job = one.job((output.array, checked, both), whole=True)
+                        count.again(job)
+                        threads.run(job, output.num_threads, count.look)
+                if job.failure is not None:
+                    raise _failure(one.batch, one.entries, *job.failure)
+                if job.first_bad is not None:
+                    return False
+                count.look()
     return True
 
 
@@ -148,13 +149,18 @@ class Count:
         self._before += self._here
         self._job, self._here = job, rows
 
+    def again(self, job: ChunkJob) -> None:
+        """Count the rows of a job that does the last one's work anew."""
+        self._job = job
+
     def look(self) -> None:
         """Report the frames that were read since the last look."""
         assert self._job is not None
         rows = self._before + self._here * self._job.done // self._job.tasks
         frames = self._frames * rows // self._rows
-        self._tick(frames - self._told)
-        self._told = frames
+        if frames > self._told:
+            self._tick(frames - self._told)
+            self._told = frames
 
 
 class _Cells:
@@ -195,6 +201,63 @@ class _Entries:
     files: list[tuple[str, Stamp] | int]
 
 
+@dataclass(frozen=True)
+class _Ready:
+    """What one job reads; of files on servers, on its way."""
+
+    files: Files
+    batch: list[Wanted]
+    entries: _Entries
+    here: AtHand | None
+    stack: ExitStack
+
+    @property
+    def has_rest(self) -> bool:
+        """Whether of some chunks only the head is here."""
+        return self.here is not None and self.here.has_rest
+
+    def job(self, how: tuple[NDArray[Any], bool, bool], whole: bool = False) -> ChunkJob:
+        """Return the job, when its bytes are here; with `whole`, all of each chunk."""
+        if self.here is not None:
+            self.here.wait()
+            if whole:
+                self.here.bring_rest()
+        descriptors = [self._descriptor(file) for file in self.entries.files]
+        tasks = self.entries.tasks if self.here is None else self.here.tasks
+        return _job(self.batch[0], self.entries, tasks, np.array(descriptors, np.int32), how)
+
+    def _descriptor(self, file: tuple[str, Stamp] | int) -> int:
+        if isinstance(file, int):
+            return file
+        if self.here is not None and is_url(file[0]):
+            return self.here.descriptor
+        return self.stack.enter_context(closing(self.files.open_descriptor(*file))).fileno()
+
+
+def _made_ready(
+    files: Files, batches: Iterable[list[Wanted]], geometry: Geometry, pieces: _Cells
+) -> Generator[_Ready]:
+    """Make what jobs read ready; of files on servers, the next ones' bytes are on their way."""
+    waiting: deque[_Ready] = deque()
+    try:
+        for batch in batches:
+            with ExitStack() as stack:
+                batch = [_fetched(files, one, stack) for one in batch]
+                entries = _entries(batch, geometry, pieces)
+                here = None
+                if remote_files(entries.files):
+                    told, heads = partial(_failure, batch, entries), _heads(batch[0], entries)
+                    here = AtHand(files, entries.files, entries.tasks, heads, told, stack)
+                waiting.append(_Ready(files, batch, entries, here, stack.pop_all()))
+            if here is None or len(waiting) > _AHEAD:
+                yield waiting.popleft()
+        while waiting:
+            yield waiting.popleft()
+    finally:
+        for one in waiting:
+            one.stack.close()
+
+
 def _groups(wanted: Sequence[Wanted]) -> Iterable[list[Wanted]]:
     """Gather what is stored alike."""
     groups: dict[tuple[object, ...], list[Wanted]] = {}
@@ -211,7 +274,11 @@ def _batches(group: Sequence[Wanted], geometry: Geometry, pieces: _Cells) -> Ite
     room = MOST_TASKS
     for one in group:
         per_row = max(1, len(pieces.of(one.windows)[1]))
-        if isinstance(one.where, Unlisted):
+        if is_url(one.stored.place.filename):
+            per_row = max(
+                per_row, int(MOST_TASKS * min(1.0, _stored_bytes(one) * (_AHEAD + 1) / _FETCHED))
+            )
+        elif isinstance(one.where, Unlisted):
             share = math.prod(one.shape[1:]) * one.stored.dtype.itemsize / _FETCHED
             per_row = max(per_row, int(MOST_TASKS * min(1.0, share)))
         begin = 0
@@ -227,6 +294,15 @@ def _batches(group: Sequence[Wanted], geometry: Geometry, pieces: _Cells) -> Ite
             begin = end
     if batch:
         yield batch
+
+
+def _stored_bytes(one: Wanted) -> float:
+    """Return how many bytes are fetched for a row, about."""
+    inner = math.prod(one.shape[1:]) * one.stored.dtype.itemsize
+    if not isinstance(one.where, Chunked) or isinstance(one.where, Unlisted):
+        return inner
+    sizes = np.asarray(one.where.size[:])
+    return float(sizes.sum() / max(1, one.shape[0])) if one.where.pipeline is not None else inner
 
 
 def chunk_end(rows: NDArray[np.int64], end: int, frames: int) -> int:
@@ -305,16 +381,29 @@ def _chunk_table(one: Wanted, geometry: Geometry) -> tuple[Any, Any, Any]:
     return _InARow(where.offset, step, np.int64), *zero
 
 
+def _heads(first: Wanted, entries: _Entries) -> NDArray[np.int64]:
+    """Return how many bytes tasks need: of bitshuffled chunks, up to the last wanted block."""
+    tasks, where = entries.tasks, first.where
+    heads: NDArray[np.int64] = tasks["size"]
+    if not isinstance(where, Chunked) or where.pipeline is None or not where.pipeline.splits:
+        return heads
+    ends = np.array([cell.last if len(cell.shape) == 2 else -1 for cell in entries.pieces])
+    row = entries.sources[tasks["place"] + tasks["count"] - 1]
+    last = row * entries.geometry.chunk_frame_bytes + ends[tasks["cell"]]
+    in_parts = (tasks["mask"] == 0) & (tasks["cells"] == 1) & (ends[tasks["cell"]] >= 0)
+    return np.where(in_parts, heads_of(tasks, last, where.pipeline.nbytes), heads)
+
+
 def _job(
     first: Wanted,
     entries: _Entries,
+    tasks: NDArray[np.void],
     descriptors: NDArray[np.int32],
-    out: NDArray[Any],
-    checked: bool,
-    both: bool,
+    how: tuple[NDArray[Any], bool, bool],
 ) -> ChunkJob:
+    out, checked, both = how
     return ChunkJob(
-        entries.tasks,
+        tasks,
         entries.sources,
         entries.places,
         descriptors,

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..catalogue.index import FrameIndex, Part
+from ..hdf5.remote.urls import is_url
 from ..hdf5.stored import Stored
 from ..markup import notebook, preformatted
 from ..transforms.steps import Axis, Bin, FrameView
@@ -194,7 +195,8 @@ def _way(seen: PartSurvey, stored: Stored) -> list[str]:
     if seen.obstacle is not None:
         columns = stored.assembly if stored.storage == "columns" else None
         made = _made_of([(one.stored, None) for one in columns.pieces]) if columns else []
-        return [*made, f"read by h5py: {seen.obstacle}"]
+        slow = "; from its server, one request after another" if _is_away(stored) else ""
+        return [*made, f"read by h5py: {seen.obstacle}{slow}"]
     if seen.sources:
         return [*_made_of(seen.sources), *_beside(seen, seen.sources[0][0])]
     return _beside(seen, stored)
@@ -226,8 +228,9 @@ def _beside(seen: PartSurvey, stored: Stored) -> list[str]:
     what = "chunks" if stored.storage == "chunked" else "pieces"
     # Of bitshuffled chunks the head is read that the wanted rows need, which only reading tells.
     most = "at most " if "bitshuffle" in stored.filters else ""
+    way = "by requests for ranges, many at a time" if _is_away(stored) else "beside libhdf5"
     told = [
-        f"read beside libhdf5: {seen.chunks:,} of {seen.chunks_stored:,} {what}, "
+        f"read {way}: {seen.chunks:,} of {seen.chunks_stored:,} {what}, "
         + (
             f"{most}{seen.bytes_read:,} of {seen.bytes_stored:,} stored bytes{decoder}"
             if seen.is_listed
@@ -242,6 +245,11 @@ def _beside(seen: PartSurvey, stored: Stored) -> list[str]:
     elif not seen.is_one_pass:
         told.append("block by block: the next steps take more than one pass")
     return told
+
+
+def _is_away(stored: Stored) -> bool:
+    """Tell whether a dataset is in a file on a server."""
+    return is_url(stored.place.filename)
 
 
 def _unit_changes(load: Load, number: int) -> list[str]:

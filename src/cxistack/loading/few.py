@@ -15,6 +15,7 @@ from ..errors import FileChangedError, LayoutError
 from ..hdf5.addresses import Chunked, Contiguous, ThroughH5py, Unlisted
 from ..hdf5.files import Files, changed
 from ..hdf5.open_writers import written_here
+from ..hdf5.remote.urls import is_url
 from ._few import ChunkCache, FewFrames, Kind, Way
 from .direct import Wanted, alike, geometry_of
 from .recipe import Recipe
@@ -114,6 +115,8 @@ class _Finder:
             return (
                 "its pixels take more than one cast and one view (bins, flags or limits of a mask)"
             )
+        if is_url(part.stored.place.filename):
+            return "its file is on a server"
         if _is_written(self._files, part.stored.place.filename):
             return "this process has the file open for writing"
         return None

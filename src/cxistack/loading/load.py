@@ -20,6 +20,7 @@ from ..catalogue.index import FrameIndex
 from ..errors import CastError, FileChangedError, LayoutError
 from ..hdf5.files import Files
 from ..kernels import cast
+from ..kernels.results import empty
 from ..kernels.threads import count_threads
 from ..progress import progress_bar
 from ..protocol.attribute import Attribute
@@ -354,7 +355,7 @@ class Load:
     def _new(self, shape: tuple[int, ...]) -> NDArray[Any]:
         with self._memory_told(shape):
             try:
-                return np.empty(shape, self.dtype)
+                return empty(shape, self.dtype)
             except ValueError as cause:  # more than there are addresses for
                 raise MemoryError from cause
 

@@ -25,8 +25,10 @@ __all__ = [
     "block_length",
     "blocks",
     "frames_of",
+    "is_computed",
     "made",
     "picked",
+    "stack_of",
 ]
 
 BLOCK_BYTES = 16 << 20  # of frames that are taken at a time
@@ -158,6 +160,24 @@ class ComputedStack:
             raise FrameIndexError(f"{key!r} has too many indices for an array of {self.ndim} axes")
         at = dots[0] if dots else len(keys)
         return (*keys[:at], *[slice(None)] * missing, *keys[at + len(dots) :])
+
+
+def is_computed(value: Any) -> bool:
+    """Tell whether a value is a stack that is computed when it is indexed: ours, or Dask's."""
+    return isinstance(value, ComputedStack) or hasattr(value, "__dask_graph__")
+
+
+def stack_of(value: Any) -> Any:
+    """Return an array, or a computed stack, of what a user has; Dask's arrays become the latter."""
+    if isinstance(value, ComputedStack):
+        return value
+    if is_computed(value) and value.ndim > 2:
+        return ComputedStack(value.shape, value.dtype, partial(_by_dask, value))
+    return np.asarray(value)
+
+
+def _by_dask(array: Any, numbers: Numbers, rows: slice) -> NDArray[Any]:
+    return np.asarray(frames_of(array, numbers, rows))
 
 
 def picked(stack: ComputedStack, numbers: NDArray[Any]) -> ComputedStack:

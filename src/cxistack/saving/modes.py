@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from ..hdf5.files import Files
+from ..hdf5.remote.urls import is_url
 from .commit.lock import Locking
 from .commit.patience import waited
 from .commit.transaction import Transaction
@@ -39,10 +40,17 @@ def make_ready(files: Files, mode: str, locking: Locking, timeout: float | None)
             f"mode {mode!r} makes one new file, and {len(files.names)} are named; open the "
             "others in a store of their own"
         )
+    if files.remotes is not None:
+        if mode != "r":
+            raise ValueError(
+                f"files on a server are only read: mode must be 'r', not {mode!r}; save to a store "
+                "of a file here"
+            )
+        files.remotes.begin([path for path in files.paths if is_url(path)])
     first, *others = files.paths
     exists = Path(first).exists()
     for path in [first, *others] if mode in ("r", "r+") else others:
-        if not Path(path).exists():
+        if not is_url(path) and not Path(path).exists():
             why = os.strerror(errno.ENOENT)
             if os.path.islink(path):  # noqa: PTH114
                 why = f"a symbolic link to {Path(path).readlink()}, which is not there"

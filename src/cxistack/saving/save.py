@@ -90,6 +90,8 @@ def run(transaction: Transaction, change: Change, virtual: VirtualDataset | None
             if change.place.path in h5:
                 raise LayoutError(f"{change.place} is there already: a virtual dataset is new")
             virtual.write(h5, change.place.filename, change.place.path, transaction.reserve)
+            if change.encoder.new_unit:
+                h5[change.place.path].attrs["units"] = change.encoder.new_unit
         elif change.region is None:
             write(h5, change, transaction.reserve)
         else:

@@ -17,7 +17,8 @@ from ..checking import agreement, check
 from ..checking.findings import Finding, Problem
 from ..checking.problems import misfits
 from ..errors import AttributeMissingError, ClosedStoreError
-from ..hdf5.files import Files, read_again
+from ..hdf5.files import Files
+from ..hdf5.patience import read_again
 from ..kernels import Casting
 from ..loading.explain import Explanation, explanation, masked_explanation
 from ..loading.load import Load
@@ -70,6 +71,8 @@ class Contents(Mapping[str, LazyArray]):
         """Close every file. Nothing waits for it: each save is on disk when it returns."""
         self._files.closed = True  # first: who is reading lets go of the file that it reads
         self._files.release()
+        if self._files.remotes is not None:
+            self._files.remotes.forget_bytes()
 
     def __enter__(self) -> Self:
         self.open()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any, Protocol, TypeVar, overload
@@ -75,6 +76,8 @@ class LazyArray:
     array([640., 642., 644., 646.], dtype=float32)
     """
 
+    _threads: int | None = None  # that read; every core when None
+
     def __init__(self, run: OwnStore, attr: str, words: Mapping[str, Any] | None = None) -> None:
         self._run, self._attr, self._words = run, attr, dict(words or {})
         load = run._prepare(attr, **self._words)
@@ -87,10 +90,10 @@ class LazyArray:
         self._load = load
         self._key = key_of(self._attr, None, self._words)
         self._has_frames = not load.is_single
-        self._reader = self._run._read
+        self._reader = partial(self._run._read, num_threads=self._threads)
 
     def __getstate__(self) -> dict[str, Any]:
-        names = ("_run", "_attr", "_words", "shape", "dtype")
+        names = ("_run", "_attr", "_words", "_threads", "shape", "dtype")
         return {name: getattr(self, name) for name in names}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -123,9 +126,9 @@ class LazyArray:
     def chunks(self) -> tuple[int, ...] | None:
         """Shape of a chunk as it is stored, along the axes of this array, or None.
 
-        As h5py's ``dataset.chunks``, cut to the array. Of frames that a transform changes, a chunk
-        has whole frames. None where datasets are contiguous, or have chunks of different shapes,
-        and where one frame stands for all.
+        As h5py's ``dataset.chunks``, cut to the array. Of frames that a transform changes, or that
+        are put together of modules, a chunk has whole frames. None where datasets are contiguous,
+        or have chunks of different shapes, and where one frame stands for all.
         """
         return chunks_of(self._load)
 
@@ -135,7 +138,8 @@ class LazyArray:
 
         Each is (filename, path, frames); `frames` is the range of this array's frames that it has,
         or None where there is no frame axis. Of a virtual dataset of whole frames, these are its
-        sources. A mask that is made of limits comes from the stack that they are about.
+        sources; of modules that lie in a file each, the first file and the pattern of their paths.
+        A mask that is made of limits comes from the stack that they are about.
         """
         return sources_of(self._load)
 
@@ -292,6 +296,61 @@ class LazyArray:
         both = transform if before is None else ComposeTransforms([before, transform])
         return {**self._words, "transform": both}
 
+    def to_dask(self, chunks: Any = "auto", *, num_threads: int = 1) -> Any:
+        """Return a Dask array of it, whose blocks are read when they are computed.
+
+        Blocks end where files do, or else where stored chunks do; several short files share one.
+        Slices and crops of the Dask array go down to the reader: of a block only those pixels are
+        read. It reads the files as they are now, and raises FileChangedError where a block comes
+        from one that was changed since. It goes to other processes by pickle, as words; they reach
+        the files by the same paths.
+
+        Parameters
+        ----------
+        chunks : "auto", str, int, tuple or dict
+            * "auto": whole frames, as many as fit Dask's ``array.chunk-size`` (128 MiB), or a
+              number of bytes: "64 MiB"
+            * an int: at most so many whole frames
+            * what Dask takes: a length or "auto" for each axis, or lengths of all blocks. "auto" is
+              as above for the frames, and all of an axis of pixels
+        num_threads : int
+            How many threads read a block. Dask computes as many blocks at a time as its scheduler
+            has threads: these are the parallelism, and more threads in each would share the cores
+            with them. Say more where a worker has fewer threads than cores.
+
+        Returns
+        -------
+        dask.array.Array
+            Of this shape and dtype. A mask of one frame that stands for all is read once.
+
+        Raises
+        ------
+        ImportError
+            Dask is not installed.
+        ValueError
+            It is text, or `chunks` does not fit.
+        LayoutError
+            Its frames are not those of `data`.
+
+        Examples
+        --------
+        >>> data = CXIStore(example_run)["data"].to_dask(chunks=4)
+        >>> data.chunks
+        ((3, 3), (16,), (20,))
+        >>> int(data[:, 2:4, 5].max().compute())
+        665
+        """
+        from ..adapters.dask import to_dask
+
+        array = copy.copy(self)
+        array._threads = num_threads
+        array._begin(self._load)
+        return to_dask(array, chunks)
+
+    def _now(self) -> Load:
+        """Return the load of this as the files are now, as far as they were looked at."""
+        return self._run._present(self._attr, self._key, self._words)
+
     # ---------------------------------------------------------------- what is read
 
     @overload
@@ -322,7 +381,9 @@ class LazyArray:
         if copy is False:
             raise BufferError("an attribute in a file cannot be exported without a copy")
         values = np.require(np.asarray(self), requirements="W")
-        return values.__dlpack__(stream=stream, max_version=max_version, dl_device=dl_device)
+        words = {"stream": stream, "max_version": max_version, "dl_device": dl_device}
+        # NumPy before 2.1 knows the first alone.
+        return values.__dlpack__(**{name: word for name, word in words.items() if word is not None})
 
     def __dlpack_device__(self) -> tuple[int, int]:
         """Return what says that values come into the CPU's memory."""
@@ -334,7 +395,7 @@ class LazyArray:
     def __getitem__(self, key: Any) -> Any: ...
     def __getitem__(self, key: Any) -> Any:
         if type(key) is int and self._has_frames:
-            load = self._run._present(self._attr, self._key, self._words)
+            load = self._now()
             frame = load.frame(key) if load is self._load else None
             if frame is not None:
                 return frame
@@ -349,7 +410,7 @@ class LazyArray:
         is_whole = isinstance(frames, slice) and frames == slice(None)
         idxs = None if is_whole else frames  # all are not listed, for there may be very many
         values = np.asarray(self._reader(self._attr, idxs, **self._also(pixels)))
-        now = self._run._present(self._attr, self._key, self._words)
+        now = self._now()
         if now is not self._load:
             self._refuse_other(now)
         return values[: len(self)] if is_whole else values

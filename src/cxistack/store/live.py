@@ -152,7 +152,7 @@ class Live(Contents):
         CastError
             A value does not fit.
         ValueError
-            `attr` has no frames, or a number is negative.
+            `attr` has no frames, a number is negative, or files are on a server.
 
         Examples
         --------
@@ -163,6 +163,11 @@ class Live(Contents):
         (2, 16, 20) [4 5]
         """
         self._check_open()
+        if self._files.remotes is not None:
+            raise ValueError(
+                "files on a server cannot be followed: what is written there is seen in files only "
+                "that are whole; update_indices() looks at them anew"
+            )
         wanted = self.protocol.attribute(attr)
         if wanted.kind not in ("stack", "sequence") or wanted.is_text:
             raise ValueError(f"{attr!r} is a {wanted.kind}: only frames and rows can be followed")

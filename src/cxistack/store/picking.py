@@ -16,7 +16,6 @@ from ..transforms.steps import Axis
 
 __all__ = ["Picked", "keys_of", "picked"]
 
-_IndexArray = np.ndarray
 _FEW = 1 << 22  # pixels, which are sooner read than points of them are picked
 
 
@@ -77,6 +76,14 @@ def keys_of(key: Any, shape: tuple[int, ...], name: str) -> tuple[Any, ...] | No
             full += _unmasked(k, shape, axis, name)
         else:
             full.append(_bounded(k, shape[axis], axis, name))
+    shapes = [k.shape for k in full if isinstance(k, np.ndarray)]
+    try:
+        np.broadcast_shapes(*shapes)
+    except ValueError:
+        listed = " ".join(map(str, shapes))
+        raise FrameIndexError(
+            f"index arrays of {name!r} could not be broadcast together with shapes {listed}"
+        ) from None
     return tuple(full)
 
 
@@ -93,7 +100,7 @@ def picked(
     if not has_frames:
         return Picked(None, pixels, full)
     first, rest = full[0], full[1:]
-    is_alone = not any(isinstance(k, _IndexArray) for k in rest)
+    is_alone = not any(isinstance(k, np.ndarray) for k in rest)
     if isinstance(first, slice):
         return Picked(first, pixels, (slice(None), *rest))
     if isinstance(first, int):
@@ -116,15 +123,10 @@ def _pixels(ss: Any, fs: Any, size: int) -> tuple[Transform | None, tuple[Any, A
 
     `size` is how many there are in all of the frames.
     """
-    if isinstance(ss, _IndexArray) and isinstance(fs, _IndexArray):
-        try:
-            ss, fs = np.broadcast_arrays(ss, fs)
-        except ValueError:
-            raise FrameIndexError(
-                f"index arrays of shapes {ss.shape} and {fs.shape} do not go together"
-            ) from None
+    if isinstance(ss, np.ndarray) and isinstance(fs, np.ndarray):
         if size <= _FEW:
             return None, (ss, fs)
+        ss, fs = np.broadcast_arrays(ss, fs)
         # One row of points, which counts as a pair of index arrays as theirs did.
         return Points(ss.ravel(), fs.ravel()), (0, np.arange(ss.size).reshape(ss.shape))
     (rows, above), (columns, left) = _along(ss), _along(fs)

@@ -12,8 +12,8 @@ from numpy.typing import DTypeLike, NDArray
 from ..catalogue.frames import FrameSelection, frame_numbers
 from ..errors import AttributeMissingError, FrameIndexError, LayoutError, LinkError, ProtocolError
 from ..hdf5.dataset_names import DatasetName, dataset_name
-from ..hdf5.files import read_again
 from ..hdf5.given import is_open, is_same, named
+from ..hdf5.patience import read_again
 from ..kernels import Casting, cast
 from ..loading.explain import explanation
 from ..loading.load import Load

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ from ..streaming.skipping import Leaving
 from ..streaming.stream import FrameStream
 from ..transforms.transforms import of_rows
 
-__all__ = ["Frames"]
+__all__ = ["Frames", "SharedFrames"]
 
 _BATCH_BYTES = 128 << 20  # of frames that are reduced at a time
 
@@ -136,6 +136,52 @@ class Frames:
         if self.mask is not True and good is not None and last is not None:
             good = good[..., first:last, :]
         return _masked(frames, good)
+
+
+class OwnStore(Protocol):
+    """What shared frames ask of their store."""
+
+    def _frames(
+        self,
+        attr: str,
+        idxs: Any,
+        words: Mapping[str, Any],
+        mask: Any,
+        num_threads: int | None,
+        verbose: bool,
+    ) -> Frames: ...
+
+
+@dataclass(frozen=True)
+class SharedFrames:
+    """Frames that other processes read a share of; they have the files, and pickle brings the rest.
+
+    Attributes
+    ----------
+    store : CXIStore
+        What reads them.
+    load : Load
+        Where they lay when the work began: their numbers must mean the same everywhere.
+    words, mask, num_threads, verbose
+        As ``store._frames`` takes them.
+    """
+
+    store: OwnStore
+    load: Load
+    words: Mapping[str, Any]
+    mask: Any
+    num_threads: int
+    verbose: bool
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "verbose": False}
+
+    def source(self, numbers: NDArray[np.int64]) -> Source:
+        """Return some frames as what is reduced."""
+        how = self.words, self.mask, self.num_threads, self.verbose
+        frames = self.store._frames(self.load.attr, numbers, *how)
+        self.load.refuse_moved(frames.load)
+        return frames.source()
 
 
 def _masked(frames: NDArray[Any], good: Any) -> NDArray[Any]:

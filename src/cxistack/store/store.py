@@ -11,13 +11,15 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from ..catalogue.detectors import Chosen
 from ..catalogue.frames import FrameSelection
-from ..hdf5.files import Files
 from ..hdf5.links import LinkPolicy
-from ..hdf5.names import Given, Names
+from ..hdf5.names import Given, Name, Names
+from ..hdf5.opening import files_of
 from ..hdf5.patience import awaited
+from ..hdf5.remote.urls import is_url
 from ..kernels import Casting
 from ..loading.request import LoadWords, PixelWords
 from ..protocol.chosen import ProtocolName, protocol_of
+from ..protocol.protocol import CXIProtocol
 from ..saving.commit.lock import Locking
 from ..saving.commit.transaction import Transaction
 from ..saving.modes import check_words
@@ -44,8 +46,8 @@ class CXIStore(Streams, Live, Doors):
     ----------
     names : str, path, or sequence of them
         A file, a list of files, or a glob. Frames count in this order; a glob's in natural order.
-        ``~`` is the user's home folder.
-        Saves go to the first file.
+        ``~`` is the user's home folder. Saves go to the first file. Files on a server are named by
+        ``https://host/run_1.cxi`` or ``s3://bucket/run_1.cxi``, and only read (mode "r").
     mode : {"r", "r+", "w", "w-", "x", "a"}
         How the first file is opened; the others open for reading.
 
@@ -83,6 +85,10 @@ class CXIStore(Streams, Live, Doors):
     wait : float
         Seconds for which a file is tried again that is not there yet, that is still written or
         copied, or that its writer has locked.
+    remote : mapping, optional
+        How servers are asked: "timeout" (30 s without an answer), "retries" (5), "requests" (32).
+    index : str or path, optional
+        A file that ``cxistack index`` made of these files: they are opened without reading in them.
 
     Raises
     ------
@@ -121,6 +127,8 @@ class CXIStore(Streams, Live, Doors):
         chunk_cache: int = 64 << 20,
         swmr: bool = False,
         wait: float = 0,
+        remote: Mapping[str, float] | None = None,
+        index: Name | None = None,
     ) -> None:
         check_words(mode, links, locking, swmr, wait)
         self.protocol = protocol_of(protocol)
@@ -128,20 +136,21 @@ class CXIStore(Streams, Live, Doors):
         self.links: LinkPolicy = links
         self.detector, self.channel = detector, channel
         self._kept = KeptLoads(chunk_cache)
+        self._remote: dict[str, Any] = {"remote": remote, "index": index}
         self._given = Given(names, may_be_new=mode not in ("r", "r+"))
         chosen = Chosen(detector, channel)
 
         def opened() -> SaveSession:
-            files = Files(self._given.files(), swmr, wait)
             words: tuple[Any, ...] = (mode, self.protocol, links, safe, locking, chosen, timeout)
-            return SaveSession(files, *words)
+            return SaveSession(files_of(self._given, swmr, wait, **self._remote), *words)
 
         self._session = awaited(opened, wait)
 
-    def _part(self, paths: Sequence[str]) -> CXIStore:
-        chosen: dict[str, Any] = {"detector": self.detector, "channel": self.channel}
-        how: dict[str, Any] = {"links": self.links, "swmr": self._files.swmr}
-        return CXIStore(list(paths), "r", self.protocol, **how, **chosen)
+    def _part(self, paths: Sequence[str], protocol: CXIProtocol | None = None) -> CXIStore:
+        names = [self._given.secrets.get(path, path) for path in paths]
+        how: dict[str, Any] = self._remote if any(map(is_url, names)) else {}
+        how = {**how, "detector": self.detector, "channel": self.channel, "links": self.links}
+        return CXIStore(names, "r", protocol or self.protocol, swmr=self._files.swmr, **how)
 
     @overload
     def load_attribute(
@@ -426,10 +435,8 @@ class CXIStore(Streams, Live, Doors):
         (10, 4, 6)
         """
         self._check_open()
-        wanted = self.protocol.attribute(attr)
-        request = SaveRequest(
-            wanted, (), mode, None, casting, compression, chunks, num_threads, raw=raw
-        )
+        wanted, how = self.protocol.attribute(attr), (casting, compression, chunks, num_threads)
+        request = SaveRequest(wanted, (), mode, None, *how, raw=raw)
         return writing(self._session, request, shape, dtype)
 
     def transaction(self) -> AbstractContextManager[Transaction]:

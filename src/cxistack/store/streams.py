@@ -13,7 +13,7 @@ from numpy.typing import DTypeLike, NDArray
 from ..catalogue.frames import FrameSelection
 from ..checking.findings import Problem
 from ..errors import CXIError
-from ..hdf5.files import read_again
+from ..hdf5.patience import read_again
 from ..kernels import Casting
 from ..kernels.threads import count_threads
 from ..kernels.threshold import least_above
@@ -21,6 +21,7 @@ from ..loading.load import Load
 from ..loading.masked import check_masked
 from ..loading.sparse import read_above
 from ..streaming.batch import Hits
+from ..streaming.cluster import reduce_on
 from ..streaming.per_frame import reduced
 from ..streaming.reduce import Limits
 from ..streaming.shares import share_of
@@ -28,7 +29,7 @@ from ..streaming.skipping import Leaving, OnError, Skips
 from ..streaming.stream import FrameStream, Lane, Words
 from ..transforms.transforms import TransformLike, transform_of
 from .contents import Contents
-from .sources import Frames
+from .sources import Frames, SharedFrames
 
 __all__ = ["Streams"]
 
@@ -178,6 +179,7 @@ class Streams(Contents):
         num_threads: int | None = None,
         verbose: bool = True,
         on_error: OnError = "raise",
+        client: Any = None,
     ) -> Any:
         """Reduce the frames of a stack, of any number, in bounded memory.
 
@@ -192,6 +194,7 @@ class Streams(Contents):
             * ("histogram", edges): how many values lie in each bin, over all pixels
             * an object of one's own, with ``init(shape, dtype)``, ``step(state, frames, idxs)``,
               ``merge(a, b)`` and ``finish(state)``; see :class:`Reduction`
+
             A list is done by one pass, but for medians and percentiles, which are exact and made
             of as many rows at a time as memory holds: then each pass reads what it needs.
         idxs : None, int, slice, sequence or array of int, or boolean mask
@@ -218,6 +221,11 @@ class Streams(Contents):
             With "skip", a file that cannot be read is left out: all of it, for which the work
             begins anew. A RuntimeWarning tells of it at the end, and so does `left_out` of the
             store. Frames of a file that cannot be opened are not numbered.
+        client : dask.distributed.Client, optional
+            Let the workers of a Dask cluster do it, which reach the files by the same paths: a task
+            for each share of the frames, of 1 GiB at most and of whole chunks, or for each band of
+            rows. `num_threads` are those of a task, 1 when None; `memory` is that of a task. When a
+            worker dies, its tasks run again.
 
         Returns
         -------
@@ -226,7 +234,9 @@ class Streams(Contents):
             NumPy's function of the name gives it over axis 0 (the variance is that of all frames,
             ``ddof=0``). Sums of integers are int64 or uint64 and exact;
             means, variances and deviations are float64. Sums of floats are compensated: NumPy's
-            differ from them in the last bits.
+            differ from them in the last bits. With `client` all is the same, bit for bit, but for
+            sums and means of floats, and deviations of floats and of integers of 32 bits and more:
+            their last bits depend on how many shares there are.
 
         Raises
         ------
@@ -250,12 +260,24 @@ class Streams(Contents):
         run, skips = self._readable(attr, on_error)
         words = {"transform": transform, "dtype": dtype}
         frames = run._frames(attr, idxs, words, mask, num_threads, verbose)
+
+        def result_of(some: Frames) -> Any:
+            if client is None:
+                return reduced(some.source(), how, axis, limits)
+            if np.ndim(np.asarray(mask)) > len(some.load.frame_shape):
+                raise ValueError(
+                    "mask= has a frame for each, which would all go through the scheduler: with "
+                    "client= take one mask for all frames, or the run's own (mask=True)"
+                )
+            shared = SharedFrames(run, some.load, words, mask, num_threads or 1, verbose)
+            return reduce_on(client, shared, (some.load.index, some.numbers), how, axis, limits)
+
         if skips is None:
-            return reduced(frames.source(), how, axis, limits)
+            return result_of(frames)
         leaving = Leaving(skips, frames.load)
         while True:
             try:
-                result = reduced(frames.source(), how, axis, limits)
+                result = result_of(frames)
                 break
             except (CXIError, OSError) as error:
                 if not leaving.leaves_out(error):

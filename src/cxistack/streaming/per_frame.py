@@ -11,7 +11,7 @@ import numpy as np
 from .reduce import Limits, Source, named, reduce
 from .reductions import check_fill, parsed
 
-__all__ = ["reduce_pixels", "reduced"]
+__all__ = ["is_of_pixels", "reduce_pixels", "reduced"]
 
 
 def _wide(dtype: np.dtype[Any]) -> np.dtype[Any]:
@@ -39,11 +39,22 @@ def reduced(source: Source, how: Any, axis: Any, limits: Limits) -> Any:
     ValueError
         The axis is neither.
     """
+    return (reduce_pixels if is_of_pixels(source, axis) else reduce)(source, how, limits)
+
+
+def is_of_pixels(source: Source, axis: Any) -> bool:
+    """Tell whether an axis means the pixels of each frame, and not the frames.
+
+    Raises
+    ------
+    ValueError
+        It is neither.
+    """
     if np.ndim(axis) == 0 and axis == 0:
-        return reduce(source, how, limits)
+        return False
     pixels = tuple(range(1, 1 + len(source.shape)))
     if tuple(sorted(np.atleast_1d(axis).tolist())) == pixels:
-        return reduce_pixels(source, how, limits)
+        return True
     raise ValueError(f"axis is 0 (the frames) or {pixels} (the pixels of each), not {axis!r}")
 
 

@@ -25,7 +25,17 @@ from .reductions import (
     parsed,
 )
 
-__all__ = ["Banded", "Limits", "Source", "reduce", "spare_memory"]
+__all__ = [
+    "BandResults",
+    "Banded",
+    "Limits",
+    "Plan",
+    "Source",
+    "bands_of",
+    "reduce",
+    "spare_memory",
+    "states_of",
+]
 
 _LEAST = 256 << 20  # bytes that are taken where the system does not say how many it has to spare
 
@@ -96,35 +106,89 @@ class Limits:
     num_threads: int | None = None
 
 
+@dataclass(frozen=True)
+class Plan:
+    """What a user asks for, and by which passes it is found.
+
+    Attributes
+    ----------
+    how : str, tuple, object, or list of them
+        What he asks for.
+    wanted : list
+        The same, as :func:`parsed` gives it.
+    statistics : Statistics
+        All sums, means and so on.
+    others : dict of Reduction by their places in `wanted`
+        Histograms and a user's own reductions.
+    percentiles : Percentiles or None
+        All medians and percentiles. They are made of bands of rows, and statistics then, too: each
+        band is read once.
+    """
+
+    how: Any
+    wanted: Sequence[tuple[Any, str, Any]]
+    statistics: Statistics
+    others: dict[int, Any]
+    percentiles: Percentiles | None
+
+    @classmethod
+    def of(cls, how: Any, dtype: np.dtype[Any], limits: Limits) -> Plan:
+        """Return the plan for pixels of a type; raises what :func:`parsed` does."""
+        wanted = parsed(how)
+        check_fill(limits.fill, dtype, wanted)
+        moments = [one[1:] for one in wanted if one[1] in MOMENTS]
+        ranks = [value for _, word, value in wanted if word in RANKS]
+        words = limits.fill, limits.num_threads
+        others: dict[int, Any] = {
+            k: Histogram(value) if word == "histogram" else value
+            for k, (_, word, value) in enumerate(wanted)
+            if word in ("histogram", "own")
+        }
+        percentiles = Percentiles(ranks, *words) if ranks else None
+        return cls(how, wanted, Statistics(moments, *words), others, percentiles)
+
+    @property
+    def passes(self) -> list[Any]:
+        """The reductions that one pass over all frames makes."""
+        has_moments = any(word in MOMENTS for _, word, _ in self.wanted)
+        by_pass = has_moments and self.percentiles is None
+        return [*self.others.values(), *([self.statistics] if by_pass else [])]
+
+    def results(self, columns: Sequence[Any], states: Sequence[Any]) -> Any:
+        """Return what was asked for, from what bands gave and the states of `passes`."""
+        found: dict[int, Any] = {}
+        places = {
+            words: [k for k, (_, word, _) in enumerate(self.wanted) if word in words]
+            for words in (MOMENTS, RANKS)
+        }
+        finished = [one.finish(state) for one, state in zip(self.passes, states, strict=True)]
+        found |= dict(zip(self.others, finished, strict=False))
+        if self.percentiles is not None:
+            found |= dict(zip([*places[MOMENTS], *places[RANKS]], columns, strict=True))
+        elif places[MOMENTS]:
+            found |= dict(zip(places[MOMENTS], finished[-1], strict=True))
+        return named(self.how, self.wanted, [found[k] for k in range(len(self.wanted))])
+
+    def of_band(self, source: Source, limits: Limits, first: int, last: int | None) -> list[Any]:
+        """Return statistics and percentiles of a band of the rows of all frames."""
+        assert self.percentiles is not None
+        frames = source.bands.read(first, last)
+        if limits.fill is None:
+            _refuse_absent(frames, first)
+        state = self.statistics.init(frames.shape[1:], source.dtype)
+        state = self.statistics.step(state, frames, np.arange(len(frames)))
+        return [*self.statistics.finish(state), *self.percentiles.of(frames)]
+
+
 def reduce(source: Source, how: Any, limits: Limits) -> Any:
     """Reduce all frames of a source; see :meth:`CXIStore.reduce`."""
-    wanted = parsed(how)
-    check_fill(limits.fill, source.dtype, wanted)
-    moments = [k for k, (_, word, _) in enumerate(wanted) if word in MOMENTS]
-    ranks = [k for k, (_, word, _) in enumerate(wanted) if word in RANKS]
-    statistics = Statistics([wanted[k][1:] for k in moments], limits.fill, limits.num_threads)
-    others: dict[int, Any] = {
-        k: Histogram(value) if word == "histogram" else value
-        for k, (_, word, value) in enumerate(wanted)
-        if word in ("histogram", "own")
-    }
-    found: dict[int, Any] = {}
-    if ranks:
-        # All that is asked of a pixel at once: each band is read once.
-        percentiles = Percentiles(
-            [wanted[k][2] for k in ranks],
-            limits.fill,
-            limits.num_threads,
-        )
-        columns = _by_bands(source, statistics, percentiles, limits)
-        found |= dict(zip([*moments, *ranks], columns, strict=True))
-    left = [] if ranks or not moments else [statistics]
-    if others or left:
-        results = _by_batches(source, [*others.values(), *left])
-        found |= dict(zip(others, results, strict=False))
-        if left:
-            found |= dict(zip(moments, results[-1], strict=True))
-    return named(how, wanted, [found[k] for k in range(len(wanted))])
+    plan = Plan.of(how, source.dtype, limits)
+    columns = [] if plan.percentiles is None else _by_bands(source, plan, limits)
+    states = []
+    if plan.passes:
+        with source.progress() as bar:
+            states = states_of(source, plan.passes, bar)
+    return plan.results(columns, states)
 
 
 def named(how: Any, wanted: Sequence[tuple[Any, str, Any]], results: Sequence[Any]) -> Any:
@@ -134,48 +198,61 @@ def named(how: Any, wanted: Sequence[tuple[Any, str, Any]], results: Sequence[An
     return {key: result for (key, _, _), result in zip(wanted, results, strict=True)}
 
 
-def _by_batches(source: Source, reductions: Sequence[Any]) -> list[Any]:
-    """Return what reductions make of all frames, by one pass."""
+def states_of(source: Source, reductions: Sequence[Any], bar: Progress | None = None) -> list[Any]:
+    """Return the states of reductions after all frames, which they saw by one pass."""
     states = [one.init(source.shape, source.dtype) for one in reductions]
-    with source.progress() as bar:
-        for frames, idxs in source.stream():
-            for k, one in enumerate(reductions):
-                state = one.step(states[k], frames, idxs)
-                states[k] = states[k] if state is None else state
-            if bar is not None:
-                bar.update(len(idxs))
-    return [one.finish(state) for one, state in zip(reductions, states, strict=True)]
+    for frames, idxs in source.stream():
+        for k, one in enumerate(reductions):
+            state = one.step(states[k], frames, idxs)
+            states[k] = states[k] if state is None else state
+        if bar is not None:
+            bar.update(len(idxs))
+    return states
 
 
-def _by_bands(
-    source: Source, statistics: Statistics, percentiles: Percentiles, limits: Limits
-) -> list[NDArray[Any]]:
+def _by_bands(source: Source, plan: Plan, limits: Limits) -> list[NDArray[Any]]:
     """Return what is asked of each pixel's values, from bands of rows that fit into memory."""
-    results: list[NDArray[Any]] = []
-
-    def of_band(first: int, last: int | None) -> list[NDArray[Any]]:
-        frames = source.bands.read(first, last)
-        if limits.fill is None:
-            _refuse_absent(frames, first)
-        state = statistics.init(frames.shape[1:], source.dtype)
-        state = statistics.step(state, frames, np.arange(len(frames)))
-        return [*statistics.finish(state), *percentiles.of(frames)]
-
+    results = BandResults(source.shape)
+    room = spare_memory() // 2 if limits.memory is None else limits.memory
     told = 0
     with source.progress() as bar:
-        for first, last in _bands(source, limits.memory):
-            made = of_band(first, last)  # its frames are gone before those of the next come
+        for first, last in bands_of(source.bands, room):
+            # The frames of a band are gone before those of the next come.
+            results.put(plan.of_band(source, limits, first, last), first, last)
             done = source.total if last is None else source.total * last // source.bands.rows
             if bar is not None:
                 bar.update(done - told)
             told = done
-            if last is None:
-                return made
-            if not results:
-                results = [np.empty((*m.shape[:-2], *source.shape[-2:]), m.dtype) for m in made]
-            for whole, one in zip(results, made, strict=True):
-                whole[..., first:last, :] = one
-    return results
+    return results.arrays
+
+
+class BandResults:
+    """Arrays that are put together of bands of rows, in any order.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Shape of a frame.
+
+    Attributes
+    ----------
+    arrays : list of ndarray
+        What is there so far.
+    """
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self._shape = shape
+        self.arrays: list[NDArray[Any]] = []
+
+    def put(self, made: list[NDArray[Any]], first: int, last: int | None) -> None:
+        """Take what was made of a band; of (0, None): of all rows."""
+        if last is None:
+            self.arrays = made
+            return
+        if not self.arrays:
+            self.arrays = [np.empty((*m.shape[:-2], *self._shape[-2:]), m.dtype) for m in made]
+        for whole, one in zip(self.arrays, made, strict=True):
+            whole[..., first:last, :] = one
 
 
 def _refuse_absent(frames: NDArray[Any], first: int) -> None:
@@ -190,18 +267,19 @@ def _refuse_absent(frames: NDArray[Any], first: int) -> None:
         raise ValueError(f"Pixel {where} has no good frame; fill= gives such pixels a value.")
 
 
-def _bands(source: Source, memory: int | None) -> Iterator[tuple[int, int | None]]:
-    """Return bands of rows whose frames fit into memory together; (0, None) is all."""
-    if not source.bands.rows:
+def bands_of(bands: Banded, room: int, least: int = 1) -> Iterator[tuple[int, int | None]]:
+    """Cut rows into bands whose frames fit into so many bytes each; (0, None) is all.
+
+    There are `least` bands or more, if there are as many rows.
+    """
+    if not bands.rows:
         yield 0, None
         return
-    room = spare_memory() // 2 if memory is None else memory
-    rows = max(1, room // max(1, source.bands.row_bytes))
-    count = source.bands.rows
+    rows = max(1, min(room // max(1, bands.row_bytes), -(-bands.rows // least)))
     # As many rows in each: the last would be a small one otherwise, and is read like the others.
-    rows = -(-count // -(-count // rows))
-    for first in range(0, count, rows):
-        yield first, min(count, first + rows)
+    rows = -(-bands.rows // -(-bands.rows // rows))
+    for first in range(0, bands.rows, rows):
+        yield first, min(bands.rows, first + rows)
 
 
 def spare_memory() -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import operator
 
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 
 from ..catalogue.index import FrameIndex
 
-__all__ = ["share_of"]
+__all__ = ["share_of", "shares_of"]
 
 _SLACK = 0.05  # of a share: so much longer or shorter it may be for a file to stay whole
 
@@ -43,6 +44,13 @@ def share_of(
     if not 0 <= k < n:
         raise ValueError(f"shard is (k, n), with k from 0 to n - 1, not {shard!r}")
     return numbers[_cut(index, numbers, k, n) : _cut(index, numbers, k + 1, n)]
+
+
+def shares_of(index: FrameIndex, numbers: NDArray[np.int64], count: int) -> list[NDArray[np.int64]]:
+    """Return `count` equal shares of some frames, but for those that have no frame."""
+    edges = [_cut(index, numbers, k, count) for k in range(count + 1)]
+    cut = [numbers[first:last] for first, last in itertools.pairwise(edges)]
+    return [some for some in cut if len(some)]
 
 
 def _cut(index: FrameIndex, numbers: NDArray[np.int64], k: int, n: int) -> int:

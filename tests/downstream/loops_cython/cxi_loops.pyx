@@ -30,6 +30,26 @@ def cast(const unsigned short[:, ::1] frames, float[:, ::1] out):
     return lost
 
 
+cdef int count_row(const unsigned short *src, const int64_t *shape, const int64_t *strides,
+                   unsigned short least, int64_t *counts) noexcept nogil:
+    cdef capi.cxistack_pixels a
+    a.data, a.type, a.swapped = <void *>src, capi.CXISTACK_UINT16, 0
+    a.axes, a.shape, a.strides = 2, shape, strides
+    return cxi.count(&a, &least, NULL, 0, counts)
+
+
+def count(const unsigned short[:, :, ::1] frames, unsigned short least, int64_t[:, ::1] counts):
+    """Add how often each pixel is `least` or more, a thread for each row of the detector."""
+    cdef Py_ssize_t y
+    cdef int failed = 0
+    cdef int64_t[2] shape, strides
+    shape[0], shape[1] = frames.shape[0], frames.shape[2]
+    strides[0], strides[1] = frames.strides[0], frames.strides[2]
+    for y in prange(frames.shape[1], nogil=True, num_threads=2):
+        failed += count_row(&frames[0, y, 0], shape, strides, least, &counts[y, 0]) != 0
+    return failed
+
+
 def load(capsule, float[:, :, ::1] out):
     """Read all frames of a load of float32, each into its place."""
     cdef char text[512]

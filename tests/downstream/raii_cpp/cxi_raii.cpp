@@ -33,12 +33,19 @@ public:
 
     std::int64_t count() const { return cxi->frame_count(load_.get()); }
 
+    std::vector<std::int64_t> shape() const
+    {
+        std::vector<std::int64_t> lengths(CXISTACK_MOST_AXES);
+        const int axes = cxi->frame_shape(load_.get(), lengths.data());
+        lengths.resize(static_cast<std::size_t>(axes));
+        return lengths;
+    }
+
     std::size_t pixels() const
     {
-        std::int64_t shape[CXISTACK_MOST_AXES];
         std::size_t made = 1;
-        for (int axis = cxi->frame_shape(load_.get(), shape) - 1; axis >= 0; axis--)
-            made *= static_cast<std::size_t>(shape[axis]);
+        for (std::int64_t length : shape())
+            made *= static_cast<std::size_t>(length);
         return made;
     }
 
@@ -82,14 +89,37 @@ double total(const Load &load)
     return sums[0] + sums[1];
 }
 
-PyObject *total(PyObject *, PyObject *capsule)
+// The median of each pixel over all frames; the sum of these.
+double median(const Load &load)
+{
+    std::vector<float> frames = load.read(0, load.count()), medians(load.pixels());
+    std::vector<std::int64_t> from{load.shape()}, to{from};
+    from.insert(from.begin(), load.count());
+    to.insert(to.begin(), 1);
+    const int axes = static_cast<int>(from.size());
+    const cxistack_pixels src{frames.data(), CXISTACK_FLOAT32, 0, axes, 0, from.data(), nullptr};
+    const cxistack_pixels dst{medians.data(), CXISTACK_FLOAT32, 0, axes, 0, to.data(), nullptr};
+    const double half = 0.5;
+    std::vector<char> scratch(cxi->select_scratch(&src, 1));
+    const int status = cxi->select(&src, nullptr, 0, &half, 1, nullptr, &dst, 0, scratch.data(),
+                                   scratch.size());
+    if (status != CXISTACK_OK)
+        throw std::runtime_error(cxi->explain(status));
+    double sum = 0;
+    for (float value : medians)
+        sum += static_cast<double>(value);
+    return sum;
+}
+
+// A number that is made of a load, for Python.
+template <double (*made)(const Load &)> PyObject *answer(PyObject *, PyObject *capsule)
 {
     void *handle = PyCapsule_GetPointer(capsule, "cxistack.load");
     if (handle == nullptr)
         return nullptr;
     try {
         const Load load{handle};
-        return PyFloat_FromDouble(total(load));
+        return PyFloat_FromDouble(made(load));
     } catch (const std::exception &error) {
         PyErr_SetString(PyExc_RuntimeError, error.what());
         return nullptr;
@@ -97,7 +127,8 @@ PyObject *total(PyObject *, PyObject *capsule)
 }
 
 PyMethodDef methods[] = {
-    {"total", total, METH_O, "Sum all pixels of all frames of a load of float32."},
+    {"total", answer<total>, METH_O, "Sum all pixels of all frames of a load of float32."},
+    {"median", answer<median>, METH_O, "Sum the median of each pixel of a load of float32."},
     {nullptr, nullptr, 0, nullptr},
 };
 

@@ -1,4 +1,5 @@
-/* Sums the frames of a prepared load, on threads and in memory of its own. */
+/* Sums the frames of a prepared load, on threads and in memory of its own. It builds with any header
+ * of the C interface since API 1; what came later is left out with an older one. */
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
@@ -125,8 +126,78 @@ static PyObject *describe(PyObject *self, PyObject *capsule)
     return told;
 }
 
+#if CXISTACK_API >= 3
+/* Brings all frames into the moments; returns a status. */
+static int bring_together(cxistack_load *load, cxistack_moments *moments, char *text)
+{
+    int64_t lengths[CXISTACK_MOST_AXES + 1] = {AT_ONCE}, pixels = 1;
+    const int axes = cxi->frame_shape(load, lengths + 1);
+    const int64_t count = cxi->frame_count(load);
+    for (int axis = 1; axis <= axes; axis++)
+        pixels *= lengths[axis];
+    cxistack_scratch *scratch = cxi->scratch_open(load);
+    double *frames = malloc(sizeof(double) * (size_t)pixels * AT_ONCE);
+    const cxistack_pixels batch = {frames, CXISTACK_FLOAT64, 0, axes + 1, 0, lengths, NULL};
+    int status = frames && scratch ? CXISTACK_OK : CXISTACK_NO_MEMORY;
+    for (int64_t first = 0; status == CXISTACK_OK && first < count; first += lengths[0]) {
+        int64_t numbers[AT_ONCE];
+        lengths[0] = count - first < AT_ONCE ? count - first : AT_ONCE;
+        for (int64_t k = 0; k < lengths[0]; k++)
+            numbers[k] = first + k;
+        status = cxi->read(load, numbers, (size_t)lengths[0], frames, NULL, scratch, text, TEXT);
+        if (status == CXISTACK_OK)
+            status = cxi->accumulate(&batch, NULL, 0, moments);
+    }
+    free(frames);
+    cxi->scratch_close(scratch);
+    return status;
+}
+
+static PyObject *variance(PyObject *self, PyObject *args)
+{
+    PyObject *capsule;
+    Py_buffer out;
+    char text[TEXT] = "";
+    int status = CXISTACK_BAD_ARGUMENT;
+    (void)self;
+    if (!PyArg_ParseTuple(args, "Ow*", &capsule, &out))
+        return NULL;
+    cxistack_load *load = opened(capsule);
+    double *mean = malloc((size_t)out.len + 1);
+    double *spread = out.buf;
+    int64_t shape[CXISTACK_MOST_AXES], bytes = sizeof(double);
+    if (load && mean) {
+        for (int axis = cxi->frame_shape(load, shape) - 1; axis >= 0; axis--)
+            bytes *= shape[axis];
+        cxistack_moments moments = {0};
+        moments.mean = mean;
+        moments.spread = spread;
+        if (cxi->frame_type(load) == CXISTACK_FLOAT64 && bytes == out.len) {
+            Py_BEGIN_ALLOW_THREADS
+            status = bring_together(load, &moments, text);
+            for (int64_t i = 0; i < bytes / (int64_t)sizeof(double); i++)
+                spread[i] /= (double)moments.frames;
+            Py_END_ALLOW_THREADS
+        }
+        if (status != CXISTACK_OK)
+            PyErr_Format(PyExc_RuntimeError, "%s: %s", cxi->explain(status), text);
+    } else if (load) {
+        PyErr_NoMemory();
+    }
+    cxi->close(load);
+    free(mean);
+    PyBuffer_Release(&out);
+    if (status != CXISTACK_OK)
+        return NULL;
+    Py_RETURN_NONE;
+}
+#endif
+
 static PyMethodDef methods[] = {
     {"total", total, METH_VARARGS, "Sum all pixels of all frames of a load of float64."},
+#if CXISTACK_API >= 3
+    {"variance", variance, METH_VARARGS, "Put the variance of each pixel of a load of float64."},
+#endif
     {"describe", describe, METH_O, "Return frames, axes, length of the last axis, type."},
     {NULL, NULL, 0, NULL},
 };

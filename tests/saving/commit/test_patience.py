@@ -53,11 +53,12 @@ def test_waits_for_another_save_and_comes_after_it(name, timeout):
 
 def test_no_longer_than_was_said_and_says_who_keeps_it(name):
     store = CXIStore(name, "r+", timeout=0.2)
-    with Saving(name, 1.5):
+    with Saving(name, 60) as other:
         begun = time.monotonic()
         with pytest.raises(FileInUseError, match="is being saved to by this process"):
             store.save_attribute("distance", 2.0)
-        assert 0.2 <= time.monotonic() - begun < 1.2
+        assert time.monotonic() - begun >= 0.2
+        assert other.thread.is_alive()
     store.save_attribute("distance", 3.0)
     assert store.load_attribute("distance") == 3
 
@@ -153,11 +154,10 @@ def test_does_not_wait_for_what_only_its_own_thread_could_end(name, keeper):
 
 def test_a_file_to_come_does_not_wait_for_what_it_must_not_replace(name):
     store = CXIStore(name, "w", timeout=60)
-    with Saving(name, 0.8):
-        begun = time.monotonic()
+    with Saving(name, 60) as other:
         with pytest.raises(FileInUseError):
             store.save_attribute("distance", 2.0)
-        assert time.monotonic() - begun < 0.7
+        assert other.thread.is_alive()  # it was not waited for
     with h5py.File(name) as h5:
         assert h5[DATA].shape[0] == 5
 

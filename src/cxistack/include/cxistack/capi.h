@@ -26,7 +26,7 @@ extern "C" {
 /* Changes when what is in the table means something else; a table of another is refused. */
 #define CXISTACK_ABI 1
 /* Counts the additions to the table; one of an older is refused. */
-#define CXISTACK_API 2
+#define CXISTACK_API 3
 /* Define it before the header is included, to be content with a package of an older API; functions
  * that are younger are then not to be called. */
 #ifndef CXISTACK_TARGET_API
@@ -62,7 +62,8 @@ enum {
     CXISTACK_BAD_CHUNK = -5,    /* what is stored does not decode */
     CXISTACK_DEAD_PIXEL = -6,   /* a good pixel whose whitefield is 0, or NaN */
     CXISTACK_NOT_READ = -7,     /* the file cannot be read; the text says why */
-    CXISTACK_CHANGED = -8       /* the file is not what it was when the load was prepared */
+    CXISTACK_CHANGED = -8,      /* the file is not what it was when the load was opened */
+    CXISTACK_NO_VALUE = -9      /* a pixel has no good value, and no fill was given (API 3) */
 };
 
 enum { CXISTACK_MOST_AXES = 32 };
@@ -70,7 +71,8 @@ enum { CXISTACK_MOST_AXES = 32 };
 /* How. */
 enum {
     CXISTACK_UNSAFE = 1,  /* values that do not fit are cast as C casts them, and none is LOST */
-    CXISTACK_MEAN = 2     /* bins are averaged, not summed */
+    CXISTACK_MEAN = 2,    /* bins are averaged, not summed */
+    CXISTACK_LOWER = 4    /* the value at a rank or below it, not between two (API 3) */
 };
 
 /* Pixels in memory: the caller's, for as long as the call takes. */
@@ -98,6 +100,20 @@ typedef struct cxistack_filter {
     uint32_t count;
     const uint32_t *values;
 } cxistack_filter;
+
+/* What frames are brought together in: arrays of yours, a value for each pixel of a frame in C order,
+ * aligned as their types are; NULL: not wanted. (API 3) */
+typedef struct cxistack_moments {
+    int64_t frames;     /* brought in so far; 0: the arrays hold nothing yet, and need no zeros */
+    int64_t *count;     /* good values; needed where flags are given, from the first frame on */
+    void *total;        /* sums: int64_t of signed integers, double of floats, uint64_t of others */
+    double *rest;       /* goes with total of floats, and of them alone: the sum is total + rest */
+    uint64_t *squares;  /* sums of squares, with total; of booleans and integers up to 16 bits */
+    double *mean;       /* with spread; of integers of 32 and 64 bits, and of floats */
+    double *spread;     /* sums of squared distances from the mean */
+    void *lowest;       /* of src's type, as highest is; where no value was good, lowest is the */
+    void *highest;      /* largest value of the type, and highest the least */
+} cxistack_moments;
 
 typedef struct cxistack_codec cxistack_codec;      /* opaque */
 typedef struct cxistack_load cxistack_load;        /* opaque */
@@ -185,6 +201,32 @@ typedef struct cxistack_capi {
      * values. *found: how many there are; MORE: only the first `room` are told. */
     int (*above)(const cxistack_pixels *src, const void *least, const uint8_t *good, size_t room,
                  int64_t *numbers, void *values, size_t *found);
+
+    /* -------- since API 3 */
+
+    /* What follows goes over the frames of src's first axis, pixel by pixel; a frame has the other
+     * axes. good: one byte a pixel, C order, 0 is bad; NULL: all are good. From the flags of a frame
+     * to those of the next are good_step bytes; 0: they are one for all. */
+
+    /* Brings all frames into the moments, in their order: how they are cut into calls changes no
+     * bit. LOST: a sum of 64-bit integers leaves 64 bits, or there are more than 2^31 frames of
+     * integers; the moments are then of no more use. */
+    int (*accumulate)(const cxistack_pixels *src, const uint8_t *good, int64_t good_step,
+                      cxistack_moments *moments);
+    /* How many good values are *least or more (a value of src's type) is added to counts, one for
+     * each pixel of a frame, C order. */
+    int (*count)(const cxistack_pixels *src, const void *least, const uint8_t *good,
+                 int64_t good_step, int64_t *counts);
+    /* Bytes of scratch that select needs for src and so many fractions; 0: src makes no sense. */
+    size_t (*select_scratch)(const cxistack_pixels *src, size_t count);
+    /* For each of count fractions (0: the least value, 0.5: the median, 1: the largest) a frame of
+     * dst, whose first axis they are: the good values' percentile, as NumPy's "linear", float or
+     * double; or, with CXISTACK_LOWER, the value at that rank or the one below it, of src's type.
+     * A good NaN makes NaN. *fill, of dst's type: what has no good value becomes it; NULL: that is
+     * NO_VALUE. MORE: scratch_bytes is too small. */
+    int (*select)(const cxistack_pixels *src, const uint8_t *good, int64_t good_step,
+                  const double *fractions, size_t count, const void *fill,
+                  const cxistack_pixels *dst, int how, void *scratch, size_t scratch_bytes);
 } cxistack_capi;
 
 /* ------------------------------------------------------------------ getting it */
@@ -196,6 +238,8 @@ typedef struct cxistack_capi {
 /* Bytes of the table that this header needs. */
 #if CXISTACK_TARGET_API < 2
 #define CXISTACK_NEEDED offsetof(cxistack_capi, median3x3)
+#elif CXISTACK_TARGET_API < 3
+#define CXISTACK_NEEDED offsetof(cxistack_capi, accumulate)
 #else
 #define CXISTACK_NEEDED sizeof(cxistack_capi)
 #endif

@@ -70,17 +70,17 @@
 /* Floats are ordered as their bits, those of negative ones the other way round. */
 #define FLOAT_KEY(u) (v & SIGN(u) ? ~v : v | SIGN(u))
 
-KEYS(b1, uint8_t, uint8_t, v != 0, 0)
-KEYS(i1, uint8_t, uint8_t, v ^ SIGN(uint8_t), 0)
-KEYS(i2, uint16_t, uint16_t, v ^ SIGN(uint16_t), 0)
-KEYS(i4, uint32_t, uint32_t, v ^ SIGN(uint32_t), 0)
-KEYS(i8, uint64_t, uint64_t, v ^ SIGN(uint64_t), 0)
-KEYS(u1, uint8_t, uint8_t, v, 0)
-KEYS(u2, uint16_t, uint16_t, v, 0)
-KEYS(u4, uint32_t, uint32_t, v, 0)
-KEYS(u8, uint64_t, uint64_t, v, 0)
-KEYS(f4, uint32_t, uint32_t, FLOAT_KEY(uint32_t), (v & ~SIGN(uint32_t)) > UINT32_C(0x7f800000))
-KEYS(f8, uint64_t, uint64_t, FLOAT_KEY(uint64_t),
+KEYS(b1, u1, uint8_t, v != 0, 0)
+KEYS(i1, u1, uint8_t, v ^ SIGN(uint8_t), 0)
+KEYS(i2, u2, uint16_t, v ^ SIGN(uint16_t), 0)
+KEYS(i4, u4, uint32_t, v ^ SIGN(uint32_t), 0)
+KEYS(i8, u8, uint64_t, v ^ SIGN(uint64_t), 0)
+KEYS(u1, u1, uint8_t, v, 0)
+KEYS(u2, u2, uint16_t, v, 0)
+KEYS(u4, u4, uint32_t, v, 0)
+KEYS(u8, u8, uint64_t, v, 0)
+KEYS(f4, u4, uint32_t, FLOAT_KEY(uint32_t), (v & ~SIGN(uint32_t)) > UINT32_C(0x7f800000))
+KEYS(f8, u8, uint64_t, FLOAT_KEY(uint64_t),
      (v & ~SIGN(uint64_t)) > UINT64_C(0x7ff0000000000000))
 
 /* The keys at ranks 0, 1, ... of each pixel, found bit by bit from `top` on: the largest key that no

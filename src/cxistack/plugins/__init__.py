@@ -1,0 +1,1 @@
+"""What other programs find us by: xarray's engine, napari's reader."""
