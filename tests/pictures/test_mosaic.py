@@ -49,3 +49,13 @@ def test_all_have_one_scale():
     found, limits = mosaic([dark, bright], Contrast(), (20, 62))
     assert limits == (1.0, 100.0)
     assert set(np.unique(found)) == {0, GREY - 1, BEHIND}
+
+
+@pytest.mark.parametrize(
+    ("room", "shape"), [((100, 100), (2, 2)), ((40, 200), (1, 4)), ((200, 40), (4, 1))]
+)
+def test_they_are_arranged_so_that_each_is_large(room, shape):
+    found, _ = mosaic(images(4, (10, 10)), Contrast(), room)
+    gaps = found == BEHIND
+    rows, columns = (int(np.diff(gaps.all(axis=k).astype(int)).clip(0).sum()) + 1 for k in (1, 0))
+    assert (rows, columns) == shape

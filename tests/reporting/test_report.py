@@ -17,6 +17,7 @@ from cxistack.pictures.colours import GREY, PALETTE
 from cxistack.reporting.measured import measure
 from cxistack.reporting.report import MOST_FRAMES, Wanted, chosen_frames, report
 from factory.beamlines import euxfel
+from factory.server import serving
 
 DETECTOR = "/entry_1/instrument_1/detector_1"
 SHAPE = (30, 40)
@@ -253,6 +254,20 @@ def test_modules_are_shown_row_by_row(tmp_path):
     )
     assert problems == []
     assert "16 images row by row" in text_of(page)
+
+
+def test_a_run_on_a_server_has_a_page(names, tmp_path):
+    pytest.importorskip("obstore")
+    with serving(tmp_path) as server:
+        urls = server.of(*[name.rpartition("/")[2] for name in names])
+        page, problems = page_of(urls, tmp_path / "run.html")
+        store = CXIStore(urls, protocol="cxi")
+        assert "<img" in store._repr_html_()
+    assert problems == []
+    text = text_of(page)
+    assert "12 frames of 30 × 40 pixels" in text
+    assert "missing" not in text
+    assert f"in {urls[0].rpartition('/')[0]}," in text
 
 
 def test_every_real_file_has_a_page(shared_data, tmp_path):

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import CastError, CXIError
+from ..hdf5.remote.urls import is_url
 from ..hdf5.stored import Stored
 from ..loading.load import Load
 from ..markup import figure, notes
@@ -21,6 +22,7 @@ __all__ = ["of_array", "of_load"]
 
 _SIDE = 128  # pixels
 _MOST_BYTES = 64 << 20  # of decoded chunks: what takes longer than a repr may
+_MOST_FROM_AFAR = 8 << 20  # of chunks on a server
 _FAILURES = (CXIError, OSError, ValueError, TypeError, ArithmeticError, MemoryError, ImportError)
 
 
@@ -45,7 +47,8 @@ def of_load(load: Load, read: Reads, transform: Transform | None = None) -> str:
     try:
         if not load.attribute.has_pixels or not load.count or 0 in load.frame_shape:
             return ""
-        if (size := _bytes_of(load)) > _MOST_BYTES:
+        is_afar = any(is_url(name) for name in load.files.paths[:1])
+        if (size := _bytes_of(load)) > (_MOST_FROM_AFAR if is_afar else _MOST_BYTES):
             return notes(
                 [f"no picture: a frame lies in {size >> 20} MiB of chunks, which takes long"]
             )

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ..checking.findings import Problem, folded
 from ..errors import CXIError
 from ..hdf5.messages import shown
+from ..hdf5.remote.urls import is_url
 from ..protocol.protocol import CXIProtocol
 from ..protocol.units import conversion
 from ..store.store import CXIStore
@@ -44,12 +45,19 @@ def files(run: CXIStore) -> list[FileFacts]:
         pass  # the problems tell of it
     found = []
     for number, (name, path) in enumerate(zip(run.filenames(), run.paths(), strict=True)):
-        try:
-            size = Path(path).stat().st_size
-        except OSError:
-            size = None
-        found.append(FileFacts(shown(name), size, counts[number]))
+        found.append(FileFacts(shown(name), _size(run, path), counts[number]))
     return found
+
+
+def _size(run: CXIStore, path: str) -> int | None:
+    """Return the bytes of a file; None where it is not there."""
+    try:
+        if is_url(path):
+            stamp = run._files.now(path)
+            return None if stamp is None else stamp.size
+        return Path(path).stat().st_size
+    except OSError:
+        return None
 
 
 def size_told(size: int) -> str:

@@ -17,6 +17,7 @@ __all__ = ["Curve", "counts_curve", "positions_curve"]
 _INK = {"light": ("#1d2127", "#1f6fb2"), "dark": ("#e4e7eb", "#62b0f0")}  # text, line
 _SIZE = (4.6, 2.9)  # inches: so that the text is read on a phone, too
 _FEW = 60  # points that are marked each
+_PATH = 500  # points up to which the way from one to the next is drawn, too
 
 
 class Curve(NamedTuple):
@@ -75,7 +76,8 @@ def positions_curve(
             axes.set(xlabel="frame", ylabel=f"{name}{label}")
             return
         x, y = positions[:, chosen[0]], positions[:, chosen[1]]
-        axes.plot(x, y, color=line, lw=0.5, alpha=0.5)
+        if len(x) <= _PATH:
+            axes.plot(x, y, color=line, lw=0.5, alpha=0.5)
         points = axes.scatter(x, y, c=numbers, s=8, cmap="viridis", zorder=2)
         axes.set(xlabel=f"axis {chosen[0]}{label}", ylabel=f"axis {chosen[1]}{label}")
         if min(spans[chosen]) > 0.05 * max(spans[chosen]):

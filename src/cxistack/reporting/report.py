@@ -137,10 +137,8 @@ def _lead(
 ) -> list[str]:
     sizes = [one.size for one in found if one.size is not None]
     what = f"{len(found):,} files" if len(found) != 1 else "1 file"
-    lead = [
-        f"{what}, {facts.size_told(sum(sizes))}, in {shown(str(Path(run.paths()[0]).parent))}, "
-        f"{facts.protocol_told(run)}"
-    ]
+    folder = shown(run.paths()[0].rpartition("/")[0]) or "/"
+    lead = [f"{what}, {facts.size_told(sum(sizes))}, in {folder}, {facts.protocol_told(run)}"]
     if measured is None:
         return lead
     size, dtype = size_of(measured.mean.shape), measured.highest.dtype
