@@ -72,6 +72,7 @@ def test_the_version_is_written_nowhere_else():
 def test_importing_it_imports_nothing_that_is_optional_or_slow():
     heavy = {
         *("matplotlib", "xarray", "torch", "napari", "dask", "pandas", "scipy", "PIL", "pint"),
+        *("obstore", "fsspec", "boto3"),
         *("typer", "rich", "IPython", "pytest", "hypothesis", "tqdm", "hdf5plugin"),
         *("asyncio", "importlib.metadata", "importlib.resources", "configparser", "tempfile"),
         *("hashlib", "secrets", "difflib", "unittest", "email", "socket", "ssl", "inspect"),
