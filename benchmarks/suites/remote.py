@@ -91,7 +91,7 @@ class _Bench:
         assert cxi.CXIStore(urls)["data"].shape == (4 * len(urls), 32, 32)
         count = self.server.count()
         each = count.requests / len(urls)
-        self.report.keep([Figure("-", "a file opened", "requests", each, "", most=1)])
+        self.report.keep([Figure("-", "a file opened", "requests", each, "a file", most=1)])
 
     def _measure(
         self, name: str, codec: str, region: Any, words: dict[str, Any], must: float | None
@@ -123,8 +123,8 @@ class _Bench:
         # A tiny file is hardly more than its metadata.
         most = 1.2 if needed > 1 << 24 else None
         figures = [
-            Figure(codec, name, "bytes over chunks", count.bytes / needed, "", most=most),
-            Figure(codec, name, "requests", count.requests, ""),
+            Figure(codec, name, "bytes over chunks", count.bytes / needed, "times", most=most),
+            Figure(codec, name, "requests", count.requests, "of all"),
         ]
         self.report.keep(figures)
 

@@ -157,6 +157,22 @@ def test_of_many_chunks_few_are_found_without_reading_them(server, libver, growi
     assert not store["data"][count - 1].any()
 
 
+def test_few_of_a_long_run_take_few_requests(server):
+    shape = (101, 90)  # chunks reach beyond the edge in one of two
+    values = np.random.default_rng(3).integers(0, 60000, (2000, *shape), "u2")
+    with h5py.File(server.folder / "long.h5", "w") as h5:
+        options = hdf5plugin.Bitshuffle(cname="none")
+        h5.create_dataset("/frames", data=values, chunks=(1, *shape), **options)
+        h5.create_dataset("/edges", data=values[:600], chunks=(1, 60, 90), compression="gzip")
+    url = server.of("long.h5")[0]
+    with CXIStore(url, protocol=PROTOCOL) as store:  # by HDF5, one by one
+        np.testing.assert_array_equal(store["data"][1777], values[1777])
+        assert len(server.asked) <= 5
+    edges = CXIProtocol({"data": "uint"}, {"data": ["/edges"]}, {"data": "stack"})
+    np.testing.assert_array_equal(CXIStore(url, protocol=edges)["data"][555], values[555])
+    assert "by requests" in CXIStore(url, protocol=edges).explain("data", 555)
+
+
 def test_a_lazy_array_is_pickled_for_another_process(server):
     _, urls, data = run_of(server)
     script = """

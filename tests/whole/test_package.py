@@ -72,7 +72,7 @@ def test_the_version_is_written_nowhere_else():
 def test_importing_it_imports_nothing_that_is_optional_or_slow():
     heavy = {
         *("matplotlib", "xarray", "torch", "napari", "npe2", "dask", "distributed", "pandas"),
-        *("scipy", "PIL", "pint", "textual_image", "obstore"),
+        *("scipy", "PIL", "pint", "textual_image", "obstore", "fsspec", "boto3"),
         *("typer", "rich", "IPython", "pytest", "hypothesis", "tqdm", "hdf5plugin"),
         *("asyncio", "importlib.metadata", "importlib.resources", "configparser", "tempfile"),
         *("hashlib", "secrets", "difflib", "unittest", "email", "socket", "ssl", "inspect"),

@@ -164,14 +164,15 @@ def locate_few(files: Files, stored: Stored, reason: str) -> Single:
     """Do the same where few chunks are wanted: the long chunk table is not listed.
 
     Where chunks reach beyond the dataset's edge, HDF5 may keep them otherwise: libhdf5 is to read
-    them, for `reason`.
+    them, for `reason`; of a file on a server it would take longer than the list.
     """
     known: Single | None = files.recall(stored.address)
     if known is not None:
         return known
     assert stored.chunks is not None
     if any(n % c for n, c in zip(stored.shape, stored.chunks, strict=True)):
-        return ThroughH5py(reason)
+        is_away = is_url(stored.place.filename)
+        return locate_bytes(files, stored) if is_away else ThroughH5py(reason)
     return _found_bytes(files, stored, few=True)
 
 

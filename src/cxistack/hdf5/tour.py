@@ -22,7 +22,7 @@ from .files import Files
 from .links import LinkPolicy, Place, resolve
 from .messages import DAMAGE
 from .names import natural_key
-from .stored import storage_name
+from .stored import address_of, storage_name
 
 __all__ = ["Seen", "Tour", "children", "tour"]
 
@@ -265,8 +265,7 @@ class _Walk:
     def _note(self, path: str, place: Place, node: Any) -> None:
         """Note an object and remember to go into it, unless it was met by another name."""
         with self._noting(path, "cannot be made sense of"):
-            info = h5py.h5o.get_info(node)
-            key = (place.filename, info.addr)
+            key = (place.filename, address_of(node, place.path))
             known = self._known.get(key)
             if known is not None:
                 known.aliases.append(path)
@@ -279,7 +278,7 @@ class _Walk:
                     self._groups.append((path, place))
             else:
                 return  # a named type
-            seen.attributes = _attributes(node) if info.num_attrs else {}
+            seen.attributes = _attributes(node)
             self._known[key] = self._seen[path] = seen
 
 

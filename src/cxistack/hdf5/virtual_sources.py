@@ -22,7 +22,7 @@ from .boxes import Box, may_overlap
 from .files import Files
 from .links import LinkPolicy, Place
 from .remote.urls import is_url
-from .stored import Assembly, Piece, Stored, describe, fill_value, nested
+from .stored import Assembly, Piece, Stored, address_of, describe, fill_value, nested
 from .virtual_mappings import Slab, boxes, slabs
 from .virtual_names import (
     MOST_NESTED,
@@ -134,7 +134,7 @@ def is_over(
         for name in source_names(mapping, virtual.shape):
             found = source_place(files, place, *name, policy)
             with files.reading(found.filename) as h5:
-                address = h5py.h5o.get_info(h5[found.path].id).addr
+                address = address_of(h5[found.path].id, found.path)
             if (found.filename, address) in addresses:
                 return True
     return False

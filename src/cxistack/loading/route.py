@@ -13,6 +13,7 @@ from ..catalogue.index import FrameIndex, Part
 from ..hdf5.addresses import Assembled, Bytes, Single, ThroughH5py, locate_bytes, locate_few
 from ..hdf5.files import Files
 from ..hdf5.open_writers import written_here
+from ..hdf5.remote.urls import is_url
 from ..hdf5.stored import Stored
 from .assembled import pieces_near
 
@@ -23,6 +24,7 @@ __all__ = ["is_long", "route_of", "routes"]
 _LISTED_FOR_ONE = 23
 _MOST_CELLS = 4096  # chunks of a frame: each takes some KiB to plan
 _SMALL_TABLE = 4096  # chunks: listed in no time
+_SMALL_AWAY = 256  # chunks of a file on a server: about as many as one request brings the list of
 
 
 def routes(
@@ -91,7 +93,8 @@ def is_long(stored: Stored, has_frame_axis: bool, frames: int) -> bool:
         return False
     grid = stored.chunk_grid
     chunks, of_frame = math.prod(grid), math.prod(grid[has_frame_axis:])
-    return chunks > _SMALL_TABLE and chunks > _LISTED_FOR_ONE * frames * of_frame
+    small = _SMALL_AWAY if is_url(stored.place.filename) else _SMALL_TABLE
+    return chunks > small and chunks > _LISTED_FOR_ONE * frames * of_frame
 
 
 def route_of(
