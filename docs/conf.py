@@ -24,6 +24,7 @@ autodoc_default_options = {
     # Of bases that are Python's own nothing is told.
     "inherited-members": "Exception, tuple, Mapping, Iterator, Iterable, Protocol",
 }
+autodoc_mock_imports = ["torch"]  # its data sets are told of where it is not installed
 autodoc_typehints = "none"  # the docstrings say types, in words
 autodoc_member_order = "bysource"
 autodoc_preserve_defaults = True
