@@ -1,5 +1,6 @@
 """The documentation tells the truth: its blocks run, its tables hold, its site is built."""
 
+import inspect
 import re
 import subprocess
 import sys
@@ -82,6 +83,15 @@ def test_what_a_page_has_in_code_is_what_a_test_can_run(path):
     # What C and Cython look like is README's to show, and its test's to compile.
     known = {"python", "console", "ini", "{include}", "{toctree}", "{eval-rst}"}
     assert {block.language for block in Page(path).blocks} <= known
+
+
+@pytest.mark.parametrize("name", ["FrameDataset", "IterableFrameDataset"])
+def test_signatures_that_are_written_by_hand_are_those_of_the_code(name):
+    torch = pytest.importorskip("cxistack.adapters.torch", exc_type=ImportError)
+    written = re.search(rf"torch\.{name}\((.*)\)", (DOCS / "api" / "adapters.md").read_text())[1]
+    parameters = inspect.signature(getattr(torch, name)).parameters.values()
+    told = [one.replace(annotation=inspect.Parameter.empty) for one in parameters]
+    assert f"({written})" == str(inspect.Signature(told))
 
 
 def test_no_result_waits_to_be_filled_in():
