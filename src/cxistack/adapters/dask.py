@@ -201,7 +201,7 @@ def _stored_array() -> Any:
     """
     from dask.array.core import Array
 
-    class StoredArray(Array):  # type: ignore[misc]  # Dask has no types
+    class StoredArray(Array):
         """A Dask array of what lies in files."""
 
         _part_of: tuple[str, Blocks]
