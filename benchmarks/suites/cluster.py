@@ -70,7 +70,7 @@ def run(report: Report, options: Options) -> None:
             LocalCluster(
                 n_workers=options.threads,
                 threads_per_worker=1,
-                dashboard_address=None,
+                dashboard_address=":0",
                 silence_logs=logging.ERROR,
             ) as workers,
             Client(workers) as client,

@@ -166,7 +166,7 @@ def describe_open(dataset: Any, place: Place, stamp: Stamp, has_units: bool) -> 
         storage=storage,
         chunks=plist.get_chunk() if storage == "chunked" else None,
         filters=tuple(FILTERS.get(one.code, f"filter {one.code}") for one in filters_of(plist)),
-        address=(place.filename, address_of(dataset, place.path)),
+        address=(place.filename, address_of(dataset, place.filename, place.path)),
         stamp=stamp,
         units=stated_units(dataset) if has_units else None,
     )
@@ -205,13 +205,14 @@ def stored_bytes(files: Files, stored: Stored) -> bytes | None:
     return values.tobytes()
 
 
-def address_of(node: Any, path: str) -> int:
+def address_of(node: Any, filename: str, path: str) -> int:
     """Return where an open object lies in its file, by a path free of links.
 
-    Not by what HDF5 says of the object: for that it walks through all that leads to its chunks.
+    HDF5 walks through all that leads to its chunks when it is asked of an object, and so meets
+    damage. Of a file on a server that takes too many requests: there the link is asked.
     """
     name = os.fsencode(path.strip("/"))
-    if not name:
+    if not name or not is_url(filename):
         return int(h5py.h5o.get_info(node).addr)
     return int(h5py.h5i.get_file_id(node).links.get_info(name).u)
 

@@ -265,7 +265,7 @@ class _Walk:
     def _note(self, path: str, place: Place, node: Any) -> None:
         """Note an object and remember to go into it, unless it was met by another name."""
         with self._noting(path, "cannot be made sense of"):
-            key = (place.filename, address_of(node, place.path))
+            key = (place.filename, address_of(node, place.filename, place.path))
             known = self._known.get(key)
             if known is not None:
                 known.aliases.append(path)

@@ -134,7 +134,7 @@ def is_over(
         for name in source_names(mapping, virtual.shape):
             found = source_place(files, place, *name, policy)
             with files.reading(found.filename) as h5:
-                address = address_of(h5[found.path].id, found.path)
+                address = address_of(h5[found.path].id, found.filename, found.path)
             if (found.filename, address) in addresses:
                 return True
     return False
