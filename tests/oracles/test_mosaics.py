@@ -22,7 +22,7 @@ PROTOCOLS = {
 numbers = itertools.count()
 
 
-@settings(max_examples=400)
+@settings(max_examples=250)
 @given(mosaic=mosaics(), data=st.data())
 def test_any_virtual_dataset_is_read_as_h5py_has_it(tmp_path_factory, mosaic, data):
     folder = tmp_path_factory.getbasetemp() / f"mosaic_{next(numbers)}"

@@ -451,7 +451,7 @@ def test_whatever_ends_it_leaves_nothing(store):
 def test_interrupts_end_it_at_any_moment(store):
     rng = np.random.default_rng(5)
     interrupted = 0
-    for _ in range(60):
+    for _ in range(25):
         stream = store.stream("data", 1, prefetch=2)
         timer = threading.Timer(
             float(rng.random() * 0.01), signal.raise_signal, args=[signal.SIGINT]
@@ -473,7 +473,7 @@ def test_interrupts_end_it_at_any_moment(store):
         while workers() and time.monotonic() < until:
             time.sleep(0.01)
         assert not workers()
-    assert interrupted > 10
+    assert interrupted > 4
     np.testing.assert_array_equal(walked(store.stream("data", 4))[0], ALL)
 
 

@@ -71,7 +71,7 @@ def test_nothing_private_is_in_it(files):
         r"cxistack/protocol/builtin/default\.ini",
         r"cxistack/include/cxistack/capi\.h",
         r"cxistack/capi\.pxd",
-    r"cxistack/plugins/napari\.yaml",  # what napari looks for
+        r"cxistack/plugins/napari\.yaml",  # what napari looks for
         r"cxistack/kernels/_decode\.pyi",
         r".*\.dist-info/licenses/LICENSE",
     ],
