@@ -128,7 +128,7 @@ def test_the_page_tells_what_the_run_holds(names, tmp_path, good, frames):
         "7.5e-05 (75 µm)",
         "2.25 × 3 mm",
         "41 pixels (3.417%) are bad in every frame, 1 in some",
-        "4 files, of 3 to 3 frames each.",
+        "4 files, of 3 frames each.",
         "decoded by our deflate",
     ):
         assert word in text, word

@@ -281,7 +281,9 @@ def _positions(
 
 def _files(found: list[facts.FileFacts]) -> str:
     counts = [one.frames for one in found]
-    told = f"{len(found):,} files, of {min(counts):,} to {max(counts):,} frames each."
+    least, most = min(counts), max(counts)
+    each = f"{most:,}" if least == most else f"{least:,} to {most:,}"
+    told = f"{len(found):,} files, of {each} frames each."
     lines = [
         (one.name, "missing" if one.size is None else facts.size_told(one.size), f"{one.frames:,}")
         for one in found[:_FILES]
