@@ -49,6 +49,17 @@ def _names_for_doctests(doctest_namespace, doctest_names):
     doctest_namespace.update(doctest_names)
 
 
+@pytest.fixture
+def server(tmp_path):
+    """Return a web server on this machine that gives the files of a folder."""
+    from factory.server import serving
+
+    folder = tmp_path / "served"
+    folder.mkdir()
+    with serving(folder) as one:
+        yield one
+
+
 @pytest.fixture(scope="session")
 def two_workers():
     """Return the client of a Dask cluster of two processes, which all tests of a session share."""

@@ -16,21 +16,12 @@ import pytest
 
 from cxistack import CXIStore, FileChangedError, StorageError
 from factory.runs import PROTOCOL
-from factory.server import serving
 
 pytest.importorskip("obstore")
 
 SHAPE = (300, 200)
 QUICK = {"timeout": 0.5, "retries": 1}
 FAULTS = [500, 502, 503, 429, "cut", "stall", "short"]
-
-
-@pytest.fixture
-def server(tmp_path):
-    folder = tmp_path / "served"
-    folder.mkdir()
-    with serving(folder) as one:
-        yield one
 
 
 def written(server, start=0, name="a.h5"):

@@ -16,19 +16,10 @@ from cxistack import Crop, CXIProtocol, CXIStore, LayoutError, LinkError, conver
 from cxistack.cli import app
 from factory import DATA, LAYOUTS, MASK, TRANSLATIONS, frames, good_mask, put
 from factory.runs import FILTERS, PROTOCOL, write
-from factory.server import serving
 
 pytest.importorskip("obstore")
 
 SHAPE = (60, 50)
-
-
-@pytest.fixture
-def server(tmp_path):
-    folder = tmp_path / "served"
-    folder.mkdir()
-    with serving(folder) as one:
-        yield one
 
 
 def run_of(server, files=2):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cache
 from typing import Any, Protocol, TypeAlias
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..catalogue.index import FrameIndex, Part
 from ..errors import FileChangedError
-from ..hdf5.stored import Stored, leaves
+from ..hdf5.stored import leaves
 from ..loading.load import Load
 
 __all__ = ["Blocks", "Readable", "frame_blocks", "seen_files", "to_dask"]
@@ -125,18 +125,9 @@ def seen_files(load: Load) -> dict[str, tuple[int, int]]:
     """
     return {
         one.place.filename: (one.stamp.size, one.stamp.mtime_ns)
-        for stored in _all_stored(load)
-        for one in leaves(stored)
+        for part in load.all_parts()
+        for one in leaves(part.stored)
     }
-
-
-def _all_stored(load: Load) -> Iterator[Stored]:
-    """Return all datasets that values of a load are made of."""
-    yield from (part.stored for part in load.index.parts)
-    for layer in load.layers:
-        yield from _all_stored(layer)
-    for check in load.checks:
-        yield from (part.stored for part in check.index.parts)
 
 
 def to_dask(array: Readable, chunks: Any = "auto") -> Any:

@@ -20,8 +20,10 @@ __all__ = [
     "DetectorName",
     "EveryNth",
     "FileNames",
+    "Force",
     "Frames",
     "ProtocolFile",
+    "Threads",
     "frame_choice",
     "listed",
     "new_file",
@@ -51,6 +53,8 @@ CropTo = Annotated[
     tuple[int, int, int, int] | None,
     typer.Option(metavar="Y0 Y1 X0 X1", help="The region: rows Y0 to Y1, columns X0 to X1."),
 ]
+Force = Annotated[bool, typer.Option("--force", help="Replace OUTPUT if it is there.")]
+Threads = Annotated[int | None, typer.Option(min=1, help="All cores if not given.")]
 EveryNth = Annotated[int, typer.Option(min=1, help="Take every Nth pixel.")]
 Frames = Annotated[
     str | None,

@@ -14,8 +14,10 @@ from .opening import (
     ChannelName,
     DetectorName,
     FileNames,
+    Force,
     Frames,
     ProtocolFile,
+    Threads,
     frame_choice,
     new_file,
     open_run,
@@ -31,8 +33,8 @@ def report(
     use_mask: Annotated[
         bool, typer.Option("--mask/--no-mask", help="Leave out the mask's bad pixels.")
     ] = True,
-    force: Annotated[bool, typer.Option("--force", help="Replace OUTPUT if it is there.")] = False,
-    threads: Annotated[int | None, typer.Option(min=1, help="All cores if not given.")] = None,
+    force: Force = False,
+    threads: Threads = None,
     protocol: ProtocolFile = None,
     detector: DetectorName = None,
     channel: ChannelName = None,

@@ -9,6 +9,9 @@ from ..kernels.job import Job
 from .ranges import Range
 from .tasks import Cell
 
+# What is read of a chunk of which the first part is wanted: that part times so much, and bytes.
+HEAD: tuple[float, int]
+
 class ChunkJob(Job):
     def __init__(
         self,

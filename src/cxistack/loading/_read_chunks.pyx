@@ -53,6 +53,7 @@ cdef enum:
     HEAD_BYTES = 65536      # read of a chunk beyond what its head is guessed to take
 
 cdef double HEAD_MARGIN = 1.125
+HEAD = (HEAD_MARGIN, HEAD_BYTES)
 
 
 cdef int open_space(Space *space, size_t raw, size_t decoded, size_t scratch,

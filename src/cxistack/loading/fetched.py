@@ -16,10 +16,9 @@ from ..hdf5.remote.parts import Part, PartError
 from ..hdf5.remote.ranges import Layout, laid_out
 from ..hdf5.remote.urls import is_url
 from ..hdf5.single_chunks import memory_file
+from ._read_chunks import HEAD
 
 __all__ = ["AtHand", "heads_of", "remote_files"]
-
-_HEAD_MARGIN, _HEAD_BYTES = 1.125, 65536  # as _read_chunks.pyx guesses the head of a chunk
 
 Failure = Callable[[int, str], Exception]
 
@@ -146,8 +145,9 @@ def heads_of(
     tasks: NDArray[np.void], last: NDArray[np.int64], chunk_bytes: int
 ) -> NDArray[np.int64]:
     """Return how many stored bytes of chunks hold their first `last` bytes, by a guess."""
+    margin, more = HEAD
     part = last / chunk_bytes
-    heads: NDArray[np.int64] = (part * _HEAD_MARGIN * tasks["size"]).astype(np.int64) + _HEAD_BYTES
+    heads: NDArray[np.int64] = (part * margin * tasks["size"]).astype(np.int64) + more
     return heads
 
 

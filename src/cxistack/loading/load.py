@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..catalogue.frames import FrameSelection, frame_numbers
-from ..catalogue.index import FrameIndex
+from ..catalogue.index import FrameIndex, Part
 from ..errors import CastError, FileChangedError, LayoutError
 from ..hdf5.files import Files
 from ..kernels import cast
@@ -147,6 +147,19 @@ class Load:
             and len({part.stored.address for part in self.index.parts}) == 1
             and all(layer.is_static for layer in self.layers)
         )
+
+    def with_layers(self) -> Iterator[Load]:
+        """Yield this and the loads that it is made with."""
+        yield self
+        for layer in self.layers:
+            yield from layer.with_layers()
+
+    def all_parts(self) -> Iterator[Part]:
+        """Yield the parts of all that values are made of, also of what limits are about."""
+        for one in self.with_layers():
+            yield from one.index.parts
+            for check in one.checks:
+                yield from check.index.parts
 
     def shape_of(self, count: int) -> tuple[int, ...]:
         """Return the shape of so many frames."""

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from ..catalogue.catalogue import Catalogue
 from ..catalogue.index import Part
 from ..loading.load import Load
+from ..protocol.attribute import Attribute
 from ..saving.units import stated_unit
 
 __all__ = ["SourceDataset", "chunks_of", "sources_of", "unit_of"]
@@ -62,8 +63,8 @@ def _chunk(load: Load, part: Part) -> tuple[int, ...] | None:
     return cut[1:] if load.is_single else cut
 
 
-def unit_of(load: Load, catalogue: Catalogue) -> str | None:
+def unit_of(attribute: Attribute, catalogue: Catalogue) -> str | None:
     """Return the protocol's unit, or else what the dataset of the first file states."""
-    if not load.attribute.is_number or load.attribute.unit is not None:
-        return load.attribute.unit
-    return stated_unit(catalogue, load.attr, of_first=True)
+    if not attribute.is_number or attribute.unit is not None:
+        return attribute.unit
+    return stated_unit(catalogue, attribute.name, of_first=True)

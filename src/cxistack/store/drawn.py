@@ -13,8 +13,8 @@ from ..pictures.frames import Look, Run
 from ..pictures.picture import Contrast
 from ..pictures.plot import Drawing, plot
 from ..pictures.thumbnail import of_load
-from ..saving.units import stated_unit
 from ..transforms.transforms import TransformLike, transform_of
+from .as_stored import unit_of
 from .contents import Contents
 from .table import html
 
@@ -137,7 +137,4 @@ class Drawn(Contents):
 
     def _unit(self, attr: str) -> str | None:
         """Return the protocol's unit, or else what the dataset of the first file states."""
-        wanted = self.protocol.attribute(attr)
-        if wanted.unit is not None or not wanted.is_number:
-            return wanted.unit
-        return stated_unit(self._catalogue, attr, of_first=True)
+        return unit_of(self.protocol.attribute(attr), self._catalogue)

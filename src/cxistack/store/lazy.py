@@ -150,7 +150,7 @@ class LazyArray:
         It is the protocol's; where that states none, the one that the dataset of the first file
         states by its HDF5 attribute ``units`` (:meth:`CXIStore.stated_unit` looks at all files).
         """
-        return unit_of(self._load, self._run._catalogue)
+        return unit_of(self._load.attribute, self._run._catalogue)
 
     def __len__(self) -> int:
         if not self.shape:

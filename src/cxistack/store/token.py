@@ -32,7 +32,7 @@ def token_of(load: Load) -> str:
     told: list[object] = [load.shape, str(load.dtype), request.casting, request.raw]
     told += [repr(request.attribute), _words_of(request.transform)]
     told += [repr(request.ss_idxs), repr(request.fs_idxs)]
-    for one in _all_loads(load):
+    for one in load.with_layers():
         told.append(one.attr)
         told += [(p.row, p.count, p.repeats, p.stored.place.path) for p in one.index.parts]
     for path in sorted(set(_paths(load))):
@@ -43,24 +43,14 @@ def token_of(load: Load) -> str:
     return digest.hexdigest()
 
 
-def _all_loads(load: Load) -> Iterator[Load]:
-    """Return a load and those that it is made with."""
-    yield load
-    for layer in load.layers:
-        yield from _all_loads(layer)
-
-
 def _paths(load: Load) -> Iterator[str]:
     """Return the files that values come from."""
     if load.checks:  # whose bounds may be in any of the files
         yield from load.files.paths
-    for one in _all_loads(load):
-        indices = [one.index, *(check.index for check in one.checks)]
-        for index in indices:
-            for part in index.parts:
-                yield part.stored.place.filename
-                for stored in leaves(part.stored):
-                    yield stored.place.filename
+    for part in load.all_parts():
+        yield part.stored.place.filename
+        for stored in leaves(part.stored):
+            yield stored.place.filename
 
 
 def _words_of(transform: Transform | None) -> str:

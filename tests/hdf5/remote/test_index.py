@@ -14,20 +14,11 @@ from cxistack import CXIStore, StorageError
 from cxistack.cli import app
 from cxistack.hdf5.indexing import make_index
 from factory import DATA, DISTANCE, TRANSLATIONS, frames
-from factory.server import serving
 
 pytest.importorskip("obstore")
 
 SHAPE = (8, 8)
 COUNT = 4200  # chunks: more than are found in a file's first bytes
-
-
-@pytest.fixture
-def server(tmp_path):
-    folder = tmp_path / "served"
-    folder.mkdir()
-    with serving(folder) as one:
-        yield one
 
 
 def write(path, values, libver):
