@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from cxistack import Crop, CXIProtocol, CXIStore, Downscale, Mirror, Transform
+from cxistack.hdf5.stored import leaves
 from factory import DATA, MASK, frames, good_mask, many_files, put
 
 
@@ -90,13 +91,52 @@ def test_a_change_of_any_file_changes_it(names, change):
 
 
 def test_a_change_of_a_source_behind_a_link_changes_it(tmp_path):
-    name = put(tmp_path / "a.cxi", {DATA: frames(4)})
-    with h5py.File(tmp_path / "v.cxi", "w") as h5:
-        layout = h5py.VirtualLayout((4, 5, 7), "uint16")
-        layout[...] = h5py.VirtualSource(str(name), DATA, (4, 5, 7))
-        h5.create_virtual_dataset(DATA, layout)
+    name = tmp_path / "a.cxi"
+    virtual(tmp_path / "v.cxi", name)
     lazy = CXIStore(tmp_path / "v.cxi")["data"]
     before = token(lazy)
     os.utime(name, ns=(1, 1))
     assert token(lazy) != before
     assert np.array_equal(lazy[...], frames(4))
+
+
+def virtual(path, source):
+    """Write `path`, whose data are those of another file that is not named."""
+    put(source, {DATA: frames(4)})
+    with h5py.File(path, "w") as h5:
+        layout = h5py.VirtualLayout((4, 5, 7), "uint16")
+        layout[...] = h5py.VirtualSource(str(source), DATA, (4, 5, 7))
+        h5.create_virtual_dataset(DATA, layout)
+
+
+def master(path, second):
+    """Write an NXmx file with two masks, of which one is linked from another file."""
+    put(second, {MASK: np.zeros((5, 7), "u4")})
+    with h5py.File(path, "w") as h5:
+        detector = h5.create_group("entry/instrument/detector")
+        h5["entry"].attrs["NX_class"] = "NXentry"
+        h5["entry/instrument"].attrs["NX_class"] = "NXinstrument"
+        detector.attrs["NX_class"] = "NXdetector"
+        h5["entry/data/data"] = frames(4)
+        detector["pixel_mask"] = np.zeros((5, 7), "u4")
+        detector["pixel_mask_2"] = h5py.ExternalLink(str(second), MASK)
+
+
+@pytest.mark.parametrize("made", ["of limits", "of two masks"])
+def test_a_mask_is_known_by_all_that_it_is_made_of(tmp_path, made):
+    run, other = tmp_path / "run.cxi", tmp_path / "other.cxi"
+    if made == "of limits":
+        virtual(run, other)
+        put(run, {MASK: good_mask((5, 7))})
+        mask = CXIStore(run, protocol=_with_limits())["mask"]
+    else:
+        master(run, other)
+        mask = CXIStore(run, protocol="nxmx")["mask"]
+    assert str(other) in {leaf.place.filename for leaf in _leaves(mask._load)}
+    before = token(mask)
+    os.utime(other, ns=(1, 1))
+    assert token(mask) != before
+
+
+def _leaves(load):
+    return [leaf for part in load.all_parts() for leaf in leaves(part.stored)]
