@@ -2,7 +2,6 @@
 
 import contextlib
 import dis
-import gc
 import os
 import sys
 from pathlib import Path
@@ -14,7 +13,7 @@ import pytest
 import cxistack
 from cxistack import CXIStore
 from factory import DATA, WHITEFIELD, put
-from factory.folders import names_in
+from factory.folders import names_in, open_in
 
 PACKAGE = str(Path(cxistack.__file__).parent)
 # After these Python looks whether a signal has come.
@@ -80,11 +79,6 @@ def some(count, share):
     return np.random.default_rng().choice(all_of_it, 60, replace=False).tolist()
 
 
-def open_files():
-    gc.collect()
-    return len(list(Path("/proc/self/fd").iterdir())) if sys.platform == "linux" else 0
-
-
 @pytest.fixture
 def name(tmp_path):
     name = put(tmp_path / "run.cxi", {DATA: np.zeros((3, 5, 7), "uint16")}, compression="gzip")
@@ -93,7 +87,6 @@ def name(tmp_path):
 
 @pytest.mark.parametrize("share", range(4))
 def test_of_a_save_leaves_old_or_new_and_a_store_that_works(name, tmp_path, share):
-    before = open_files()
     store = CXIStore(name, mode="r+")
     save(store, 1)
     for number, nth in enumerate(some(moments(lambda: save(store, 1)), share), 1):
@@ -107,15 +100,14 @@ def test_of_a_save_leaves_old_or_new_and_a_store_that_works(name, tmp_path, shar
             assert {*h5[DATA][...].ravel(), *h5[WHITEFIELD][...].ravel()} == {2 * number + 1}, nth
         assert names_in(tmp_path) == ["run.cxi"], nth
     store.close()
-    assert open_files() <= before
+    assert open_in(tmp_path) == []
 
 
-def test_of_a_load_leaves_a_store_that_works(name):
+def test_of_a_load_leaves_a_store_that_works(name, tmp_path):
     def load():
         store.update_indices()
         return store.load_attribute("data", [0, 2], verbose=False, num_threads=1)
 
-    before = open_files()
     store = CXIStore(name)
     for nth in some(moments(load), 0):
         with contextlib.suppress(KeyboardInterrupt), Interrupt(nth):
@@ -125,4 +117,4 @@ def test_of_a_load_leaves_a_store_that_works(name):
             other.save_attribute("whitefield", np.full((5, 7), nth))
         assert (store.load_attribute("whitefield") == nth).all()
     store.close()
-    assert open_files() <= before
+    assert open_in(tmp_path) == []

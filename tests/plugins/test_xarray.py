@@ -7,6 +7,7 @@ import pytest
 
 from cxistack import ClosedStoreError, Crop, CXIProtocol
 from factory import DATA, DETECTOR, frames, put
+from factory.folders import open_in
 
 xr = pytest.importorskip("xarray")
 
@@ -54,27 +55,14 @@ def test_only_cxi_is_taken_without_being_told(tmp_path, names, monkeypatch):
         assert ds.sizes["frame"] == 6
 
 
-def descriptors(names):
-    """Return how many descriptors of files are open."""
-    there = {Path(name).stat().st_ino for name in names}
-    found = 0
-    for one in Path("/proc/self/fd").iterdir():
-        try:
-            found += one.stat().st_ino in there
-        except OSError:
-            continue
-    return found
-
-
-@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="descriptors are told by /proc")
-def test_closing_the_dataset_closes_the_files(names):
+def test_closing_the_dataset_closes_the_files(names, tmp_path):
     ds = xr.open_dataset(names, engine="cxistack", cache=False)
     ds["data"].load()
     other = xr.open_dataset(names, engine="cxistack", cache=False)
-    assert descriptors(names)
+    assert open_in(tmp_path)
     ds.close()
     other.close()
-    assert not descriptors(names)
+    assert open_in(tmp_path) == []
     with pytest.raises(ClosedStoreError):
         _ = other["data"].values
 
@@ -83,8 +71,7 @@ def test_what_cannot_be_opened_leaves_nothing_open(tmp_path):
     name = put(tmp_path / "a.cxi", {DATA: frames(2, dtype="float32")})
     with pytest.raises(ValueError, match="data is uint in the protocol"):
         xr.open_dataset(name, engine="cxistack")
-    if Path("/proc/self/fd").is_dir():
-        assert not descriptors([name])
+    assert open_in(tmp_path) == []
     with pytest.raises(FileNotFoundError):
         xr.open_dataset(str(tmp_path / "none.cxi"), engine="cxistack")
 

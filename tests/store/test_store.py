@@ -1,6 +1,5 @@
 """A store: the files that it opens and how, and the mapping of what is in them."""
 
-import gc
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +8,7 @@ import pytest
 import factory
 from cxistack import AttributeMissingError, ClosedStoreError, CXIStore, ReadOnlyStoreError
 from factory import DATA, DISTANCE, MASK, frames, put
+from factory.folders import open_in
 
 
 class TestModes:
@@ -147,24 +147,19 @@ class TestHandles:
                 call()
         assert "closed" in repr(store)
 
-    @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="counts descriptors in /proc")
     def test_files_are_opened_when_they_are_asked_for(self, tmp_path):
         names = factory.many_files(tmp_path, [frames(1)] * 5)
-        gc.collect()  # other tests' stores
-        before = len(list(Path("/proc/self/fd").iterdir()))
         store = CXIStore(names)
-        assert len(list(Path("/proc/self/fd").iterdir())) == before
+        assert open_in(tmp_path) == []
         assert store.file_dict[names[3]].filename == names[3]
-        assert len(list(Path("/proc/self/fd").iterdir())) == before + 1
+        assert open_in(tmp_path) == [names[3]]
 
-    @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="counts descriptors in /proc")
     def test_close_leaves_no_descriptor_open(self, tmp_path):
         names = factory.many_files(tmp_path, [frames(1)] * 5)
-        gc.collect()  # other tests' stores
-        before = len(list(Path("/proc/self/fd").iterdir()))
         with CXIStore(names) as store:
             store.load_attribute("data")
-        assert len(list(Path("/proc/self/fd").iterdir())) == before
+            assert open_in(tmp_path)
+        assert open_in(tmp_path) == []
 
 
 class TestNames:
