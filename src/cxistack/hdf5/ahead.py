@@ -33,7 +33,7 @@ def touched_ahead(paths: Sequence[str]) -> Iterator[int]:
             if pool is None:
                 from concurrent.futures import ThreadPoolExecutor
 
-                pool = ThreadPoolExecutor(_THREADS)
+                pool = ThreadPoolExecutor(_THREADS, "cxistack-heads")
             until = min(number + _AHEAD, len(paths))
             for path in paths[number + 1 : until]:
                 pool.submit(_touch, path)

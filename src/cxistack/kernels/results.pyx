@@ -45,7 +45,7 @@ cdef extern from *:
         return piece;
     }
 
-    /* The smallest piece that is kept and not much too large, or NULL. */
+    /* The smallest piece that is kept and not much too large, of equal ones the last, or NULL. */
     static char *cxi_find(size_t size)
     {
         char *piece = NULL;
@@ -56,7 +56,7 @@ cdef extern from *:
         for (k = 0; k < cxi_count; k++) {
             size_t room = cxi_size(cxi_kept[k]);
             if (room >= size && room - size <= size / 4
-                && (best < 0 || room < cxi_size(cxi_kept[best])))
+                && (best < 0 || room <= cxi_size(cxi_kept[best])))
                 best = k;
         }
         if (best >= 0)
