@@ -10,8 +10,10 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +35,7 @@ __all__ = ["SIZES", "run"]
 
 CODEC = "bitshuffle+LZ4"
 PEER = "da.from_array(h5py)"
+BARE = "as many processes without Dask"
 _CASES = ("mean", "mean of a region")
 _QUIET: dict[str, Any] = {"verbose": False}
 
@@ -122,9 +125,11 @@ class _Bench:
             PEER: lambda: self._peer(np.s_[:, :, :]),
         }
         seconds = self._seconds(ways)
+        bare = self._bare_seconds()
         ours, dask = seconds[OURS], seconds["to_dask().mean()"]
         alone = seconds["one process, one thread"]
         yield Ratio(CODEC, case, "one process, one thread", alone / ours, 1.7)
+        yield Ratio(CODEC, f"{case}, {BARE}", "one process, one thread", alone / bare)
         yield Ratio(CODEC, case, PEER, seconds[PEER] / ours, 3.0)
         yield Ratio(CODEC, case, "to_dask().mean()", dask / ours)
         case = f"{case}, to_dask"
@@ -145,6 +150,14 @@ class _Bench:
         seconds = self._seconds(ways)
         yield Ratio(CODEC, case, PEER, seconds[PEER] / seconds[OURS], 3.0)
 
+    def _bare_seconds(self) -> float:
+        """Return how long processes take that each reduce a share: what the machine allows."""
+        count = len(self.client.nthreads())
+        with ProcessPoolExecutor(count, get_context("spawn")) as pool:
+            shares = [self.names[k::count] for k in range(count)]
+            ways = {BARE: lambda: list(pool.map(reduce_alone, shares))}
+            return in_turns(ways, self.size.pace)[BARE].seconds
+
     def _peer(self, crop: Any) -> NDArray[Any]:
         import dask.array as da
 
@@ -160,6 +173,12 @@ class _Bench:
         for found in first.values():
             np.testing.assert_allclose(found, first[PEER])
         return {way: spent.seconds for way, spent in in_turns(ways, self.size.pace).items()}
+
+
+def reduce_alone(names: list[str]) -> None:
+    """Take the mean of files by one thread of this process."""
+    with cxi.CXIStore(names) as store:
+        store.reduce("data", "mean", num_threads=1, **_QUIET)
 
 
 def _graphs(case: str, folder: Path, size: _Size) -> Iterator[Any]:

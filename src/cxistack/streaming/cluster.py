@@ -15,6 +15,7 @@ import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
+from urllib.parse import urlsplit
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,9 +28,10 @@ from .shares import shares_of
 
 __all__ = ["Cluster", "Job", "reduce_on", "share_count"]
 
-_SHARE_BYTES = 1 << 30  # of pixels that one task takes at most, and that a death costs
+_SHARE_BYTES = 4 << 30  # of pixels that one task takes at most, and that a death costs
 _EMBEDDED = 1 << 20  # bytes of a job that goes with each task; a larger one goes to a worker once
 _BAND_ROWS = 16  # that a task has at least: of most codecs, each task decodes whole chunks
+_NEAR = ("127.0.0.1", "::1")
 _FIRST = 10  # priority of what frees memory: merges go before further shares
 
 
@@ -107,6 +109,16 @@ class Cluster:
         for future, result in coming:
             take(numbers[future.key], result)
 
+    def result(self, future: Any) -> Any:
+        """Wait for a future; return its result."""
+        # Workers of this machine are in reach without the scheduler, which is slow to pass it on.
+        is_near = all(urlsplit(one).hostname in _NEAR for one in self._workers())
+        return self._client.gather(future, direct=True if is_near else None)
+
+    def _workers(self) -> dict[str, Any]:
+        workers: dict[str, Any] = self._client.scheduler_info(n_workers=-1)["workers"]
+        return workers
+
     def sent(self, job: Any) -> Any:
         """Return what brings a job to workers: its pickle, or the future of what was unpickled."""
         pickled = pickle.dumps(job)
@@ -120,10 +132,9 @@ class Cluster:
     @property
     def memory(self) -> int:
         """Bytes that each task may hold: a quarter of its share of the smallest worker's memory."""
-        workers = self._client.scheduler_info(n_workers=-1)["workers"].values()
         limits: list[int] = [
             one["memory_limit"] // max(1, one["nthreads"])
-            for one in workers
+            for one in self._workers().values()
             if one.get("memory_limit")
         ]
         each: int = min(limits, default=spare_memory() // self.threads)
@@ -234,7 +245,7 @@ def _merged(
         level += 1
     if bar is not None:
         _tell(wanted, shares, bar)
-    result: list[Any] = states[0].result()
+    result: list[Any] = cluster.result(states[0])
     return result
 
 
