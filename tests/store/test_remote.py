@@ -125,6 +125,37 @@ def test_a_head_that_is_too_short_is_followed_by_the_rest(server):
     assert len(server.asked) > 8  # a head of each, and rests
 
 
+def test_what_was_in_memory_is_not_taken_for_the_rest(server):
+    right = np.zeros((6, 1200, 900), "u2")
+    right[:, :600] = np.random.default_rng(1).integers(0, 65536, (6, 600, 900))
+    wrong = right.copy()
+    wrong[:, 595:600, 7] ^= 1  # its blocks are as long, and lie where those of the other would
+    for values, name in ((wrong, "wrong.h5"), (right, "right.h5")):
+        how = {"chunks": (1, 1200, 900), **hdf5plugin.Bitshuffle()}
+        with h5py.File(server.folder / name, "w") as h5:
+            h5.create_dataset("/frames", data=values, **how)
+    stores = [CXIStore(url, protocol=PROTOCOL) for url in server.of("wrong.h5", "right.h5")]
+    for first in range(300, 600, 20):
+        assert (stores[0].load_attribute("data", verbose=False) == wrong).all()
+        got = stores[1].load_attribute("data", ss_idxs=slice(first, 600), verbose=False)
+        assert (got == right[:, first:600]).all()
+
+
+@pytest.mark.parametrize("codec", ["lz4", "zstd"])
+def test_a_head_may_end_anywhere(server, codec):
+    # Blocks are as long as their pixels, so that a head which is too short ends within one, of
+    # which a part would decode as well.
+    frames = np.zeros((3, 400, 600), "u2")
+    frames[:, :200] = np.random.default_rng(2).integers(0, 65536, (3, 200, 600))
+    with h5py.File(server.folder / "a.h5", "w") as h5:
+        how = {"chunks": (1, 400, 600), **hdf5plugin.Bitshuffle(cname=codec)}
+        h5.create_dataset("/frames", data=frames, **how)
+    store = CXIStore(server.of("a.h5")[0], protocol=PROTOCOL)
+    for last in range(60, 200):
+        got = store.load_attribute("data", ss_idxs=slice(last - 1, last), verbose=False)
+        assert (got == frames[:, last - 1 : last]).all()
+
+
 @pytest.mark.parametrize("libver", ["earliest", "latest"])
 @pytest.mark.parametrize("growing", [False, True])
 def test_of_many_chunks_few_are_found_without_reading_them(server, libver, growing):

@@ -91,7 +91,9 @@ cdef struct Work:
     const Task *tasks
     const int64_t *sources
     const int64_t *places
-    const int32_t *descriptors
+    const int32_t *descriptors      # of a negative one the bytes lie in memory
+    const char *memory
+    int64_t memory_bytes
     const char *fill
     char *out
     CellPass *cells
@@ -146,6 +148,7 @@ cdef class ChunkJob(Job):
     cdef object _keep
     cdef ChunkJob _owner        # of the cells, where that is another
     cdef const unsigned char[::1] _fill_of
+    cdef const unsigned char[::1] _memory
     cdef list _idle
 
     cdef _take(self, const Task[::1] tasks, const int64_t[::1] sources, const int64_t[::1] places,

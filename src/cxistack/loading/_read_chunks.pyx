@@ -3,7 +3,7 @@
 from libc.errno cimport EINTR, errno
 from libc.stdint cimport INT64_MAX, int32_t, int64_t
 from libc.stdlib cimport free, malloc
-from libc.string cimport memmove, memset, strerror
+from libc.string cimport memcpy, memmove, memset, strerror
 
 cimport numpy as cnp
 
@@ -264,6 +264,11 @@ cdef int fetch(Work *w, const Task *task, char *buffer, int64_t done,
     # Bytes done to stop of what the task reads, to the same places of the buffer.
     cdef int64_t begin = done
     cdef ssize_t n
+    if w.descriptors[task.file] < 0:
+        if task.address + stop > w.memory_bytes:
+            return CUT_OFF
+        memcpy(buffer + done, w.memory + task.address + done, stop - done)
+        done = stop
     while done < stop:
         n = cxi_pread(w.descriptors[task.file], buffer + done, stop - done,
                       task.address + done, w.at_hand)
@@ -290,8 +295,8 @@ cdef int _head(Work *w, int64_t k, const Task *task, const CellPass *cell,
                         + cell.last) / <double>w.chunk_bytes
     cdef int64_t head = <int64_t>(part * HEAD_MARGIN * size) + HEAD_BYTES
     cdef int status
-    if head > size:
-        head = size
+    if head > size or w.descriptors[task.file] < 0:
+        head = size                     # in memory is only what is wanted
     status = fetch(w, task, space.raw, 0, head)
     if not status:
         status = _tiles(w, task, cell, space, head)
@@ -432,6 +437,12 @@ cdef class ChunkJob(Job):
         self._take(tasks, sources, places, descriptors, out)
         self._set_up(cells, pipeline, fill, frame_bytes, stored, out.dtype,
                      (checked, stream, ranges, both))
+
+    def read_memory(self, const unsigned char[::1] memory):
+        """Take what files of negative descriptors hold from `memory`, where tasks then lie."""
+        self._memory = memory
+        self.w.memory = <const char *>&memory[0] if memory.shape[0] else NULL
+        self.w.memory_bytes = memory.shape[0]
 
     cdef _take(self, const Task[::1] tasks, const int64_t[::1] sources, const int64_t[::1] places,
                const int32_t[::1] descriptors, cnp.ndarray out):

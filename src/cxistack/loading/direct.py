@@ -22,7 +22,7 @@ from ..hdf5.stored import Stored
 from ..kernels import threads
 from ._read_chunks import ChunkJob
 from .failure import chunk_failure
-from .fetched import AtHand, heads_of, remote_files
+from .fetched import IN_MEMORY, AtHand, heads_of, remote_files
 from .ranges import Range
 from .reading import Output
 from .tasks import PIECE_BYTES, TASK, Cell, Geometry, Window, cells, tasks
@@ -224,13 +224,16 @@ class _Ready:
                 self.here.bring_rest()
         descriptors = [self._descriptor(file) for file in self.entries.files]
         tasks = self.entries.tasks if self.here is None else self.here.tasks
-        return _job(self.batch[0], self.entries, tasks, np.array(descriptors, np.int32), how)
+        job = _job(self.batch[0], self.entries, tasks, np.array(descriptors, np.int32), how)
+        if self.here is not None:
+            job.read_memory(self.here.memory)
+        return job
 
     def _descriptor(self, file: tuple[str, Stamp] | int) -> int:
         if isinstance(file, int):
             return file
         if self.here is not None and is_url(file[0]):
-            return self.here.descriptor
+            return IN_MEMORY
         return self.stack.enter_context(closing(self.files.open_descriptor(*file))).fileno()
 
 

@@ -1,8 +1,7 @@
-"""The bytes of tasks that lie in files on servers: fetched into a file in memory."""
+"""The bytes of tasks that lie in files on servers: fetched into memory."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import Any
@@ -15,16 +14,19 @@ from ..hdf5.files import Files
 from ..hdf5.remote.parts import Part, PartError
 from ..hdf5.remote.ranges import Layout, laid_out
 from ..hdf5.remote.urls import is_url
-from ..hdf5.single_chunks import memory_file
+from ..kernels.results import empty
 from ._read_chunks import HEAD
 
-__all__ = ["AtHand", "heads_of", "remote_files"]
+__all__ = ["IN_MEMORY", "AtHand", "heads_of", "remote_files"]
+
+#: Stands for the descriptor of a file whose bytes are in memory.
+IN_MEMORY = -1
 
 Failure = Callable[[int, str], Exception]
 
 
 class AtHand:
-    """The tasks of a job whose bytes are on the way from servers into a file in memory.
+    """The tasks of a job whose bytes are on the way from servers into memory.
 
     Parameters
     ----------
@@ -39,14 +41,14 @@ class AtHand:
     failure : callable
         Returns the error that tells of a task, by its number, and why it failed.
     stack : ExitStack
-        Holds the file in memory, and gives up what is under way when it ends.
+        Gives up what is under way when it ends.
 
     Attributes
     ----------
     tasks : ndarray of tasks.TASK
-        Their addresses are those in the file in memory.
-    descriptor : int
-        That file.
+        Their addresses are those in `memory`, and their sizes what is there.
+    memory : ndarray of uint8
+        The bytes.
     """
 
     def __init__(
@@ -65,9 +67,7 @@ class AtHand:
         self._size = 0
         self._rest: list[Part] = []
         parts = [part for k in remote_files(names) for part in self._plan(k, heads)]
-        self.descriptor = stack.enter_context(memory_file())
-        # A chunk that ends in a hole does not end with the file.
-        os.ftruncate(self.descriptor, self._size)
+        self.memory = empty((self._size,), np.dtype(np.uint8))
         self._begin(parts)
 
     @property
@@ -78,6 +78,7 @@ class AtHand:
     def bring_rest(self) -> None:
         """Bring the rest of chunks of which only the head is here."""
         rest, self._rest = self._rest, []
+        self.tasks["size"] = self._asked["size"]
         self._begin(rest)
         self.wait()
 
@@ -100,7 +101,7 @@ class AtHand:
         raise told  # outside: what the library said is not told
 
     def _begin(self, parts: list[Part]) -> None:
-        self._answers = self._remotes.fetch(parts, self.descriptor)
+        self._answers = self._remotes.fetch(parts, self.memory)
         if self._answers is not None:
             self._stack.callback(self._answers.give_up)
 
@@ -121,6 +122,8 @@ class AtHand:
         self._size = layout.stop
         self.tasks["address"][mine] = layout.moved(begin)
         head = np.minimum(heads[mine], size)
+        # What follows in memory is not theirs: of a head that is too short the task fails.
+        self.tasks["size"][mine] = head
         short = head < size
         self._rest += _parts(url, meta, layout, (begin + head)[short], (begin + size)[short])
         return _parts(url, meta, layout, begin, begin + head)

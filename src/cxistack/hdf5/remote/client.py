@@ -17,8 +17,12 @@ import threading
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
+from functools import lru_cache
 from typing import Any, Generic, TypeVar
 from urllib.parse import unquote, urlsplit
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ...errors import FileChangedError
 from ..patience import changed
@@ -26,7 +30,7 @@ from .parts import Meta, Part, PartError, RemoteError
 from .urls import scheme_of, without_urls
 from .words import RemoteWords
 
-__all__ = ["Answers", "Client", "written"]
+__all__ = ["Answers", "Client", "put"]
 
 _Item = TypeVar("_Item")
 _LONGEST = timedelta(hours=1)  # for one answer; whether it comes at all, `timeout` tells
@@ -48,8 +52,6 @@ class Answers(Generic[_Item]):
         They.
     many : int
         How many at a time.
-    at_end : callable, optional
-        Called when nothing is done any more.
     """
 
     def __init__(
@@ -57,9 +59,8 @@ class Answers(Generic[_Item]):
         one: Callable[[_Item], Awaitable[None]],
         items: Iterable[_Item],
         many: int,
-        at_end: Callable[[], None] = lambda: None,
     ) -> None:
-        self._one, self._turn, self._many, self._at_end = one, iter(items), many, at_end
+        self._one, self._turn, self._many = one, iter(items), many
         self._has_ended = threading.Event()
         self._failures: list[BaseException] = []
         self._running: list[tuple[asyncio.AbstractEventLoop, asyncio.Task[None]]] = []
@@ -93,7 +94,6 @@ class Answers(Generic[_Item]):
         except BaseException as error:  # noqa: BLE001 (it is raised in the other thread)
             self._failures.append(error)
         finally:
-            self._at_end()
             self._has_ended.set()
 
     async def _begin(self) -> None:
@@ -152,13 +152,12 @@ class Client:
                 gc.enable()
         return found[0]
 
-    def fetch(self, parts: Sequence[Part], descriptor: int) -> Answers[Part]:
-        """Begin to write parts of files to their places in another, which is open meanwhile.
+    def fetch(self, parts: Sequence[Part], memory: NDArray[np.uint8]) -> Answers[Part]:
+        """Begin to bring parts of files to their places in memory.
 
         One that does not come is told of by :class:`PartError`.
         """
         self._obstore(parts[0].url)  # says what is missing
-        own = os.dup(descriptor)  # whatever becomes of the other one
 
         async def one(part: Part) -> None:
             try:
@@ -166,11 +165,11 @@ class Client:
             except OSError as error:
                 failure = error
             else:
-                written(own, data, part.to)
+                put(data, memory, part.to)
                 return
             raise PartError(part, failure)
 
-        return Answers(one, parts, self.words.requests, lambda: os.close(own))
+        return Answers(one, parts, self.words.requests)
 
     def look(self, heads: Mapping[str, int]) -> dict[str, tuple[Any, Meta] | Exception]:
         """Return how files begin, and what they are, or why that is not known; all at a time.
@@ -241,28 +240,15 @@ class Client:
 
     def _new_store(self, base: str) -> Any:
         self._obstore()
-        from obstore.store import HTTPStore, S3Store
+        from obstore.store import S3Store
 
-        wait = timedelta(seconds=self.words.timeout)
-        how: dict[str, Any] = {
-            "client_options": {
-                "connect_timeout": wait,
-                "read_timeout": wait,
-                "timeout": _LONGEST,
-                "allow_http": base.startswith("http://"),
-            },
-            "retry_config": {
-                "max_retries": self.words.retries,
-                "retry_timeout": _LONGEST,
-                "backoff": {
-                    "init_backoff": timedelta(seconds=0.1),
-                    "max_backoff": timedelta(seconds=15),
-                    "base": 2,
-                },
-            },
-        }
         if not base.startswith("s3:"):
-            return HTTPStore.from_url(base, **how)
+            parts = urlsplit(base)
+            is_open = not parts.query and "@" not in parts.netloc
+            # What may be secret is not kept for others.
+            new = _http_store if is_open else _http_store.__wrapped__
+            return new(base, self.words.timeout, self.words.retries)
+        how = _how(base, self.words.timeout, self.words.retries)
         endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL", "")
         how["client_options"]["allow_http"] = endpoint.startswith("http://")
         if os.environ.get("AWS_PROFILE"):
@@ -293,12 +279,39 @@ class Client:
         )
 
 
-def written(descriptor: int, data: Any, at: int) -> None:
-    """Write bytes to a place of an open file, all of them."""
-    with memoryview(data) as rest:
-        done = 0
-        while done < len(rest):
-            done += os.pwrite(descriptor, rest[done:], at + done)
+@lru_cache(maxsize=8)
+def _http_store(base: str, timeout: float, retries: int) -> Any:
+    """Return what asks a server; runs that lie on one share it, and its open connections."""
+    from obstore.store import HTTPStore
+
+    return HTTPStore.from_url(base, **_how(base, timeout, retries))
+
+
+def _how(base: str, timeout: float, retries: int) -> dict[str, Any]:
+    """Return how a store of obstore is to ask."""
+    wait = timedelta(seconds=timeout)
+    return {
+        "client_options": {
+            "connect_timeout": wait,
+            "read_timeout": wait,
+            "timeout": _LONGEST,
+            "allow_http": base.startswith("http://"),
+        },
+        "retry_config": {
+            "max_retries": retries,
+            "retry_timeout": _LONGEST,
+            "backoff": {
+                "init_backoff": timedelta(seconds=0.1),
+                "max_backoff": timedelta(seconds=15),
+                "base": 2,
+            },
+        },
+    }
+
+
+def put(data: Any, memory: NDArray[np.uint8], at: int) -> None:
+    """Copy bytes to a place in memory."""
+    memory[at : at + len(data)] = np.frombuffer(data, np.uint8)
 
 
 def _options(begin: int, end: int, meta: Meta | None) -> dict[str, Any]:

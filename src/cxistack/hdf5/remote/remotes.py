@@ -8,11 +8,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import h5py
+import numpy as np
+from numpy.typing import NDArray
 
 from ...errors import FileChangedError
 from ..stamps import Stamp
 from .blocks import BLOCK, AsFile, Blocks, Pieces, RemoteFile
-from .client import Answers, Client, written
+from .client import Answers, Client, put
 from .index import Index
 from .parts import Meta, Part, PartError
 from .urls import is_url, shown_url
@@ -134,8 +136,8 @@ class Remotes:
             if isinstance(answer, Exception) or answer[1] != self._files[url].meta:
                 self.forget(url)
 
-    def fetch(self, parts: Sequence[Part], descriptor: int) -> Answers[Part] | None:
-        """Begin to write parts of files to their places in another; None where all are there.
+    def fetch(self, parts: Sequence[Part], memory: NDArray[np.uint8]) -> Answers[Part] | None:
+        """Begin to bring parts of files to their places in memory; None where all are there.
 
         :class:`PartError` tells of one that does not come; see :meth:`noted`.
         """
@@ -145,8 +147,8 @@ class Remotes:
             if known is None or self._files[part.url].meta != part.meta:
                 wanted.append(part)
             else:
-                written(descriptor, known, part.to)
-        return self.client.fetch(wanted, descriptor) if wanted else None
+                put(known, memory, part.to)
+        return self.client.fetch(wanted, memory) if wanted else None
 
     def noted(self, error: PartError) -> PartError:
         """Note that a file has changed where a part did not come for that."""
