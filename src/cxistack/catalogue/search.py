@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 from ..errors import CXIError
 from ..hdf5.alike import Alike
-from ..hdf5.files import Files, Stamp
+from ..hdf5.files import Files
+from ..hdf5.handle import Handle
 from ..hdf5.links import Place
 from ..hdf5.messages import DAMAGE, is_failed_read, named, shown
 from ..hdf5.outline import Has, Outlines, plain_path
@@ -78,13 +78,12 @@ class Search:
         """
         filename = self._files.paths[number]
         found: dict[str, Found] = {}
-        with self._files.reading(filename) as h5:
-            choices, addresses, failure = self._outlines.of(h5)
-            stamp = self._files.stamp(filename)
+        with self._files.lent(filename) as handle:
+            choices, addresses, failure = self._outlines.of(handle.id)
             for choice in choices:
                 place = Place(filename, choice.plain, (), True)
                 try:
-                    one = _described(h5, place, choice, addresses, stamp)
+                    one = _described(handle, place, choice, addresses)
                 except DAMAGE as error:
                     one, failure = None, error if is_failed_read(error) else failure
                 if one is not None and choice.path is not None:
@@ -103,14 +102,14 @@ class Search:
 
 
 def _described(
-    h5: Any, place: Place, choice: _Choice, addresses: Mapping[str, int], stamp: Stamp
+    handle: Handle, place: Place, choice: _Choice, addresses: Mapping[str, int]
 ) -> Stored | None:
     """Return the dataset that is likely there; None where it is something else, or wrong."""
     if choice.path is None:
         return None
     try:
         address = addresses[place.path]
-        stored = choice.alike.describe(h5, place, address, stamp, choice.has_units)
+        stored = choice.alike.describe(handle, place, address, choice.has_units)
     except CXIError:
         return None
     return None if stored.storage == "virtual" else stored

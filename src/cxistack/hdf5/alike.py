@@ -8,7 +8,7 @@ from typing import Any
 
 import h5py
 
-from .files import Stamp
+from .handle import Handle
 from .links import Place
 from .stored import Stored, describe_open, stated_units
 
@@ -49,9 +49,7 @@ class Alike:
     def __init__(self) -> None:
         self._model: _Model | None = None
 
-    def describe(
-        self, h5: Any, place: Place, address: int, stamp: Stamp, has_units: bool
-    ) -> Stored:
+    def describe(self, handle: Handle, place: Place, address: int, has_units: bool) -> Stored:
         """Return what :func:`cxistack.hdf5.stored.describe` does of a dataset at an address.
 
         Raises
@@ -59,10 +57,10 @@ class Alike:
         LayoutError
             As there.
         """
-        dataset = h5py.h5d.open(h5.id, os.fsencode(place.path))
+        dataset = h5py.h5d.open(handle.id, os.fsencode(place.path))
         model = self._model
         if model is None or not model.fits(dataset):
-            stored = describe_open(dataset, place, stamp, has_units)
+            stored = describe_open(dataset, place, handle.stamp, has_units)
             self._model = _Model.of(dataset, stored)
             return stored
         # Not by replace(), which takes longer than all of the questions.
@@ -71,7 +69,7 @@ class Alike:
             model.stored.__dict__,
             place=place,
             address=(place.filename, address),
-            stamp=stamp,
+            stamp=handle.stamp,
             units=stated_units(dataset) if has_units else None,
         )
         return stored

@@ -16,7 +16,6 @@ import weakref
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,13 +25,13 @@ from ..errors import ClosedStoreError, CXIError, StorageError
 from ._descriptor import Descriptor
 from .by_name import ByName
 from .filters import register_filters
+from .handle import Handle, Loan
 from .messages import advice, check_regular, not_opened
 from .patience import PAUSE, changed, may_pass, waited_for
 from .remote.urls import in_folder_of, is_url
 from .stamps import ANY, Stamp
 
 if TYPE_CHECKING:
-    from .remote.blocks import AsFile
     from .remote.remotes import Remotes
 
 __all__ = [
@@ -48,7 +47,6 @@ __all__ = [
 # To close a handle, h5py looks through all that are open: few are soon closed, and a file is opened
 # again in 0.06 ms.
 _MOST_HANDLES = 64
-_LOANS = 8  # of one handle: when it has as many, those that ended are cleared away
 _MOST_DESCRIPTORS = 16  # of a store, kept for who reads few chunks; to open one takes 4 us
 
 # Handles inherited through a fork. Closing one in the child would release the parent's file lock,
@@ -61,40 +59,6 @@ def most_open() -> int:
     """Return how many files are kept open at a time: a share of the process's descriptors."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return 256 if soft == resource.RLIM_INFINITY else max(4, min(256, soft // 4))
-
-
-class _Loan:
-    """A use of a handle: it ends when it is given back, or with its last name (an interrupt)."""
-
-    __slots__ = ("__weakref__", "handle")
-
-    def __init__(self, handle: _Handle) -> None:
-        self.handle: _Handle | None = handle
-
-
-@dataclass
-class _Handle:
-    h5: Any
-    stamp: Stamp
-    is_reading: bool = True  # HDF5 lets nobody in this process write to the file meanwhile
-    pinned: bool = False
-    source: AsFile | None = None  # what it reads from, of a file on a server
-    loans: list[weakref.ref[_Loan]] = field(default_factory=list)
-
-    def lend(self) -> _Loan:
-        """Return a new use of this."""
-        loan = _Loan(self)
-        if len(self.loans) >= _LOANS:
-            self.loans = self._open_loans()
-        self.loans.append(weakref.ref(loan))
-        return loan
-
-    @property
-    def is_lent(self) -> bool:
-        return bool(self._open_loans())
-
-    def _open_loans(self) -> list[weakref.ref[_Loan]]:
-        return [one for one in self.loans if (loan := one()) is not None and loan.handle]
 
 
 class Files:
@@ -135,7 +99,7 @@ class Files:
         _all_files.add(self)
 
     def _reset(self) -> None:
-        self._open: OrderedDict[str, _Handle] = OrderedDict()
+        self._open: OrderedDict[str, Handle] = OrderedDict()
         # Whether all of these are open, and nothing can be written to their files: not so of one
         # that a user was given, who may close it.
         self._is_sure = True
@@ -160,9 +124,15 @@ class Files:
     @contextmanager
     def reading(self, path: str) -> Iterator[Any]:
         """Lend the read-only :class:`h5py.File` of the file at the absolute `path`."""
+        with self.lent(path) as handle:
+            yield handle.h5
+
+    @contextmanager
+    def lent(self, path: str) -> Iterator[Handle]:
+        """Lend the handle on the file at the absolute `path`."""
         handle, loan = self._borrow(path)
         try:
-            yield handle.h5
+            yield handle
         except BaseException:
             if handle.source is not None:
                 handle.source.file.failure = None  # it is told of
@@ -253,7 +223,7 @@ class Files:
         if handle is None:
             other = self._held_by.get(path)
             return other is not None and bool(other.valid)
-        return handle.is_reading and (not handle.pinned or bool(handle.h5))
+        return handle.is_reading and (not handle.pinned or handle.is_open)
 
     def held_by(self, path: str, dataset: Any) -> None:
         """Note a dataset of the user's that keeps a file open for reading, as long as it is."""
@@ -265,7 +235,7 @@ class Files:
         """Return a mapping from each file's name to its handle, opened when it is looked up."""
         return ByName(self.names, self.paths, self.handle)
 
-    def _borrow(self, path: str) -> tuple[_Handle, _Loan]:
+    def _borrow(self, path: str) -> tuple[Handle, Loan]:
         """Lend a handle; a file that cannot be opened yet is waited for, without the lock."""
         begin = time.monotonic()
         while True:
@@ -282,15 +252,16 @@ class Files:
                     raise waited_for(error, self.wait) from error
             time.sleep(PAUSE)
 
-    def _borrow_now(self, path: str) -> tuple[_Handle, _Loan]:
+    def _borrow_now(self, path: str) -> tuple[Handle, Loan]:
         if self.closed:
             raise ClosedStoreError("the store is closed: call open() or use it in a with block")
         self._leave_to_parent()
-        if path not in self._open and any(one._is_stale(path) for one in list(_all_files)):
+        is_new = path not in self._open and len(_all_files) > 1
+        if is_new and any(one._is_stale(path) for one in list(_all_files)):
             forget(path)  # as in refresh(); before the lock, for this takes the others' locks
         with self._lock:
             handle = self._open.get(path)
-            if handle is not None and not handle.h5:  # closed by the user who was given it
+            if handle is not None and not handle.is_open:  # closed by the user who was given it
                 del self._open[path]
                 handle = None
             if handle is None:
@@ -300,7 +271,7 @@ class Files:
             self._open.move_to_end(path)
             return handle, handle.lend()
 
-    def _open_for_reading(self, path: str) -> _Handle:
+    def _open_for_reading(self, path: str) -> Handle:
         if self.remotes is not None and is_url(path):
             register_filters()
             stamp = self.remotes.stamp(path)
@@ -312,7 +283,7 @@ class Files:
                 raise not_opened(path, stamp.size, cause) from cause
             atexit.unregister(_close_away)
             atexit.register(_close_away)
-            return _Handle(h5py.File(file), stamp, source=source)
+            return Handle(file, stamp, source=source)
         status = os.stat(path)  # noqa: PTH116 (a Path costs more than the call)
         check_regular(path, status.st_mode)
         register_filters()
@@ -335,7 +306,7 @@ class Files:
             raise not_opened(path, status.st_size, cause) from cause
         # Where this process had the file open for writing already, HDF5 says so of this, too.
         is_reading = not file.get_intent() & h5py.h5f.ACC_RDWR
-        return _Handle(h5py.File(file), self._stamp(status), is_reading)
+        return Handle(file, self._stamp(status), is_reading)
 
     def _leave_to_parent(self) -> None:
         """Begin anew in a forked child; before the lock, which a thread of the parent may hold."""
@@ -361,9 +332,9 @@ class Files:
             for path, handle in list(self._open.items()):
                 if not handle.is_lent and (pinned or not handle.pinned):
                     del self._open[path]
-                    if handle.h5:
+                    if handle.is_open:
                         # Whoever else still has a name of it, an error's traceback for one.
-                        handle.h5.id.close()
+                        handle.id.close()
             self._is_sure = self._is_sure or not self._open
 
     @property

@@ -74,8 +74,8 @@ class Outlines(Generic[_Decision]):
                 node = node.below.setdefault(name, _Group(inner, os.fsencode(inner)))
         self._start = self._state({})
 
-    def of(self, h5: Any) -> tuple[_Decision, Mapping[str, int], Exception | None]:
-        """Return the decision on an open file, and the addresses of what was met on the way.
+    def of(self, file: Any) -> tuple[_Decision, Mapping[str, int], Exception | None]:
+        """Return the decision on an open file (a FileID), and the addresses of what was met.
 
         And which read failed, if one did: nothing is sure of its group then.
         """
@@ -84,7 +84,7 @@ class Outlines(Generic[_Decision]):
         state = self._start
         while state.ask is not None:
             try:
-                answer = _answer(h5, state.ask, addresses)
+                answer = _answer(file, state.ask, addresses)
             except DAMAGE as error:
                 answer = None
                 failure = error if is_failed_read(error) else failure
@@ -125,12 +125,12 @@ def _pieces(path: str) -> list[str]:
     return [piece for piece in path.split("/") if piece not in ("", ".")]
 
 
-def _answer(h5: Any, group: _Group, addresses: dict[str, int]) -> _Answer:
+def _answer(file: Any, group: _Group, addresses: dict[str, int]) -> _Answer:
     """Return which of the names that matter a group has."""
     try:
-        links = _links(h5, group)
+        links = _links(file, group)
     except DAMAGE:
-        if _is_no_group(h5, group):
+        if _is_no_group(file, group):
             return ()
         raise
     answer = []
@@ -141,10 +141,10 @@ def _answer(h5: Any, group: _Group, addresses: dict[str, int]) -> _Answer:
     return tuple(answer)
 
 
-def _links(h5: Any, group: _Group) -> dict[bytes, tuple[int, int]]:
+def _links(file: Any, group: _Group) -> dict[bytes, tuple[int, int]]:
     """Return the kinds of the links in a group, and the addresses to which hard ones lead."""
     # Name by name, and not by HDF5's iteration: its callback is no place for an interrupt.
-    links = h5.id.links
+    links = file.links
     found = {}
     for name, inner in group.below.items():
         if links.exists(inner.name):
@@ -153,9 +153,9 @@ def _links(h5: Any, group: _Group) -> dict[bytes, tuple[int, int]]:
     return found
 
 
-def _is_no_group(h5: Any, group: _Group) -> bool:
+def _is_no_group(file: Any, group: _Group) -> bool:
     """Tell whether something else is there: nothing lies below a dataset."""
     try:
-        return not isinstance(h5py.h5o.open(h5.id, group.name), h5py.h5g.GroupID)
+        return not isinstance(h5py.h5o.open(file, group.name), h5py.h5g.GroupID)
     except DAMAGE:
         return False
