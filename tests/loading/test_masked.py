@@ -8,6 +8,7 @@ from cxistack import (
     CastError,
     ComposeTransforms,
     Crop,
+    CXIProtocol,
     CXIStore,
     Downscale,
     LayoutError,
@@ -61,6 +62,61 @@ def test_a_value_keeps_the_type(store, value):
     store, good = store
     loaded = store.load_attribute("data", masked=value, verbose=False)
     np.testing.assert_array_equal(loaded, np.where(good, VALUES, value), strict=True)
+
+
+GAP, WIDE = 2**32 - 1, VALUES.astype("i8")
+
+
+@pytest.mark.parametrize("mask", [GOOD[0], GOOD], ids=["one", "of each frame"])
+@pytest.mark.parametrize("batch", [1, 1 << 20])
+def test_what_a_bad_pixel_has_need_not_fit(tmp_path, monkeypatch, mask, batch):
+    monkeypatch.setattr(module, "BATCH_BYTES", batch)
+    data = np.where(mask, WIDE, GAP).astype("u4")
+    store = CXIStore(run(tmp_path / "a.cxi", mask, data))
+    how = {"dtype": "int32", "masked": -1, "verbose": False}
+    expected = np.where(mask, WIDE, -1).astype("i4")
+    np.testing.assert_array_equal(store.load_attribute("data", **how), expected, strict=True)
+    crop = {"transform": Crop([2, 8, 1, 7])}
+    out = np.empty((3, 6, 6), "i4")
+    got = store.load_attribute("data", [5, 0, -1], out=out, **crop, **how)
+    assert got is out
+    np.testing.assert_array_equal(out, expected[[5, 0, -1], 2:8, 1:7])
+    np.testing.assert_array_equal(store.load_attribute("data", 2, **how), expected[2:3])
+    streamed = [b.copy() for b in store.stream("data", 2, dtype="int32", masked=-1)]
+    np.testing.assert_array_equal(np.concatenate([b.frames for b in streamed]), expected)
+    assert "does not fit int32" in store.explain("data", dtype="int32", masked=-1)
+    with pytest.raises(CastError, match=r"frame 0 .*4294967295"):
+        store.load_attribute("data", dtype="int32", verbose=False)
+
+
+def test_what_a_good_pixel_has_must_fit(tmp_path):
+    data = np.where(GOOD, WIDE, GAP).astype("u4")
+    place = tuple(int(n) for n in np.argwhere(GOOD)[-1])
+    data[place] = 2**31
+    store = CXIStore(run(tmp_path / "a.cxi", data=data))
+    how = {"dtype": "int32", "masked": -1, "verbose": False}
+    pattern = rf"frame {place[0]} .*a.cxi.*good pixels.*2147483648 at \[{place[1]}, {place[2]}\]"
+    with pytest.raises(CastError, match=pattern) as raised:
+        store.load_attribute("data", **how)
+    assert raised.value.offence.frame == place[0]
+    assert (store.load_attribute("data", [0], **how)[0] == np.where(GOOD, WIDE, -1)[0]).all()
+    wrapped = store.load_attribute("data", casting="unsafe", **how)
+    np.testing.assert_array_equal(wrapped, np.where(GOOD, data.astype("i4"), -1))
+
+
+def test_of_one_image_too(tmp_path):
+    white = np.where(GOOD[0], 5.0, 1e300)
+    store = CXIStore(put(tmp_path / "a.cxi", {DATA: VALUES, WHITEFIELD: white, MASK: GOOD[0]}))
+    loaded = store.load_attribute("whitefield", dtype="float32", masked="nan")
+    np.testing.assert_array_equal(loaded, np.where(GOOD[0], np.float32(5), np.nan))
+
+
+def test_gaps_may_be_nan(tmp_path):
+    path = put(tmp_path / "a.cxi", {DATA: np.where(GOOD, WIDE, np.nan), MASK: GOOD})
+    protocol = CXIProtocol.import_default().add_attribute("data", "float", [DATA], "stack")
+    store = CXIStore(path, protocol=protocol)
+    loaded = store.load_attribute("data", dtype="int64", masked=-1, verbose=False)
+    np.testing.assert_array_equal(loaded, np.where(GOOD, WIDE, -1))
 
 
 @pytest.mark.parametrize(

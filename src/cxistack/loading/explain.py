@@ -78,10 +78,17 @@ def explanation(load: Load, numbers: NDArray[np.int64] | None = None) -> str:
     return "\n".join([*lines, *_kept(load)])
 
 
-def masked_explanation(mask: Load, numbers: NDArray[np.int64] | None, value: object) -> str:
+def masked_explanation(
+    load: Load, mask: Load, numbers: NDArray[np.int64] | None, value: object
+) -> str:
     """Return how the mask will be loaded by which pixels become another value."""
     told = explanation(mask, numbers).replace("\n", "\n  ")
-    return f"  then {value} where a pixel is bad by\n  {told}"
+    told = f"  then {value} where a pixel is bad by\n  {told}"
+    if all(np.can_cast(part.stored.dtype, load.dtype) for part in load.index.parts):
+        return told
+    return (
+        f"{told}\n  where a bad pixel does not fit {load.dtype}, frames are read as stored instead"
+    )
 
 
 def _kept(load: Load) -> list[str]:

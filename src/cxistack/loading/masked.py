@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import CastError, LayoutError
+from ..kernels import cast
 from .load import Load
 
 __all__ = ["check_masked", "read_masked"]
@@ -56,9 +59,12 @@ def read_masked(
     idxs: Any,
     out: NDArray[Any] | None,
     value: Any,
+    plain: Callable[[], Load],
     **words: Any,
 ) -> Any:
     """Read frames, and put a value where their mask says that pixels are bad.
+
+    What a bad pixel has need not fit the type that is loaded.
 
     Parameters
     ----------
@@ -70,6 +76,8 @@ def read_masked(
         Where they go.
     value : number
         What bad pixels become, as :func:`check_masked` returns it.
+    plain : callable
+        Returns the load of the same pixels as they are stored.
     **words
         Further words of :meth:`Load.read`.
 
@@ -96,20 +104,67 @@ def read_masked(
     numbers = load.numbers(idxs)
     if not mask.is_single:
         mask.numbers(idxs)  # raises where its frames are not those of the data
-    result = load.read(numbers, out, **words)
+    threads = words.get("num_threads")
+    count = load.shape_of(load.count if numbers is None else len(numbers))[0]
+    which = np.arange(1 if load.is_single else count) if numbers is None else numbers
+    good = _Good(load, mask, which, threads)
+    try:
+        result = load.read(numbers, out, **words)
+    except CastError:
+        stored = plain()
+        if stored.dtype == load.dtype:
+            raise
+        result = np.empty(load.shape_of(count), load.dtype) if out is None else out
+        _cast_good(stored, good, result[None] if load.is_single else result)
     if not result.flags.writeable:
         result = result.copy()
     frames = result[None] if load.is_single else result
-    if numbers is None:
-        numbers = np.arange(len(frames))
-    threads = words.get("num_threads")
-    if mask.is_static or mask.is_single or load.is_single:
-        good = mask.read(None if mask.is_single else np.zeros(1, np.int64), num_threads=threads)
-        frames[..., ~np.reshape(good, load.frame_shape)] = value
-        return result
-    step = max(1, BATCH_BYTES // max(1, math.prod(load.frame_shape)))
-    for first in range(0, len(numbers), step):
-        some = slice(first, first + step)
-        good = mask.read(numbers[some], num_threads=threads)
-        np.copyto(frames[some], value, where=~good)
+    for some, pixels in good:
+        np.copyto(frames[some], value, where=~pixels)
     return result
+
+
+@dataclass(frozen=True)
+class _Good:
+    """Which pixels of frames are good, of some frames after the other."""
+
+    load: Load
+    mask: Load
+    numbers: NDArray[np.int64]
+    num_threads: int | None
+
+    def __iter__(self) -> Iterator[tuple[slice, NDArray[np.bool]]]:
+        load, mask, threads = self.load, self.mask, self.num_threads
+        step = max(1, BATCH_BYTES // max(1, math.prod(load.frame_shape)))
+        one = None
+        if mask.is_static or mask.is_single or load.is_single:
+            one = mask.read(None if mask.is_single else np.zeros(1, np.int64), num_threads=threads)
+            one = np.reshape(one, load.frame_shape)
+        for first in range(0, len(self.numbers), step):
+            some = slice(first, min(first + step, len(self.numbers)))
+            if one is None:
+                yield some, mask.read(self.numbers[some], num_threads=threads)
+            else:
+                yield some, one
+
+
+def _cast_good(stored: Load, good: _Good, frames: NDArray[Any]) -> None:
+    """Cast the good pixels of frames, which are read as they are stored; bad ones become 0."""
+    load, threads = good.load, good.num_threads
+    for some, pixels in good:
+        read = stored.read(None if load.is_single else good.numbers[some], num_threads=threads)
+        raw = np.where(pixels, read[None] if load.is_single else read, stored.dtype.type(0))
+        try:
+            frames[some] = cast(raw, load.dtype.newbyteorder("="), num_threads=threads)
+        except CastError as error:
+            if error.offence is None:
+                raise
+            number = int(good.numbers[some][error.offence.frame])
+            part = load.index.parts[int(np.searchsorted(load.index.offsets, number, "right")) - 1]
+            offence = replace(error.offence, frame=number)
+            raise CastError(
+                f"frame {number} (of {part.stored.place}): good pixels do not all fit "
+                f"{load.dtype}; the first is {offence.value} at {list(offence.pixel)} of the "
+                "result's frame. Say a wider dtype, or casting='unsafe' to cast as NumPy does",
+                offence,
+            ) from error

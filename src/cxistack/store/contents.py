@@ -232,7 +232,12 @@ class Contents(Mapping[str, LazyArray]):
                 return load.read(load.numbers(idxs), out, **how)
             value = check_masked(load, masked)
             same = {name: words[name] for name in ("ss_idxs", "fs_idxs", "transform")}
-            return read_masked(load, self._prepare("mask", **same), idxs, out, value, **how)
+            mask = self._prepare("mask", **same)
+
+            def plain() -> Load:
+                return self._prepare(attr, **{**words, "dtype": None})
+
+            return read_masked(load, mask, idxs, out, value, plain, **how)
 
         return read_again(read, self.update_indices)
 
@@ -368,7 +373,7 @@ class Contents(Mapping[str, LazyArray]):
         if masked is None:
             return Explanation(told)
         value, mask = check_masked(load, masked), self._prepare("mask", **pixels)
-        return Explanation(f"{told}\n{masked_explanation(mask, mask.numbers(idxs), value)}")
+        return Explanation(f"{told}\n{masked_explanation(load, mask, mask.numbers(idxs), value)}")
 
     def prepared(
         self,

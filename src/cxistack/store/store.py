@@ -235,7 +235,8 @@ class CXIStore(Streams, Live, Doors):
         raw : bool
             Load a mask as it is stored: its bits, not whether pixels are good.
         masked : "nan" or number, optional
-            What pixels become that the mask says are bad. NaN is for floats only: say `dtype`.
+            What pixels become that the mask says are bad; what they had need not fit `dtype`. NaN
+            is for floats only.
 
         Returns
         -------
