@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..written import write_whole
 from .place import Place
-from .written import write_whole
 
 __all__ = [
     "MOST_PIXELS",

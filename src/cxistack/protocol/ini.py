@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from ..errors import ProtocolError, StorageError
+from ..written import write_whole
 from .fields import OPTIONAL, columns_of
 
 __all__ = [
@@ -240,19 +241,7 @@ def write_ini(file: str | os.PathLike[str], sections: Sections) -> None:
     StorageError
         If the file cannot be written; an existing one is then as it was.
     """
-    text = format_sections(sections)
-    target = Path(os.path.realpath(file))
-    beside = target.with_name(f".{target.name}.{os.urandom(4).hex()}.tmp")
     try:
-        try:
-            with beside.open("x", encoding="utf-8", newline="\n") as stream:
-                stream.write(text)
-                stream.flush()
-                os.fsync(stream.fileno())
-            if target.exists():
-                beside.chmod(target.stat().st_mode & 0o7777)
-            beside.replace(target)
-        finally:
-            beside.unlink(missing_ok=True)
+        write_whole(Path(file), format_sections(sections).encode())
     except OSError as error:
         raise StorageError(f"{os.fspath(file)}: cannot be written: {error.strerror}") from error

@@ -20,8 +20,8 @@ from ..pictures.frames import label_of, run_name, size_of
 from ..pictures.mosaic import mosaic
 from ..pictures.picture import Contrast
 from ..pictures.plot import pixel_size
-from ..pictures.written import write_whole
 from ..store.store import CXIStore
+from ..written import write_whole
 from . import facts, page
 from .facts import FAILURES
 from .measured import Measured, measure

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...errors import StorageError
+from ...written import write_whole
 from .parts import Meta
 from .urls import is_url, shown_url
 
@@ -89,13 +90,7 @@ class Index:
             bodies.append(body)
             at += len(body)
         text = zlib.compress(json.dumps(head, separators=(",", ":")).encode(), 6)
-        new = path.with_name(f".{path.name}.{os.getpid()}")
-        try:
-            with new.open("wb") as file:
-                file.writelines([_MAGIC, f"{len(text):{_LENGTH}}".encode(), text, *bodies])
-            new.replace(path)
-        finally:
-            new.unlink(missing_ok=True)
+        write_whole(path, b"".join([_MAGIC, f"{len(text):{_LENGTH}}".encode(), text, *bodies]))
 
     @classmethod
     def read(cls, name: str | os.PathLike[str], client: Client) -> Index:

@@ -1,11 +1,11 @@
-"""A picture or a page comes to its name whole, or what was there stands."""
+"""A small file comes to its name whole, or what was there stands."""
 
 import os
 import stat
 
 import pytest
 
-from cxistack.pictures.written import write_whole
+from cxistack.written import write_whole
 
 
 def test_a_new_file_replaces_an_old_one_and_leaves_nothing_beside_it(tmp_path):
@@ -22,6 +22,14 @@ def test_of_a_symbolic_link_the_target_is_replaced(tmp_path):
     write_whole(tmp_path / "link.html", b"new")
     assert (tmp_path / "link.html").is_symlink()
     assert (tmp_path / "there.html").read_bytes() == b"new"
+
+
+def test_who_might_read_the_old_one_may_read_the_new_one(tmp_path):
+    path = tmp_path / "page.html"
+    write_whole(path, b"old")
+    path.chmod(0o640)
+    write_whole(path, b"new")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
 
 
 @pytest.mark.parametrize("call", ["fsync", "replace"])

@@ -1,4 +1,4 @@
-"""A picture or a page comes to its name whole: who looks at the file never sees a part of it."""
+"""A small file comes to its name whole: who looks at it never sees a part of it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ __all__ = ["write_whole"]
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write a file beside its name, to the disk, and let it take the name; replaces an old one.
+    """Write a file beside its name, to the disk, and let it take the name.
+
+    An old one is replaced, and the new one may be read and written by whom the old one might.
 
     Raises
     ------
@@ -26,6 +28,8 @@ def write_whole(path: Path, content: bytes) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
+        if path.exists():
+            new.chmod(path.stat().st_mode & 0o7777)
         os.replace(new, path)  # noqa: PTH105
     except OSError as error:
         error.filename = str(path)
