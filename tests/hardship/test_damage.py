@@ -270,3 +270,39 @@ def test_odd_elements_of_shuffle(tmp_path):
         """
     for line in ends_well(code):
         assert line == "exact" or line.startswith(TYPED), line
+
+
+def test_errors_that_are_collected_take_nothing_along(tmp_path):
+    # A name of the error in the frame that its traceback has is a cycle, as users make them: the
+    # job that failed goes by a collection, and what it shares with a plan that is kept stays.
+    name = tmp_path / "a.h5"
+    values = np.random.default_rng(0).integers(0, 1000, (300, 128, 128)).astype("u2")
+    with h5py.File(name, "w") as h5:
+        data = h5.create_dataset(
+            "/frames", data=values, chunks=(1, 128, 128), **CODECS["bitshuffle lz4"]
+        )
+        at = data.id.get_chunk_info(150).byte_offset
+    with name.open("r+b") as file:
+        file.seek(at + 12)
+        file.write(b"\xff" * 200)
+    np.save(tmp_path / "values.npy", values)
+    code = f"""
+        import gc
+        values = np.load({str(tmp_path / "values.npy")!r})
+        store = opened({str(name)!r})
+
+        def fails():
+            kept = None
+            try:
+                store.load_attribute("data", range(300), dtype="f4", verbose=False)
+            except StorageError as error:
+                kept = error
+            assert "row 150" in str(kept), kept
+
+        for turn in range(4):
+            fails()
+            gc.collect()
+            got = store.load_attribute("data", range(150), dtype="f4", verbose=False)
+            assert (got == values[:150]).all()
+        """
+    ends_well(code)

@@ -150,6 +150,37 @@ def test_a_child_forked_while_threads_load(names, parts):
         worker.join()
 
 
+@pytest.mark.parametrize("lock", ["_lock", "saving"])
+def test_locks_that_the_parents_threads_hold_are_not_waited_for(tmp_path, parts, lock):
+    store = CXIStore(factory.many_files(tmp_path, parts)[0], mode="r+")
+    stack, whole = store["data"], parts[0]
+    for number in range(len(whole)):
+        stack[number]  # a load that is prepared borrows no file
+    held, done = threading.Event(), threading.Event()
+
+    def holds():
+        with getattr(store._files, lock):
+            held.set()
+            done.wait(60)
+
+    def works():
+        store._files._descriptors.clear()
+        read = np.array_equal(stack[2], whole[2]) and np.array_equal(
+            store.load_attribute("data", [3], verbose=False), whole[3:4]
+        )
+        store.save_attribute("distance", 2.0)
+        return read and store.load_attribute("distance") == 2.0
+
+    holder = threading.Thread(target=holds)
+    holder.start()
+    assert held.wait(20)
+    try:
+        assert in_child(works)
+    finally:
+        done.set()
+        holder.join()
+
+
 def test_a_child_that_ends_while_it_shows_a_bar_stops_nobody(names, parts):
     store = CXIStore(names)
     store.load_attribute("data")  # the bar's lock is there before the fork

@@ -35,6 +35,7 @@ def test_what_silx_writes_is_read_alike(text):
         ("a.h5::/b[0]", (0,)),
         ("a.h5::/b[0, 10:20]", (0, slice(10, 20))),
         ("a.h5::/b[..., -1]", (..., -1)),
+        ("a.h5::/b[0:0, :0, 3:0:-1]", (slice(0, 0), slice(None, 0), slice(3, 0, -1))),
         ("a.h5::/b[::2,:]", (slice(None, None, 2), slice(None))),
         ("a.h5::/b?slice=3", (3,)),
         ("a.h5::/b&slice=3,:", (3, slice(None))),

@@ -121,6 +121,15 @@ def test_a_dead_pixel_is_told_of():
     assert call("flat_field", src, *words) == S["DEAD_PIXEL"]
 
 
+@pytest.mark.parametrize("swapped", [False, True])
+def test_what_a_float_cannot_hold_is_told_of(swapped):
+    src = np.array([[[1e300, 5.0, np.inf, np.nan]]]).astype(">f8" if swapped else "f8")
+    dst, bad = np.zeros((1, 1, 4), "f4"), np.array([[0, 1, 1, 1]], "u1")
+    assert call("flat_field", src, None, None, None, -1.0, dst) == S["DEAD_PIXEL"]
+    assert call("flat_field", src, None, None, address(bad), -1.0, dst) == S["OK"]
+    np.testing.assert_array_equal(dst[0, 0], np.array([-1, 5, np.inf, np.nan], "f4"))
+
+
 @given(layouts(), st.integers(0, 99), st.booleans(), st.integers(0, 300))
 def test_above(src, least, is_masked, room):
     native = src.dtype.newbyteorder("=")

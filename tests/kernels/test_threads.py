@@ -78,6 +78,23 @@ def test_an_interrupt_cancels_waits_and_is_raised(count: int) -> None:
     assert not [t for t in threading.enumerate() if t.name.startswith("cxistack")]
 
 
+def test_who_has_no_name_yet_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    slow = Slow(tasks=100, seconds=0.05)
+    start = threading.Thread.start
+
+    def interrupted(thread: threading.Thread) -> None:
+        start(thread)
+        while not slow.begun:
+            time.sleep(0.001)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            threads.run(slow, 3)
+    assert slow.begun == slow.done < 100  # nobody is at work any more
+
+
 @pytest.mark.parametrize("count", [1, 2])
 def test_a_real_pass_can_be_interrupted(count: int) -> None:
     # The same source bytes over and over: an hour's work, no memory.

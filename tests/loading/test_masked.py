@@ -104,6 +104,12 @@ def test_what_a_good_pixel_has_must_fit(tmp_path):
     np.testing.assert_array_equal(wrapped, np.where(GOOD, data.astype("i4"), -1))
 
 
+def test_truth_is_no_value(tmp_path):
+    store = CXIStore(run(tmp_path / "a.cxi"))
+    with pytest.raises(ValueError, match='masked= takes "nan" or one number, not True'):
+        store.load_attribute("data", masked=True)
+
+
 def test_of_one_image_too(tmp_path):
     white = np.where(GOOD[0], 5.0, 1e300)
     store = CXIStore(put(tmp_path / "a.cxi", {DATA: VALUES, WHITEFIELD: white, MASK: GOOD[0]}))

@@ -102,6 +102,17 @@ class TestUnits:
             None,
         ]
 
+    def test_are_none_where_files_state_others(self, tmp_path):
+        names = []
+        for number, unit in enumerate(("m", "mm")):
+            tree = {DATA: frames(2), TRANSLATIONS: np.ones((2, 3))}
+            names.append(put(tmp_path / f"{number}.cxi", tree))
+            with h5py.File(names[-1], "r+") as h5:
+                h5[TRANSLATIONS].attrs["units"] = unit
+        assert CXIStore(names[0])["translations"].units == "m"
+        assert CXIStore(names)["translations"].units is None
+        assert CXIStore(names, protocol="cxi")["translations"].units == "m"
+
     def test_are_none_where_nothing_states_them(self, tmp_path):
         protocol = CXIProtocol(
             {"title": "str"}, {"title": f"{DETECTOR}/title"}, {"title": "scalar"}

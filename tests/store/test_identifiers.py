@@ -116,6 +116,7 @@ def test_events_of_cxi_through_several_files(tmp_path):
             store.load_attribute("data", numbers), np.stack([frames(1, start=100)[0], frames(1)[0]])
         )
     assert store.frames(shot=slice(1, 11)).tolist() == [1, 2, 3]
+    assert store.frames(shot=[]).tolist() == []
     assert store.frames(shot=[10, 2], experiment_identifier=["z", "v"]).tolist() == [3, 2]
 
 

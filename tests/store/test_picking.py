@@ -146,3 +146,20 @@ def test_slices_and_points_move_pixels_as_numpy_does():
         open_grid = np.ogrid[:5, :7]
         picked = np.broadcast_arrays(*transform.index_array(*open_grid))
         np.testing.assert_array_equal(frame[tuple(picked)], frame[key])
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        np.s_[:2, [0, 1], ..., 2],
+        np.s_[[0, 1], ..., [2, 3], :],
+        np.s_[[0, 1], ..., [2, 3], [1, 1]],
+        np.s_[..., [0, 1], 2],
+        np.s_[0, [0, 1], 2, ...],
+    ],
+    ids=repr,
+)
+def test_an_ellipsis_of_no_axis_means_what_it_means_to_numpy(tmp_path, key):
+    cube = frames(4, (4, 4))
+    lazy = CXIStore(put(tmp_path / "a.cxi", {DATA: cube}))["data"]
+    np.testing.assert_array_equal(lazy[key], cube[key], strict=True)

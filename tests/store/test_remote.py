@@ -1,5 +1,6 @@
 """Files on a server are read as the same files here: right pixels, few requests, nothing else."""
 
+import os
 import pickle
 import subprocess
 import sys
@@ -12,8 +13,17 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from cxistack import Crop, CXIProtocol, CXIStore, LayoutError, LinkError, convert
+from cxistack import (
+    Crop,
+    CXIProtocol,
+    CXIStore,
+    FileChangedError,
+    LayoutError,
+    LinkError,
+    convert,
+)
 from cxistack.cli import app
+from cxistack.hdf5.remote import remotes
 from factory import DATA, LAYOUTS, MASK, TRANSLATIONS, frames, good_mask, put
 from factory.runs import FILTERS, PROTOCOL, write
 
@@ -389,3 +399,29 @@ def test_what_it_cannot_be_opened_with_is_said(server, tmp_path):
     (server.folder / "text.cxi").write_text("no HDF5 at all")
     with pytest.raises(OSError, match="no HDF5 signature"):
         CXIStore(f"{server.url}/text.cxi").load_attribute("data")
+
+
+def test_a_virtual_file_over_a_server_is_refused(server, tmp_path):
+    run_of(server, files=1)
+    away = server.of(*sorted(one.name for one in server.folder.iterdir()))
+    with pytest.raises(LayoutError, match="on a server, and HDF5 has no virtual datasets"):
+        convert(CXIStore(away), CXIStore(tmp_path / "v.cxi", mode="w"), virtual=True)
+
+
+def test_dask_and_tokens_know_a_file_by_its_tag(server, monkeypatch):
+    dask = pytest.importorskip("dask")
+    monkeypatch.setattr(remotes, "_JUST_NOW", 0.0)
+    values, store, _ = large_run(server)
+    lazy = store["data"]
+    array, token = lazy.to_dask(chunks=1), dask.base.tokenize(lazy)
+    np.testing.assert_array_equal(array[1].compute(), values[1])
+    assert dask.base.tokenize(CXIStore(store.filenames(), protocol=PROTOCOL)["data"]) == token
+    path = server.folder / "large.h5"
+    second, rest = divmod(path.stat().st_mtime_ns, 10**9)
+    moved = second * 10**9 + (rest + 10**8) % 10**9
+    os.utime(path, ns=(moved, moved))  # all but its tag is as before
+    store.update_indices()
+    assert store["data"].to_dask(chunks=1).name != array.name
+    assert dask.base.tokenize(store["data"]) != token
+    with pytest.raises(FileChangedError):
+        array[2].compute()

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ..catalogue.index import FrameIndex, Part
 from ..errors import FileChangedError
+from ..hdf5.remote.urls import is_url
 from ..hdf5.stored import leaves
 from ..loading.load import Load
 
@@ -117,14 +118,15 @@ def _slice(key: range) -> slice:
     return slice(key.start, None if key.stop < 0 else key.stop, key.step)
 
 
-def seen_files(load: Load) -> dict[str, tuple[int, int]]:
+def seen_files(load: Load) -> dict[str, tuple[int, ...]]:
     """Return what the files of a load were when they were looked at: their sizes and times.
 
     It is the same on all machines that have the files: what numbers a disk or a file there is not
-    in it.
+    in it. Of a file on a server that number is made of its tag, and is in it.
     """
     return {
         one.place.filename: (one.stamp.size, one.stamp.mtime_ns)
+        + ((one.stamp.inode,) if is_url(one.place.filename) else ())
         for part in load.all_parts()
         for one in leaves(part.stored)
     }

@@ -66,7 +66,7 @@ def view(
     """Draw one frame of FILES, or several; masked pixels and gaps are grey.
 
     The picture is drawn in the terminal, by its own graphics where it has them and textual-image
-    is installed (pip install 'cxistack[terminal]'). With -o, and where there is no terminal
+    is installed (the extra "terminal"). With -o, and where there is no terminal
     (frame.png), it is a PNG file.
     """
     with failures_told(), open_run(files, protocol, detector, channel) as store:

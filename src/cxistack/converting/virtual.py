@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ..catalogue.index import Part
 from ..errors import LayoutError
 from ..hdf5.boxes import Box
+from ..hdf5.remote.urls import is_url
 from ..hdf5.stored import Piece, nested
 from ..loading.load import Load
 from ..saving.virtual import VirtualDataset
@@ -45,6 +46,12 @@ def virtual_of(load: Load, numbers: NDArray[np.int64], filename: str) -> Virtual
         np.asarray(_visible(load.dtype) if fill is None else fill, load.dtype),
         tuple(pieces),
     )
+    away = next((one for one in virtual.filenames if is_url(one)), None)
+    if away is not None:
+        raise LayoutError(
+            f"{away} is on a server, and HDF5 has no virtual datasets over files there: convert "
+            "without virtual=, or copy the files here"
+        )
     if any(os.path.realpath(one) == target for one in virtual.filenames):
         raise LayoutError(f"{filename} would be virtual over itself: name another new file")
     return virtual

@@ -98,7 +98,7 @@ def _key(given: str, text: str) -> int | slice | EllipsisType:
         parts = [int(part) if part.strip() else None for part in text.split(":")]
         if len(parts) == 1 and parts[0] is not None:
             return parts[0]
-        if 2 <= len(parts) <= 3 and parts[-1] != 0:
+        if len(parts) == 2 or (len(parts) == 3 and parts[2] != 0):
             return slice(*parts)
     except ValueError:
         pass

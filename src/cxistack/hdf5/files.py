@@ -52,7 +52,8 @@ _MOST_DESCRIPTORS = 16  # of a store, kept for who reads few chunks; to open one
 # Handles inherited through a fork. Closing one in the child would release the parent's file lock,
 # so they are kept, never used and never closed.
 _inherited: list[Any] = []
-_all_files: weakref.WeakSet[Files] = weakref.WeakSet()
+# Not a WeakSet: other threads may make stores while somebody goes through all.
+_all_files: dict[int, weakref.ref[Files]] = {}
 
 
 def most_open() -> int:
@@ -96,7 +97,7 @@ class Files:
         self.paths = self.paths_of(names)
         self.closed = False
         self._reset()
-        _all_files.add(self)
+        _note(self)
 
     def _reset(self) -> None:
         self._open: OrderedDict[str, Handle] = OrderedDict()
@@ -109,7 +110,7 @@ class Files:
         self._known: dict[object, tuple[Stamp, Any]] = {}
         self._gave_up = -math.inf  # when a file was waited for in vain
         self._lock = threading.RLock()
-        self.saving = threading.RLock()  # held by the thread that makes a commit
+        self._saving = threading.RLock()
         self._pid = os.getpid()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -119,7 +120,7 @@ class Files:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._reset()
-        _all_files.add(self)
+        _note(self)
 
     @contextmanager
     def reading(self, path: str) -> Iterator[Any]:
@@ -210,6 +211,7 @@ class Files:
         kept = self._descriptors.get(path)
         if kept is not None and kept[0][:2] == stamp[:2]:
             return kept[1]
+        self._leave_to_parent()
         with self._lock:
             descriptor = self.open_descriptor(path, stamp)
             while len(self._descriptors) >= min(_MOST_DESCRIPTORS, most_open() // 4):
@@ -257,7 +259,7 @@ class Files:
             raise ClosedStoreError("the store is closed: call open() or use it in a with block")
         self._leave_to_parent()
         is_new = path not in self._open and len(_all_files) > 1
-        if is_new and any(one._is_stale(path) for one in list(_all_files)):
+        if is_new and any(one._is_stale(path) for one in _living()):
             forget(path)  # as in refresh(); before the lock, for this takes the others' locks
         with self._lock:
             handle = self._open.get(path)
@@ -307,6 +309,12 @@ class Files:
         # Where this process had the file open for writing already, HDF5 says so of this, too.
         is_reading = not file.get_intent() & h5py.h5f.ACC_RDWR
         return Handle(file, self._stamp(status), is_reading)
+
+    @property
+    def saving(self) -> threading.RLock:
+        """What the thread holds that makes a commit."""
+        self._leave_to_parent()
+        return self._saving
 
     def _leave_to_parent(self) -> None:
         """Begin anew in a forked child; before the lock, which a thread of the parent may hold."""
@@ -385,12 +393,21 @@ class Files:
         return any(os.path.commonpath([folder, real]) == folder for folder in folders)
 
 
+def _note(files: Files) -> None:
+    key = id(files)
+    _all_files[key] = weakref.ref(files, lambda _: _all_files.pop(key, None))
+
+
+def _living() -> list[Files]:
+    return [files for one in list(_all_files.values()) if (files := one()) is not None]
+
+
 def count_reading() -> int:
     """Return how many of HDF5's open files are our handles that nothing can be written by.
 
     -1 where that is not known.
     """
-    stores = list(_all_files)
+    stores = _living()
     if not all(files._is_sure for files in stores) or not all(sure for _, sure in _inherited):
         return -1
     return sum(len(files._open) for files in stores) + sum(len(one) for one, _ in _inherited)
@@ -409,7 +426,7 @@ def forget(path: str) -> None:
     It was changed, or a commit has replaced it.
     """
     real = os.path.realpath(path)
-    for files in list(_all_files):
+    for files in _living():
         files._leave_to_parent()
         with files._lock:
             files._descriptors.clear()

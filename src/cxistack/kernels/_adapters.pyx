@@ -63,7 +63,8 @@ cdef const char *explain(int status) noexcept nogil:
     if status == CXISTACK_BAD_CHUNK:
         return "what is stored does not decode"
     if status == CXISTACK_DEAD_PIXEL:
-        return "the whitefield of a good pixel is 0, or it or the dark signal is no finite number"
+        return ("the whitefield of a good pixel is 0, or it or the dark signal is no finite "
+                "number, or the result is too large for its type")
     if status == CXISTACK_NOT_READ:
         return "the file cannot be read"
     if status == CXISTACK_CHANGED:

@@ -1,7 +1,9 @@
 """Frames without their dark signal, over their whitefield, in one pass."""
 
 cimport numpy as cnp
+from libc.math cimport isfinite
 from libc.stdint cimport int64_t
+from libc.string cimport memcpy
 
 from cxistack.kernels.arrays cimport (
     OPAQUE, as_stack, overlap, pixel_code, result_array, result_dtype
@@ -28,6 +30,25 @@ cnp.import_array()
 cdef enum:
     PIECE = 1024            # pixels that rest in L1
     BLOCK = 32768            # pixels of a frame, whose corrections stay in L2 for the next frames
+
+
+cdef bint _loses_good(const Correction *c, const char *src, const char *row, const char *good,
+                      size_t n) noexcept nogil:
+    # Whether a double of a good pixel is beyond what the row, of floats, can hold.
+    cdef char *bytes
+    cdef double value
+    cdef size_t i, k
+    for i in range(n):
+        if good != NULL and not good[i]:
+            continue
+        memcpy(&value, src + <Py_ssize_t>i * c.src.step, 8)
+        if c.pixels.swap != NULL:
+            bytes = <char *>&value
+            for k in range(4):
+                bytes[k], bytes[7 - k] = bytes[7 - k], bytes[k]
+        if isfinite(value) and not isfinite((<const float *>row)[i]):
+            return True
+    return False
 
 
 cdef bint correct_block(const Correction *c, int64_t frame, Py_ssize_t at, Py_ssize_t stop,
@@ -65,7 +86,9 @@ cdef bint correct_block(const Correction *c, int64_t frame, Py_ssize_t at, Py_ss
             dst = cxi_sink_next(sink)
         row = src
         if not c.is_plain:
-            make_row(&c.pixels, src, c.src.step, pixels, n, scratch)
+            if make_row(&c.pixels, src, c.src.step, pixels, n, scratch) and c.src.size == 8:
+                if _loses_good(c, src, pixels, how.good + at if how.good != NULL else NULL, n):
+                    return False
             row = pixels
         to = made
         if is_direct and (sink != NULL or c.dst.step == c.dst.size):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 import os
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Protocol
@@ -14,6 +15,7 @@ __all__ = ["Work", "count_threads", "run"]
 #: After so many tasks the calling thread looks for signals. Not after each: it might have to wait
 #: for the GIL, while other Python threads compute, longer than a task lasts.
 TASKS_PER_LOOK = 16
+_PAUSE = 2e-4  # seconds
 
 
 class Work(Protocol):
@@ -70,10 +72,11 @@ def run(
     """
     count = min(count_threads(num_threads), job.tasks)
     helpers: list[threading.Thread] = []
+    busy: set[int] = set()
     try:
         for number in range(1, count):
             thread = threading.Thread(
-                target=_help, args=(job,), name=f"cxistack-{number}", daemon=True
+                target=_help, args=(job, number, busy), name=f"cxistack-{number}", daemon=True
             )
             try:
                 thread.start()
@@ -89,20 +92,25 @@ def run(
             thread.join()
     except BaseException:
         job.cancel()
-        _rest(helpers)
+        _rest(helpers, busy)
         raise
 
 
-def _help(job: Work) -> None:
+def _help(job: Work, number: int, busy: set[int]) -> None:
     """Do what there is to do, unless there is no memory for another thread's work."""
-    with suppress(MemoryError):
-        job.work()
+    busy.add(number)
+    try:
+        with suppress(MemoryError):
+            job.work()
+    finally:
+        busy.discard(number)
 
 
-def _rest(threads: list[threading.Thread]) -> None:
+def _rest(threads: list[threading.Thread], busy: set[int]) -> None:
     """Wait for the threads of a cancelled job, however impatient the user is.
 
-    One that only just started is not alive yet; it will find the job cancelled and do nothing.
+    One that only just started is not alive yet; it will find the job cancelled and do nothing. One
+    may be at work that nobody has a name of: its start was interrupted.
     """
     for thread in threads:
         while thread.is_alive():
@@ -110,3 +118,6 @@ def _rest(threads: list[threading.Thread]) -> None:
                 thread.join()
             except BaseException:  # noqa: BLE001 - the first one is being raised already
                 continue
+    while busy:
+        with suppress(BaseException):
+            time.sleep(_PAUSE)

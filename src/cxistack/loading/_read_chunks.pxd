@@ -147,6 +147,7 @@ cdef class ChunkJob(Job):
     cdef bint _both
     cdef object _keep
     cdef ChunkJob _owner        # of the cells, where that is another
+    cdef bint _owns_cells       # a collection may have taken `_owner` before this is freed
     cdef const unsigned char[::1] _fill_of
     cdef const unsigned char[::1] _memory
     cdef list _idle

@@ -488,6 +488,7 @@ cdef class ChunkJob(Job):
         self.w.cells = <CellPass *>malloc(len(cells) * sizeof(CellPass))
         if self.w.cells == NULL:
             raise MemoryError("the cells of a frame")
+        self._owns_cells = True
         if pipeline is not None:
             self._decode_by(pipeline)
         how_pixels(&pixels, stored, target, checked, stream)
@@ -507,7 +508,7 @@ cdef class ChunkJob(Job):
         self.w.is_bitshuffled = pipeline.splits
 
     def __dealloc__(self):
-        if self._owner is None:
+        if self._owns_cells:
             free(self.w.cells)
 
     @property

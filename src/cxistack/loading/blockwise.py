@@ -399,9 +399,12 @@ def _does_not_fit(
     what = "pixel" if len(offence.pixel) > 1 else "value"
     what = f"{what} does" if offence.count == 1 else f"{what}s do"
     pixel = f" at {list(offence.pixel)} of the result's frame" if offence.pixel else ""
+    advice = f"Say dtype={part.stored.dtype.name!r} to keep the stored values"
+    if part.stored.dtype == dtype:  # a sum of pixels
+        wide = {"u": "uint64", "i": "int64"}.get(dtype.kind, "float64")
+        advice = f"Say dtype={wide!r}, in which sums are made"
     return CastError(
         f"{where}: {offence.count} {what} not fit {dtype}; the first is {offence.value}{pixel}. "
-        f"Say dtype={part.stored.dtype.name!r} to keep the stored values, or casting='unsafe' to "
-        "cast as NumPy does",
+        f"{advice}, or casting='unsafe' to cast as NumPy does",
         replace(offence, frame=number),
     )

@@ -37,7 +37,7 @@ def check_masked(load: Load, masked: Any) -> Any:
         )
     is_nan = isinstance(masked, str) and masked.lower() == "nan"
     value = np.asarray(math.nan if is_nan else masked)
-    if value.ndim or value.dtype.kind not in "biufc":
+    if value.ndim or value.dtype.kind not in "iufc":
         raise ValueError(f'masked= takes "nan" or one number, not {masked!r}')
     with np.errstate(all="ignore"):
         cast = value.astype(load.dtype)[()]

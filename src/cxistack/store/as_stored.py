@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from ..catalogue.catalogue import Catalogue
 from ..catalogue.index import Part
+from ..errors import LayoutError
 from ..loading.load import Load
 from ..protocol.attribute import Attribute
 from ..saving.units import stated_unit
@@ -64,7 +65,13 @@ def _chunk(load: Load, part: Part) -> tuple[int, ...] | None:
 
 
 def unit_of(attribute: Attribute, catalogue: Catalogue) -> str | None:
-    """Return the protocol's unit, or else what the dataset of the first file states."""
+    """Return the protocol's unit, or else what the datasets state; None where they disagree.
+
+    Of a stack the first file's is asked, for there may be very many.
+    """
     if not attribute.is_number or attribute.unit is not None:
         return attribute.unit
-    return stated_unit(catalogue, attribute.name, of_first=True)
+    try:
+        return stated_unit(catalogue, attribute.name, of_first=attribute.kind == "stack")
+    except LayoutError:
+        return None

@@ -136,5 +136,5 @@ class Drawn(Contents):
         return plot(run, attr, frame, ax, transform_of(transform), (look, drawing))
 
     def _unit(self, attr: str) -> str | None:
-        """Return the protocol's unit, or else what the dataset of the first file states."""
+        """Return the protocol's unit, or else what the datasets state, if that is the same."""
         return unit_of(self.protocol.attribute(attr), self._catalogue)

@@ -27,7 +27,7 @@ def frames_by(catalogue: Catalogue, wanted: dict[str, Any]) -> NDArray[np.int64]
         frames = numbers_of(identifiers(catalogue, name), values, name)
         found = frames if found is None else found[np.isin(found, frames)]
     assert found is not None
-    if not len(found):
+    if not len(found) and all(np.size(one) for one in wanted.values()):
         told = ", ".join(f"{name}={value!r:.40}" for name, value in wanted.items())
         raise FrameIndexError(f"no frame has all of {told}, each of which some frame has")
     return found

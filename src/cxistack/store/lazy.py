@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from ..catalogue.catalogue import Catalogue
-from ..errors import FileChangedError
+from ..errors import ClosedStoreError, FileChangedError
 from ..kernels import Casting, cast
 from ..loading.load import Load
 from ..markup import notebook, table
@@ -147,8 +147,9 @@ class LazyArray:
     def units(self) -> str | None:
         """The unit that values come in, or None where nothing states one.
 
-        It is the protocol's; where that states none, the one that the dataset of the first file
-        states by its HDF5 attribute ``units`` (:meth:`CXIStore.stated_unit` looks at all files).
+        It is the protocol's; where that states none, the one that datasets state by their HDF5
+        attribute ``units``, if it is the same in all files. Of a stack only the first file is
+        asked (:meth:`CXIStore.stated_unit` looks at all).
         """
         return unit_of(self._load.attribute, self._run._catalogue)
 
@@ -176,18 +177,21 @@ class LazyArray:
 
     def _repr_html_(self) -> str:
         """Return what a notebook shows: what it is, where it lies, and its first frame."""
-        datasets = self.source
+        words = {name: word for name, word in self._words.items() if name == "casting"}
+        read = partial(self._run._read, **words)
+        try:
+            datasets, units = self.source, self.units
+            small = of_load(self._load, read, self._words.get("transform"))
+        except ClosedStoreError:
+            return notebook(f"{repr(self)[1:-1]}; its store is closed")
         rows = [
             ("bytes", f"{self.nbytes:,}"),
             ("chunks, as stored", self.chunks or "none, or not all alike"),
-            ("units", self.units or "none stated"),
+            ("units", units or "none stated"),
             ("from", f"{datasets[0].filename}:{datasets[0].path}" if datasets else "nothing"),
         ]
         if datasets[1:]:
             rows.append(("", f"and {len(datasets) - 1} more datasets"))
-        words = {name: word for name, word in self._words.items() if name == "casting"}
-        read = partial(self._run._read, **words)
-        small = of_load(self._load, read, self._words.get("transform"))
         return notebook(repr(self)[1:-1], table((), rows), small)
 
     def plot(self, frame: int = 0, **words: Any) -> Any:

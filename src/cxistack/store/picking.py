@@ -42,7 +42,8 @@ def keys_of(key: Any, shape: tuple[int, ...], name: str) -> tuple[Any, ...] | No
     """Return an index of each axis: a :class:`slice`, an int, or an array of int from 0 on.
 
     Boolean arrays become the numbers of what is True, as NumPy has it; what a user left out is
-    whole. None where only NumPy can tell what comes: a bare True or False, which adds an axis.
+    whole. None where only NumPy can tell what comes: a bare True or False, which adds an axis, or
+    an ellipsis of no axis between index arrays, which moves theirs.
 
     Raises
     ------
@@ -65,6 +66,14 @@ def keys_of(key: Any, shape: tuple[int, ...], name: str) -> tuple[Any, ...] | No
             f"too many indices: {name!r} has {len(shape)} axes, {sum(axes)} were indexed"
         )
     at = dots[0] if dots else len(given)
+    around = given[max(0, at - 1) : at + 2]
+    if (
+        not missing
+        and len(around) == 3
+        and not any(isinstance(k, slice) for k in around)
+        and any(isinstance(k, np.ndarray) and k.ndim for k in given)
+    ):
+        return None
     given[at : at + len(dots)] = [slice(None)] * missing
     full: list[Any] = []
     for k in given:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import pickle
 from collections.abc import Iterator
 
+from ..hdf5.remote.urls import is_url
 from ..hdf5.stored import leaves
 from ..loading.load import Load
 from ..transforms.base import Transform
@@ -36,6 +38,12 @@ def token_of(load: Load) -> str:
         told.append(one.attr)
         told += [(p.row, p.count, p.repeats, p.stored.place.path) for p in one.index.parts]
     for path in sorted(set(_paths(load))):
+        if is_url(path):
+            now = load.files.now(path)
+            if now is None:
+                raise FileNotFoundError(errno.ENOENT, "the server has no such file", path)
+            told.append((path, tuple(now)))
+            continue
         status = os.stat(path)  # noqa: PTH116 (a Path costs more than the call)
         told.append((path, status.st_size, status.st_ino, status.st_mtime_ns))
     for word in told:

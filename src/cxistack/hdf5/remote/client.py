@@ -111,6 +111,29 @@ class Answers(Generic[_Item]):
             await self._one(item)
 
 
+class _NoCollection:
+    """No garbage is collected while any thread is in its block."""
+
+    def __init__(self) -> None:
+        self._lock, self._count, self._was_on = threading.Lock(), 0, False
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._count:
+                self._was_on = gc.isenabled()
+                gc.disable()
+            self._count += 1
+
+    def __exit__(self, *error: object) -> None:
+        with self._lock:
+            self._count -= 1
+            if not self._count and self._was_on:
+                gc.enable()
+
+
+_no_collection = _NoCollection()
+
+
 class Client:
     """Asks servers.
 
@@ -143,13 +166,8 @@ class Client:
             found.append(await self._get(url, begin, end, meta))
 
         self._obstore(url)
-        was_on = gc.isenabled()
-        gc.disable()
-        try:
+        with _no_collection:
             Answers(one, [url], 1).wait()
-        finally:
-            if was_on:
-                gc.enable()
         return found[0]
 
     def fetch(self, parts: Sequence[Part], memory: NDArray[np.uint8]) -> Answers[Part]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -24,6 +25,7 @@ __all__ = ["Remotes"]
 
 _HEADS = 64 << 20  # bytes that the heads of all files may take when a run is opened
 _LEAST_HEAD = 1 << 14
+_JUST_NOW = 0.5  # seconds
 _DEVICE = -2  # in a stamp, in place of the number of a disk
 
 
@@ -52,7 +54,7 @@ class Remotes:
         self.client = Client(self._words, self._secrets)
         self._blocks = Blocks()
         self._files: dict[str, RemoteFile] = {}
-        self._fresh: set[str] = set()
+        self._fresh: dict[str, float] = {}  # when files were asked for
         self._index: Index | None = None
         self._pid = os.getpid()
 
@@ -96,7 +98,7 @@ class Remotes:
 
     def _add(self, url: str, meta: Meta, pieces: Pieces = ()) -> RemoteFile:
         file = self._files[url] = RemoteFile(url, meta, self.client, self._blocks, pieces)
-        self._fresh.add(url)
+        self._fresh[url] = time.monotonic()
         return file
 
     def file(self, url: str) -> RemoteFile:
@@ -128,9 +130,14 @@ class Remotes:
     def look_again(self) -> None:
         """Ask what all files are now, and forget what is known of those that have changed.
 
-        Those that were asked for since the last time are not asked for again.
+        Those that were asked for just now are not asked for again.
         """
-        urls = [url for url, one in self._files.items() if url not in self._fresh or one.is_changed]
+        since = time.monotonic() - _JUST_NOW
+        urls = [
+            url
+            for url, one in self._files.items()
+            if self._fresh.get(url, since) <= since or one.is_changed
+        ]
         self._fresh.clear()
         for url, answer in self.client.look(dict.fromkeys(urls, 0)).items() if urls else ():
             if isinstance(answer, Exception) or answer[1] != self._files[url].meta:
@@ -153,7 +160,7 @@ class Remotes:
     def noted(self, error: PartError) -> PartError:
         """Note that a file has changed where a part did not come for that."""
         if isinstance(error.reason, FileChangedError):
-            self._fresh.discard(error.part.url)
+            self._fresh.pop(error.part.url, None)
         return error
 
     def forget_bytes(self) -> None:

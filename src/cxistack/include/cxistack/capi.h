@@ -5,12 +5,14 @@
  *     ...
  *     cxi = cxistack_import();           (once, with the GIL; NULL: an ImportError is set)
  *
- * All but cxistack_import needs no GIL, does not look at it, and knows no Python object. Every
- * function may be called by any number of threads at once, but for what it says of its arguments.
+ * All but cxistack_import, open and close needs no GIL, does not look at it, and knows no Python
+ * object. Every function may be called by any number of threads at once, but for what it says of
+ * its arguments.
  *
  * Shapes count pixels, strides count bytes and have any sign; addresses need no alignment. Unless
  * a function says otherwise, its result does not overlap what it reads, and a function that fails
- * leaves it undefined. Nothing is allocated but by functions that open.
+ * leaves it undefined. Memory is allocated by functions that open, by encode with zstd the first
+ * time, and by read where its scratch is none or too small.
  *
  * The table only grows: what is there stays where it is, and means what it meant. */
 #ifndef CXISTACK_CAPI_H
@@ -60,7 +62,7 @@ enum {
     CXISTACK_NO_MEMORY = -3,
     CXISTACK_BAD_FILTER = -4,   /* filters that this build does not know, or of wrong parameters */
     CXISTACK_BAD_CHUNK = -5,    /* what is stored does not decode */
-    CXISTACK_DEAD_PIXEL = -6,   /* a good pixel whose whitefield is 0, or NaN */
+    CXISTACK_DEAD_PIXEL = -6,   /* a good pixel whose whitefield is 0, or whose result none */
     CXISTACK_NOT_READ = -7,     /* the file cannot be read; the text says why */
     CXISTACK_CHANGED = -8,      /* the file is not what it was when the load was opened */
     CXISTACK_NO_VALUE = -9      /* a pixel has no good value, and no fill was given (API 3) */
@@ -149,7 +151,8 @@ typedef struct cxistack_capi {
                int how);
 
     /* What decodes, and encodes where it is opened for that, chunks of chunk_bytes. It belongs to
-     * one thread at a time. NULL: no memory, or a filter that is not known; *status says which. */
+     * one thread at a time. NULL: no memory, a filter that is not known, or arguments that make no
+     * sense; *status (unless status is NULL) says which. */
     cxistack_codec *(*codec_open)(const cxistack_filter *filters, size_t count, size_t chunk_bytes,
                                   int encodes, int *status);
     void (*codec_close)(cxistack_codec *codec);
@@ -180,8 +183,9 @@ typedef struct cxistack_capi {
     cxistack_scratch *(*scratch_open)(const cxistack_load *load);
     void (*scratch_close)(cxistack_scratch *scratch);
     /* Frames of these numbers, in any order, to dst: strides[0] bytes from one to the next, then the
-     * strides of a frame; NULL: C order, no gaps. The text (of text_bytes, may be NULL) says what is
-     * wrong: which file, which frame, what to do. Fewer frames a call or more: as you like. */
+     * strides of a frame; NULL: C order, no gaps. Without a scratch (NULL) each call makes its own.
+     * The text (of text_bytes, may be NULL) says what is wrong: which file, which frame, what to do.
+     * Fewer frames a call or more: as you like. */
     int (*read)(const cxistack_load *load, const int64_t *frames, size_t count, void *dst,
                 const int64_t *strides, cxistack_scratch *scratch, char *text, size_t text_bytes);
 
@@ -193,7 +197,8 @@ typedef struct cxistack_capi {
     int (*median3x3)(const cxistack_pixels *src, const uint8_t *good, const cxistack_pixels *dst);
     /* (src - dark) / white as float32 or float64, dst's type; dark and white are that type, C order,
      * one value a pixel of a frame, or NULL; good is as for median3x3, and bad pixels become bad.
-     * DEAD_PIXEL: a good pixel's white is 0, or its dark or white no finite number. */
+     * DEAD_PIXEL: a good pixel's white is 0, or its dark or white no finite number, or it or its
+     * result is too large for dst's type. */
     int (*flat_field)(const cxistack_pixels *src, const void *dark, const void *white,
                       const uint8_t *good, double bad, const cxistack_pixels *dst);
     /* The pixels of all frames of src that are *least or more (a value of src's type), with their
