@@ -140,6 +140,7 @@ cdef void set_cell(Work *w, CellPass *c, const Piece *piece,
     c.p.index = c.p.at = NULL
     c.p.frames = 1
     c.p.src_frame = w.frame_bytes
+    c.p.dst_frame = 0               # each frame's place is told when it is there
     set_axes(&c.p, rank, piece.shape, piece.src_step, piece.dst_step)
     c.src = piece.src
     c.dst = piece.dst
