@@ -53,6 +53,7 @@ def test_frames_of_any_layout_have_dimensions_and_numbers(tmp_path, layout):
     assert ds["data"].dims == ("frame", "ss", "fs")
     equal(ds["data"].isel(frame=[11, 0, -1], ss=slice(4, 0, -2)), whole[[11, 0, -1], 4:0:-2])
     equal(ds["data"], whole)
+    equal(ds["data"].isel(frame=slice(0, 4, -1), ss=[], fs=[3, -1]), whole[0:4:-1, :0, [3, -1]])
     for dim, size in zip(("frame", "ss", "fs"), whole.shape, strict=True):
         np.testing.assert_array_equal(ds[dim], np.arange(size))
 

@@ -103,11 +103,10 @@ class StackArray(BackendArray):
 
     def __getitem__(self, key: indexing.ExplicitIndexer) -> NDArray[Any]:
         """Read what an index of xarray's means."""
-        how = indexing.explicit_indexing_adapter
-        if isinstance(key, indexing.VectorizedIndexer):
-            support = indexing.IndexingSupport.VECTORIZED
-            return np.asarray(how(key, self.shape, support, self._points))
-        return np.asarray(how(key, self.shape, indexing.IndexingSupport.OUTER, self._outer))
+        # Of what supports all indices, xarray takes none apart; some of its versions do so wrongly.
+        support = indexing.IndexingSupport.VECTORIZED
+        read = self._points if isinstance(key, indexing.VectorizedIndexer) else self._outer
+        return np.asarray(indexing.explicit_indexing_adapter(key, self.shape, support, read))
 
     async def async_getitem(self, key: indexing.ExplicitIndexer) -> NDArray[Any]:
         """Read it in a thread: it is decoded without the GIL, and an event loop goes on."""
@@ -121,6 +120,10 @@ class StackArray(BackendArray):
         # A list of frames is the engine's; of other axes what lies between the outermost is read.
         for axis, one in enumerate(key):
             if isinstance(one, np.ndarray) and (axis or self._is_one_for_all):
+                if not one.size:
+                    pushed[axis] = slice(0, 0)
+                    continue
+                one = np.where(one < 0, one + self.shape[axis], one)
                 first = int(one.min())
                 pushed[axis] = slice(first, int(one.max()) + 1)
                 kept = sum(not isinstance(before, int | np.integer) for before in key[:axis])
