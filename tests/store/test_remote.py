@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+import cxistack
 from cxistack import (
     Crop,
     CXIProtocol,
@@ -296,6 +297,12 @@ def test_layouts_are_read_as_they_are_here(server, layout):
     assert there.found == here.found
     np.testing.assert_array_equal(there["data"][:], here["data"][:])
     assert there["data"].shape[0]
+
+
+def test_a_dataset_there_has_a_name_in_a_line(server):
+    values, store, _ = large_run(server)
+    name = f"{store.filenames()[0]}::/frames[1:3, 5]"
+    np.testing.assert_array_equal(cxistack.read(name), values[1:3, 5])
 
 
 def test_links_may_be_kept_to_the_folder(server):

@@ -214,6 +214,7 @@ class Attribute:
                 return np.dtype(DEFAULTS[family])
         raise CastError(
             f"{self.name} is {family} in the protocol but its data is {stored}, and nothing says "
-            f"how to make one of the other; give a dtype=, or a protocol in which {self.name} has "
-            "another type"
+            f"how to make one of the other; give a dtype= to load_attribute, or the store a "
+            f"protocol in which {self.name} has another type (protocol='cxi' takes numbers as they "
+            "are stored)"
         )

@@ -7,9 +7,9 @@ from typing import Any
 
 from ..errors import AttributeMissingError
 from ..hdf5.dataset_names import DatasetName, dataset_name
-from ..hdf5.files import Files
 from ..hdf5.links import resolve
-from ..hdf5.names import expand
+from ..hdf5.names import Given
+from ..hdf5.opening import files_of
 from ..hdf5.stored import describe
 from ..protocol.protocol import CXIProtocol
 from .picking import keys_of, picked
@@ -93,7 +93,7 @@ def named_run(texts: Sequence[str]) -> CXIStore | None:
 def _store(
     attr: str, filenames: Sequence[str], path: str, kinds: Sequence[str], words: dict[str, Any]
 ) -> CXIStore:
-    files = Files(expand(filenames))
+    files = files_of(Given(filenames))
     try:
         place = resolve(files, files.paths[0], path)
         if place is None:
