@@ -37,7 +37,6 @@ def built(project, folder, *options):
         text = text.replace("prefix=${pcfiledir}/../..", f"prefix={HEADER.parents[2]}")
         (folder / "cxistack.pc").write_text(text)
     more = {"PATH": f"{scripts}:{os.environ['PATH']}", "PKG_CONFIG_PATH": str(pkgconfig)}
-    more["LD_PRELOAD"] = ""  # compilers do not survive a sanitizer's library
     command = [sys.executable, "-m", "pip", "install", "--no-build-isolation", "--no-deps"]
     settings = [f"--config-settings=setup-args={one}" for one in options]
     made = subprocess.run(
