@@ -6,7 +6,15 @@ import h5py
 import numpy as np
 import pytest
 
-from cxistack import AttributeMissingError, CastError, Crop, CXIError, CXIProtocol, CXIStore
+from cxistack import (
+    AttributeMissingError,
+    CastError,
+    Crop,
+    CXIError,
+    CXIProtocol,
+    CXIStore,
+    Downscale,
+)
 from factory import DATA, DISTANCE, frames, put
 
 INTEGERS = ["int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"]
@@ -209,3 +217,13 @@ class TestScalars:
         names = [put(tmp_path / "a.h5", {DATA: frames(1)}), put(tmp_path / "b.h5", {DISTANCE: 2.0})]
         with pytest.raises(AttributeMissingError):
             CXIStore(names).load_attribute("distance", source=source)
+
+
+def test_of_a_sum_that_does_not_fit_the_type_of_sums_is_named(tmp_path):
+    store = CXIStore(put(tmp_path / "a.cxi", {DATA: np.full((2, 4, 4), 2**31, "u4")}))
+    how = {"transform": Downscale(2, mode="sum"), "verbose": False}
+    with pytest.raises(CastError, match=r"8589934592 .*Say dtype='uint64', in which sums are made"):
+        store.load_attribute("data", dtype="uint32", **how)
+    assert (store.load_attribute("data", dtype="uint64", **how) == 2**33).all()
+    with pytest.raises(CastError, match="Say dtype='uint32' to keep the stored values"):
+        store.load_attribute("data", dtype="uint8", verbose=False)

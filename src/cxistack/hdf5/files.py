@@ -1,7 +1,8 @@
 """The only owner of HDF5 handles: opens files when they are needed, keeps few open, lends them.
 
-Others name a file by its path and borrow it (``with files.reading(path) as h5``); nobody else
-stores an h5py object. So thousands of files, forks, pickling and commits are solved here.
+Others name a file by its path and borrow it (``with files.reading(path) as h5``, or its handle from
+``lent``); nobody else stores an h5py object. So thousands of files, forks, pickling and commits are
+solved here.
 """
 
 from __future__ import annotations
@@ -97,7 +98,7 @@ class Files:
         self.paths = self.paths_of(names)
         self.closed = False
         self._reset()
-        _note(self)
+        _enter(self)
 
     def _reset(self) -> None:
         self._open: OrderedDict[str, Handle] = OrderedDict()
@@ -120,7 +121,7 @@ class Files:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._reset()
-        _note(self)
+        _enter(self)
 
     @contextmanager
     def reading(self, path: str) -> Iterator[Any]:
@@ -393,7 +394,7 @@ class Files:
         return any(os.path.commonpath([folder, real]) == folder for folder in folders)
 
 
-def _note(files: Files) -> None:
+def _enter(files: Files) -> None:
     key = id(files)
     _all_files[key] = weakref.ref(files, lambda _: _all_files.pop(key, None))
 
@@ -433,4 +434,5 @@ def forget(path: str) -> None:
             for name, handle in list(files._open.items()):
                 if os.path.realpath(name) == real and not handle.is_lent:
                     del files._open[name]
-                    handle.h5.close()
+                    if handle.is_open:
+                        handle.h5.close()

@@ -24,7 +24,7 @@ from .patience import changed
 from .remote.urls import is_url
 from .stored import Stored
 
-__all__ = ["fetched", "memory_file"]
+__all__ = ["fetched"]
 
 
 _MOST_UNWRITTEN = 8  # chunks, until the table is listed after all
@@ -40,7 +40,7 @@ def fetched(
 
     `numbers` are those of the chunks in the flat grid, in ascending order.
     """
-    with memory_file() as descriptor:
+    with _memory_file() as descriptor:
         is_away = files.remotes is not None and is_url(stored.place.filename)
         table = _fetch(files, stored, where, numbers, None if is_away else descriptor)
         if table is not None:
@@ -126,7 +126,7 @@ class _Few:
 
 
 @contextmanager
-def memory_file() -> Iterator[int]:
+def _memory_file() -> Iterator[int]:
     """Lend a descriptor on a file that lies in memory where the system has such."""
     if hasattr(os, "memfd_create"):
         with closing(Descriptor(None, os.MFD_CLOEXEC)) as descriptor:

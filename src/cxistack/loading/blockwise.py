@@ -22,7 +22,7 @@ from ..hdf5.addresses import Assembled, Bytes, Chunked, Contiguous, ThroughH5py
 from ..hdf5.files import Files, changed
 from ..hdf5.messages import blamed, unreadable
 from ..hdf5.stored import Stored
-from ..transforms.steps import Axis, Bin, FrameView, Step
+from ..transforms.steps import Axis, Bin, FrameView, Step, sum_dtype
 from . import assembled, direct
 from .assembled import is_assembled
 from .blocks import BLOCK_BYTES, Block, blocks
@@ -401,8 +401,7 @@ def _does_not_fit(
     pixel = f" at {list(offence.pixel)} of the result's frame" if offence.pixel else ""
     advice = f"Say dtype={part.stored.dtype.name!r} to keep the stored values"
     if part.stored.dtype == dtype:  # a sum of pixels
-        wide = {"u": "uint64", "i": "int64"}.get(dtype.kind, "float64")
-        advice = f"Say dtype={wide!r}, in which sums are made"
+        advice = f"Say dtype={sum_dtype(dtype).name!r}, in which sums are made"
     return CastError(
         f"{where}: {offence.count} {what} not fit {dtype}; the first is {offence.value}{pixel}. "
         f"{advice}, or casting='unsafe' to cast as NumPy does",

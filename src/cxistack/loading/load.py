@@ -212,9 +212,9 @@ class Load:
         if self.is_text:
             return self._text(numbers, out)
         if self.is_static and out is None and shape[0]:
-            once = self.read(np.zeros(1, np.int64), self._new((1, *shape[1:])))
+            once = self.read(np.zeros(1, np.int64), self.new((1, *shape[1:])))
             return np.broadcast_to(once, shape)
-        result = self._new(shape) if out is None else out
+        result = self.new(shape) if out is None else out
         count = self.count if numbers is None else len(numbers)
         threads = count_threads(num_threads)
         if self.few is not None and self._read_few(count, numbers, result):
@@ -365,7 +365,8 @@ class Load:
         out[...] = result
         return out
 
-    def _new(self, shape: tuple[int, ...]) -> NDArray[Any]:
+    def new(self, shape: tuple[int, ...]) -> NDArray[Any]:
+        """Return an array for what is read; MemoryError says of what there is too little."""
         with self._memory_told(shape):
             try:
                 return empty(shape, self.dtype)

@@ -105,8 +105,7 @@ def read_masked(
     if not mask.is_single:
         mask.numbers(idxs)  # raises where its frames are not those of the data
     threads = words.get("num_threads")
-    count = load.shape_of(load.count if numbers is None else len(numbers))[0]
-    which = np.arange(1 if load.is_single else count) if numbers is None else numbers
+    which = np.arange(1 if load.is_single else load.count) if numbers is None else numbers
     good = _Good(load, mask, which, threads)
     try:
         result = load.read(numbers, out, **words)
@@ -114,8 +113,9 @@ def read_masked(
         stored = plain()
         if stored.dtype == load.dtype:
             raise
-        result = np.empty(load.shape_of(count), load.dtype) if out is None else out
-        _cast_good(stored, good, result[None] if load.is_single else result)
+        result = load.new(load.shape_of(len(which))) if out is None else out
+        _read_good(stored, good, result[None] if load.is_single else result, value)
+        return result
     if not result.flags.writeable:
         result = result.copy()
     frames = result[None] if load.is_single else result
@@ -148,8 +148,8 @@ class _Good:
                 yield some, one
 
 
-def _cast_good(stored: Load, good: _Good, frames: NDArray[Any]) -> None:
-    """Cast the good pixels of frames, which are read as they are stored; bad ones become 0."""
+def _read_good(stored: Load, good: _Good, frames: NDArray[Any], value: Any) -> None:
+    """Read frames as they are stored, and cast their good pixels alone; bad ones become `value`."""
     load, threads = good.load, good.num_threads
     for some, pixels in good:
         read = stored.read(None if load.is_single else good.numbers[some], num_threads=threads)
@@ -168,3 +168,4 @@ def _cast_good(stored: Load, good: _Good, frames: NDArray[Any]) -> None:
                 "result's frame. Say a wider dtype, or casting='unsafe' to cast as NumPy does",
                 offence,
             ) from error
+        np.copyto(frames[some], value, where=~pixels)

@@ -19,7 +19,17 @@ import numpy.typing as npt
 from .. import kernels
 from ..errors import CastError, LayoutError
 
-__all__ = ["Axis", "Bin", "FrameView", "Index", "Pick", "Shape", "Step", "frame_shape_of"]
+__all__ = [
+    "Axis",
+    "Bin",
+    "FrameView",
+    "Index",
+    "Pick",
+    "Shape",
+    "Step",
+    "frame_shape_of",
+    "sum_dtype",
+]
 
 
 Shape: TypeAlias = tuple[int, int]
@@ -167,6 +177,11 @@ class FrameView:
         return self.ss.indices()[:, None], self.fs.indices()[None, :]
 
 
+def sum_dtype(dtype: npt.DTypeLike) -> np.dtype[Any]:
+    """Return the type in which pixels of an integer or float type are added."""
+    return np.dtype({"i": np.int64, "u": np.uint64, "f": np.float64}[np.dtype(dtype).kind])
+
+
 @dataclass(frozen=True, slots=True)
 class Bin:
     """Sum or mean of squares of `n` by `n` pixels.
@@ -203,7 +218,7 @@ class Bin:
             return np.dtype(np.bool_)
         if self.mode == "mean":
             return np.dtype(np.float64)
-        return np.dtype({"i": np.int64, "u": np.uint64, "f": np.float64}[kind])
+        return sum_dtype(dtype)
 
     def apply(self, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Return the binned frames; the leading axes stay."""

@@ -25,7 +25,7 @@ __all__ = ["Remotes"]
 
 _HEADS = 64 << 20  # bytes that the heads of all files may take when a run is opened
 _LEAST_HEAD = 1 << 14
-_JUST_NOW = 0.5  # seconds
+_JUST_NOW = 0.5  # seconds in which a file that was asked for is not asked for again
 _DEVICE = -2  # in a stamp, in place of the number of a disk
 
 
