@@ -88,6 +88,18 @@ def test_every_index_of_xarrays_means_what_it_means_for_an_array(tmp_path):
     np.testing.assert_array_equal(ours.isel(points).values, theirs.isel(points).values)
 
 
+def test_an_index_from_the_end_is_one_whoever_asks(tmp_path):
+    from xarray.core.indexing import OuterIndexer
+
+    from cxistack.adapters.xarray import StackArray
+
+    array = frames(6, (8, 9))
+    ours = StackArray(CXIStore(put(tmp_path / "a.cxi", {DATA: array}))["data"])
+    rows, columns = np.array([-1, 0, -8]), np.array([3, -9, -2])
+    got = ours[OuterIndexer((slice(None), rows, columns))]
+    np.testing.assert_array_equal(got, array[:, rows][:, :, columns])
+
+
 def test_only_what_an_index_needs_is_read(tmp_path):
     huge = put(tmp_path / "huge.h5", {})
     with h5py.File(huge, "r+") as h5:

@@ -164,6 +164,8 @@ def test_locks_that_the_parents_threads_hold_are_not_waited_for(tmp_path, parts,
             done.wait(60)
 
     def works():
+        if lock == "saving":
+            store.save_attribute("distance", 1.0)
         store._files._descriptors.clear()
         read = np.array_equal(stack[2], whole[2]) and np.array_equal(
             store.load_attribute("data", [3], verbose=False), whole[3:4]
