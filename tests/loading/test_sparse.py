@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cxistack import Crop, CXIStore, FileChangedError, LayoutError, Mirror, StorageError
-from cxistack.loading import sparse
+from cxistack.loading import sparse, whole_chunks
 from factory import DATA
 
 FRAMES = np.random.default_rng(5).poisson(2, (7, 67, 90))
@@ -213,8 +213,8 @@ def test_more_files_and_frames_than_one_job_takes(tmp_path, monkeypatch):
     for number in range(4):
         write(tmp_path / f"{number}.h5", FRAMES.astype("u2")).close()
     load = CXIStore(str(tmp_path / "*.h5"))._prepare("data")
-    monkeypatch.setattr(sparse, "most_open", lambda: 2)
-    monkeypatch.setattr(sparse, "MOST_TASKS", 5)
+    monkeypatch.setattr(whole_chunks, "most_open", lambda: 2)
+    monkeypatch.setattr(whole_chunks, "MOST_TASKS", 5)
     numbers = np.array([20, 3, 3, 27, 0, 1, 2, 3, 4, 5, 6, 7, 8, 14])
     mask = np.random.default_rng(1).random((len(numbers), 67, 90)) < 0.5
     frames = load.read(numbers)

@@ -10,15 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import LayoutError
-from ..hdf5.files import most_open
 from ..kernels import above, threads
 from ..kernels.threshold import least_above
-from ._few import Kind, tasks_of
 from ._sparse import AboveChunks
-from .direct import MOST_TASKS
 from .load import Load
-from .many import Run, are_written
-from .tasks import TASK
+from .many import Run
+from .whole_chunks import Chunks, batches, runs_of
 
 __all__ = ["Sparse", "read_above", "sparse_way"]
 
@@ -76,7 +73,7 @@ def read_above(
     if least is None or not count or 0 in load.frame_shape:
         return _none(load)
     wanted = np.arange(count) if numbers is None else np.ascontiguousarray(numbers)
-    runs = _runs(load, wanted)
+    runs = runs_of(load, wanted, "iu")
     if not isinstance(runs, str):
         found = _read_chunks(load, runs, wanted, (least, good), num_threads)
         if found is not None:
@@ -88,7 +85,8 @@ def read_above(
 def sparse_way(load: Load, numbers: NDArray[np.int64] | None = None) -> str:
     """Return in a sentence how :func:`read_above` finds pixels of frames, and why."""
     count = 1 if load.is_single else load.count
-    runs = _runs(load, np.arange(count) if numbers is None else np.ascontiguousarray(numbers))
+    wanted = np.arange(count) if numbers is None else np.ascontiguousarray(numbers)
+    runs = runs_of(load, wanted, "iu")
     if isinstance(runs, str):
         return f"above a threshold: frames are loaded, then compared: {runs}"
     return "above a threshold: blocks are compared as they are decoded, no frame is made"
@@ -123,50 +121,6 @@ def _flat_mask(load: Load, mask: NDArray[Any], count: int) -> NDArray[np.bool_]:
     )
 
 
-def _runs(load: Load, numbers: NDArray[np.int64]) -> list[Run] | str:
-    """Return where frames lie in chunks that can be compared as they decode, or why they do not."""
-    if load.dtype.kind not in "iu":
-        return f"pixels are {load.dtype}, no integers"
-    few = load.few
-    if few is None:
-        return "pixels are not as they are stored"
-    runs = few.runs(numbers) if len(numbers) else []
-    if runs is None or are_written(runs):
-        return "not all frames are read beside libhdf5, in one pass"
-    for kind in {run[0].kind for run in runs}:
-        obstacle = _obstacle(kind, load)
-        if obstacle is not None:
-            return obstacle
-    return runs
-
-
-def _obstacle(kind: Kind, load: Load) -> str | None:
-    """Return why chunks of a kind are not compared as they decode; None where they are."""
-    pipeline, _, _, stored, _, _ = kind.how
-    if pipeline is None or not pipeline.splits:
-        return "chunks are not those of bitshuffle with a codec alone"
-    if stored.newbyteorder("=") != load.dtype:
-        return f"pixels are stored as {stored}"
-    if pipeline.filters[0][1][2] != stored.itemsize:
-        return "bitshuffle was told another size of pixels"
-    size = stored.itemsize
-    steps = tuple(size * math.prod(load.grid[axis + 1 :]) for axis in range(len(load.grid)))
-    pieces = kind.cells(steps)
-    whole = (
-        kind.frames == kind.tasks == len(pieces) == 1
-        and pieces[0].src == pieces[0].dst == 0
-        and pipeline.nbytes == size * math.prod(load.grid) == size * math.prod(pieces[0].shape)
-        and all(
-            one == other
-            for length, one, other in zip(
-                pieces[0].shape, pieces[0].src_steps, pieces[0].dst_steps, strict=True
-            )
-            if length > 1
-        )
-    )
-    return None if whole else "a chunk is not one whole frame"
-
-
 def _read_chunks(
     load: Load,
     runs: Sequence[Run],
@@ -176,31 +130,12 @@ def _read_chunks(
 ) -> Sparse | None:
     """Find pixels as chunks decode; None where a file is not what it was, or chunks are missing."""
     pieces = []
-    for batch in _batches(runs):
+    for batch in batches(runs):
         found = _read(load, batch, numbers, wanted, num_threads)
         if found is None:
             return None
         pieces.append(found)
     return _joined(pieces, load)
-
-
-def _batches(runs: Sequence[Run]) -> Iterator[list[Run]]:
-    """Cut runs, in order, into what one job does: one kind, few files, a bounded table."""
-    batch: list[Run] = []
-    room = MOST_TASKS
-    for way, begin, end in runs:
-        while begin < end:
-            if batch and (
-                not room or len(batch) >= most_open() or batch[0][0].kind is not way.kind
-            ):
-                yield batch
-                batch, room = [], MOST_TASKS
-            stop = min(end, begin + room)
-            batch.append((way, begin, stop))
-            room -= stop - begin
-            begin = stop
-    if batch:
-        yield batch
 
 
 def _read(
@@ -211,43 +146,30 @@ def _read(
     num_threads: int | None,
 ) -> Sparse | None:
     least, good = wanted
-    kind = runs[0][0].kind
-    pipeline, fill, _, stored, _, _ = kind.how
-    ways = {way.path: way for way, _, _ in runs}
-    if not all(way.is_as_it_was() for way in ways.values()):
+    chunks = Chunks.of(load, runs, numbers)
+    if chunks is None:
         return None
-    first, last = runs[0][1], runs[-1][2]
-    tasks = np.empty(last - first, TASK)
-    made, _ = tasks_of(kind, runs, numbers, tasks)
-    tasks = tasks[:made]
     if good is not None and good.ndim > 1:
-        tasks = np.repeat(tasks, tasks["count"])  # each frame has a mask of its own
-        tasks["place"], tasks["count"] = np.arange(len(tasks)), 1
-        good = good[first:last]
-    if (tasks["address"] < 0).any() and fill.view(stored)[0] >= least:
+        chunks.split()  # each frame has a mask of its own
+        good = good[chunks.first : chunks.last]
+    tasks, stored = chunks.tasks, chunks.stored
+    if (tasks["address"] < 0).any() and chunks.fill.view(stored)[0] >= least:
         return None  # pixels that were never written are found, too
-    descriptors = {path: load.files.open_descriptor(path, way.stamp) for path, way in ways.items()}
-    numbers_of = np.array([descriptors[way.path].number for way, _, _ in runs], np.int32)
-    places = np.arange(last - first)
-    job = AboveChunks(tasks, places, numbers_of, pipeline, fill, stored, least, good)
+    how = chunks.descriptors, chunks.pipeline, chunks.fill, stored
+    job = AboveChunks(tasks, np.arange(chunks.last - chunks.first), *how, least, good)
     threads.run(job, num_threads)
-    del descriptors  # not before all is read
-    if not all(way.is_as_it_was() for way in ways.values()):
+    if not chunks.are_as_they_were():
         return None
     if not job.has_memory:
         raise MemoryError(
             f"{load.attr!r} has too many pixels above the threshold: raise it, or take fewer frames"
         )
     if job.failure is not None:
-        number, why = job.failure
-        task = tasks[number]
-        way = runs[task["file"]][0]
-        rows = numbers[first + task["place"] :][: task["count"]]
-        raise way.failure(rows.tolist(), task["size"], task["address"], why)
+        raise chunks.failure(*job.failure)
     counts = tasks["count"]
     order = np.repeat(np.arange(len(tasks)), counts)
     within = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)
-    return job.found(order, first + tasks["place"][order] + within, num_threads)
+    return job.found(order, chunks.first + tasks["place"][order] + within, num_threads)
 
 
 def _dense(
