@@ -44,6 +44,7 @@ cdef extern from "decode/decode.h" nogil:
         size_t offset
         size_t bytes
         size_t block_bytes
+        const char *src
 
     const char *cxi_decode_error(int status) noexcept
     int cxi_decoder_open(cxi_decoder *decoder, const char *level) noexcept
@@ -57,6 +58,7 @@ cdef extern from "decode/decode.h" nogil:
                        size_t chunk_bytes, const char *src, size_t src_len, char *scratch,
                        size_t scratch_len) noexcept
     int cxi_bshuf_next(cxi_bshuf *it, char *dst) noexcept
+    void cxi_bshuf_seek(cxi_bshuf *it, size_t index, const char *src) noexcept
 
 
 # One filter by its number and parameters; -1: none that is known, or parameters that are wrong.

@@ -15,6 +15,7 @@ cdef extern from "decode/filters.h" nogil:
     int cxi_zstd_block(cxi_decoder *decoder, const char *src, size_t len, char *dst,
                        size_t size) noexcept
     uint32_t cxi_big_endian_32(const char *at) noexcept
+    size_t cxi_bitshuffle_block(size_t elements, uint32_t element) noexcept
 
 cdef extern from "decode/lz4_strides.h" nogil:
     cdef enum:
@@ -108,6 +109,11 @@ cdef class Pipeline:
         """Whether a chunk comes in blocks, of which some can be decoded without the others."""
         return (self.c.n == 1 and self.c.filter[0].kind == CXI_BITSHUFFLE
                 and self.c.filter[0].codec != CXI_CODEC_NONE)
+
+    @property
+    def block_bytes(self):
+        """Decoded bytes of a block, where a chunk comes in blocks; it may say another number."""
+        return cxi_bitshuffle_block(self.c.filter[0].block, self.c.filter[0].element)
 
     @property
     def is_fast(self):

@@ -1,6 +1,8 @@
 # Sums, squares, means, extremes and counts over frames, pixel by pixel.
 from libc.stdint cimport int64_t
 
+cimport numpy as cnp
+
 from cxistack.kernels.rows cimport cxi_moment
 from cxistack.kernels.sources cimport Source
 
@@ -30,3 +32,8 @@ cdef struct Sums:
 # Brings pixels start to stop of all frames into the states. Returns the pixel whose sum wraps,
 # or -1.
 cdef int64_t sum_up(const Sums *s, int64_t start, int64_t stop) noexcept nogil
+
+# The same of arrays: of frames, of pixels of a native type, into states by their names; see
+# accumulate. All of them are the caller's to keep alive.
+cdef int set_sums(Sums *s, cnp.ndarray frames, cnp.dtype pixel, dict states, before,
+                  mask) except -1

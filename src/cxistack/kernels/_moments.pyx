@@ -244,25 +244,14 @@ cdef char *_state(dict states, str name, object dtype, Py_ssize_t size) except? 
     return cnp.PyArray_BYTES(array)
 
 
-def accumulate(frames, dict states, *, dtype, before=0, mask=None, num_threads=None):
-    """Bring frames into states; return the number of the pixel whose sum would wrap, or None.
-
-    `states` may hold arrays named total, rest, squares, mean, spread, lowest, highest, over,
-    saturated and count, and the limits as arrays of one pixel: over_limit, saturated_limit.
-    """
-    cdef Sums s
-    cdef MomentJob job
-    cdef cnp.ndarray array = as_frames(frames)
-    cdef cnp.dtype pixel = np.dtype(dtype)
-    cdef int64_t tile, tiles, bad
-    cdef int code = pixel_code(pixel)
-    cdef Py_ssize_t size
+cdef int set_sums(Sums *s, cnp.ndarray frames, cnp.dtype pixel, dict states, before,
+                  mask) except -1:
     cdef int i
-
-    set_source(&s.frames, array, pixel)
-    s.masked = set_mask(&s.mask, mask, array)
-    s.how = &s.frames.p.rows.moment[code]
-    s.n = cnp.PyArray_DIM(array, 0)
+    cdef Py_ssize_t size
+    set_source(&s.frames, frames, pixel)
+    s.masked = set_mask(&s.mask, mask, frames)
+    s.how = &s.frames.p.rows.moment[pixel_code(pixel)]
+    s.n = cnp.PyArray_DIM(frames, 0)
     s.size = pixel.itemsize
     s.before = before
     s.pixels = size = s.frames.p.frame_pixels
@@ -282,15 +271,30 @@ def accumulate(frames, dict states, *, dtype, before=0, mask=None, num_threads=N
             s.reached[i] = NULL         # no value of this type reaches it
         elif s.reached[i] != NULL:
             memcpy(s.limits[i], cnp.PyArray_BYTES(limit), s.size)
+    return 0
+
+
+def accumulate(frames, dict states, *, dtype, before=0, mask=None, num_threads=None):
+    """Bring frames into states; return the number of the pixel whose sum would wrap, or None.
+
+    `states` may hold arrays named total, rest, squares, mean, spread, lowest, highest, over,
+    saturated and count, and the limits as arrays of one pixel: over_limit, saturated_limit.
+    """
+    cdef Sums s
+    cdef MomentJob job
+    cdef cnp.ndarray array = as_frames(frames)
+    cdef int64_t tile, tiles, bad
+
+    set_sums(&s, array, np.dtype(dtype), states, before, mask)
     if num_threads is not None:
         threads.count_threads(num_threads)
-    if s.n == 0 or size == 0:
+    if s.n == 0 or s.pixels == 0:
         return None
-    tiles = (size + CXI_TILE - 1) // CXI_TILE
+    tiles = (s.pixels + CXI_TILE - 1) // CXI_TILE
     tile = task_units(tiles, <int64_t>CXI_TILE * s.n * s.size)
     if tile == tiles:
         with nogil:
-            bad = sum_up(&s, 0, size)
+            bad = sum_up(&s, 0, s.pixels)
         return None if bad < 0 else bad
     job = MomentJob((tiles + tile - 1) // tile)
     job.s = s

@@ -173,21 +173,31 @@ class Moments:
             raise ValueError(f"Frames of shape {self.shape} are added here, not {shape}")
         if frames.dtype.newbyteorder("=") != self.dtype:
             raise TypeError(f"Pixels of type {self.dtype} are added here, not {frames.dtype}")
-        if self.frames + len(frames) > _MOST_FRAMES and self.dtype.kind != "f":
-            raise OverflowError(f"After {_MOST_FRAMES} frames, sums may no longer fit 64 bits.")
-        if mask is not None and "count" not in self._states:
-            self._states["count"] = np.full(self.shape, self.frames, np.int64)
+        states, before = self.begin(len(frames), masked=mask is not None)
         bad = _moments.accumulate(
-            frames,
-            self._states,
-            dtype=self.dtype,
-            before=self.frames,
-            mask=mask,
-            num_threads=num_threads,
+            frames, states, dtype=self.dtype, before=before, mask=mask, num_threads=num_threads
         )
         if bad is not None:
             self._refuse(bad)
-        self.frames += len(frames)
+        self.end(len(frames))
+
+    def begin(self, count: int, *, masked: bool) -> tuple[dict[str, NDArray[Any]], int]:
+        """Return what a kernel adds `count` frames to: states by name, and the frames before.
+
+        Raises
+        ------
+        OverflowError
+            Sums of so many frames may not fit.
+        """
+        if self.frames + count > _MOST_FRAMES and self.dtype.kind != "f":
+            raise OverflowError(f"After {_MOST_FRAMES} frames, sums may no longer fit 64 bits.")
+        if masked and "count" not in self._states:
+            self._states["count"] = np.full(self.shape, self.frames, np.int64)
+        return self._states, self.frames
+
+    def end(self, count: int) -> None:
+        """Know of frames that a kernel has added."""
+        self.frames += count
 
     def merge(self, other: Moments) -> None:
         """Take in what another has summed up, as if its frames came after.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ..kernels import Moments
 from ..loading.load import Load
 from ..progress import Progress, progress_bar
 from ..streaming.batch import Batch
@@ -30,8 +31,8 @@ class Frames:
 
     Attributes
     ----------
-    load : Load
-        What is read.
+    load, masks : Load
+        What is read, and its masks where `mask` is True.
     transform : Transform or None
         What is done to frames first.
     numbers : ndarray of int64
@@ -42,16 +43,21 @@ class Frames:
         Takes names of attributes, frames and buffers; returns the stream of them.
     read : callable
         Takes a name, frames and a transform; returns them.
+    add : callable
+        Takes sums, frames, good pixels of all or None, and what is told of how many are done; adds
+        the frames to the sums if they need not be made for that, and returns whether it did.
     verbose : bool
         Whether a progress bar is shown.
     """
 
     load: Load
+    masks: Load
     transform: Any
     numbers: NDArray[np.int64]
     mask: Any
     stream: Callable[[list[str], NDArray[np.int64], list[Any]], FrameStream]
     read: Callable[[str, NDArray[np.int64], Any], NDArray[Any]]
+    add: Callable[[Sequence[Moments], NDArray[np.int64], Any, Callable[[int], object]], bool]
     verbose: bool
 
     def __post_init__(self) -> None:
@@ -96,7 +102,8 @@ class Frames:
         pixel = dtype.itemsize + (self.mask is not None and self.mask is not False)
         size = len(self.numbers) * math.prod(shape) * pixel
         bands = Banded(rows, size // max(1, rows), self._band)
-        return Source(shape, dtype, len(self.numbers), self._batches, bands, self._progress)
+        how = self._batches, bands, self._progress, self._add
+        return Source(shape, dtype, len(self.numbers), *how)
 
     def _batches(self) -> Iterator[Batch]:
         attr, done = self.load.attr, 0
@@ -114,6 +121,16 @@ class Frames:
                 good = self._good(read, slice(done, done + len(idxs)))
                 yield Batch(_masked(frames[attr], good), idxs)
                 done += len(idxs)
+
+    def _add(self, moments: Sequence[Moments], tick: Callable[[int], object]) -> bool:
+        good = None if self.mask is False else self.mask
+        if good is True:
+            if not self.masks.is_static:
+                return False
+            good = self.read("mask", self.numbers[:1], self.transform)[0]
+        if good is not None and np.ndim(good) > len(self.load.frame_shape):
+            return False
+        return self.add(moments, self.numbers, good, tick)
 
     def _progress(self) -> AbstractContextManager[Progress | None]:
         if not self.verbose:

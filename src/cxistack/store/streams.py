@@ -20,6 +20,7 @@ from ..kernels.threshold import least_above
 from ..loading.load import Load
 from ..loading.masked import check_masked
 from ..loading.sparse import read_above
+from ..loading.sums import add_frames
 from ..streaming.batch import Hits
 from ..streaming.cluster import reduce_on
 from ..streaming.per_frame import reduced
@@ -341,7 +342,11 @@ class Streams(Contents):
             found: NDArray[Any] = self._read(name, some, begun=begun[name], **own, **how)
             return found
 
-        return Frames(load, made, numbers, mask, stream, read, verbose)
+        def add(sums: Any, some: NDArray[np.int64], good: Any, tick: Any) -> bool:
+            return add_frames(load, some, sums, good, tick=tick, **how)
+
+        masks = begun.get("mask", load)
+        return Frames(load, masks, made, numbers, mask, stream, read, add, verbose)
 
     def _by_frame(self, attr: str, words: Mapping[str, Any]) -> Load:
         """Return the load of an attribute that has a frame axis."""

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..kernels import Moments
 from ..progress import Progress
 from .batch import Batch
 from .reductions import (
@@ -77,6 +78,9 @@ class Source:
         The same by rows.
     progress : callable
         Returns what shows how many frames are done, or None, for a ``with`` block.
+    add : callable
+        Adds all frames to sums without making them, and tells of how many are done; returns whether
+        that was possible. If not, the sums are of no more use.
     """
 
     shape: tuple[int, ...]
@@ -85,6 +89,7 @@ class Source:
     stream: Callable[[], Iterable[Batch]]
     bands: Banded
     progress: Callable[[], AbstractContextManager[Progress | None]] = nullcontext
+    add: Callable[[Sequence[Moments], Callable[[int], object]], bool] = lambda moments, tick: False
 
 
 @dataclass(frozen=True)
@@ -201,12 +206,25 @@ def named(how: Any, wanted: Sequence[tuple[Any, str, Any]], results: Sequence[An
 def states_of(source: Source, reductions: Sequence[Any], bar: Progress | None = None) -> list[Any]:
     """Return the states of reductions after all frames, which they saw by one pass."""
     states = [one.init(source.shape, source.dtype) for one in reductions]
+    told = 0
+    if all(isinstance(one, Statistics) for one in reductions):
+
+        def tick(count: int) -> None:
+            nonlocal told
+            told += count
+            if bar is not None:
+                bar.update(count)
+
+        if source.add([moments for state in states for moments in state], tick):
+            return states
+        states = [one.init(source.shape, source.dtype) for one in reductions]
     for frames, idxs in source.stream():
         for k, one in enumerate(reductions):
             state = one.step(states[k], frames, idxs)
             states[k] = states[k] if state is None else state
         if bar is not None:
-            bar.update(len(idxs))
+            bar.update(max(0, len(idxs) - told))  # what was told of is told of once
+            told = max(0, told - len(idxs))
     return states
 
 

@@ -167,6 +167,14 @@ int cxi_bshuf_next(struct cxi_bshuf *it, char *dst)
     return CXI_DECODED;
 }
 
+void cxi_bshuf_seek(struct cxi_bshuf *it, size_t index, const char *src)
+{
+    it->index = index;
+    it->offset = index * it->block_bytes;
+    it->src = src;
+    look_ahead(it);
+}
+
 int cxi_undo_bitshuffle(struct cxi_decoder *decoder, const struct cxi_filter *filter,
                         const char *src, size_t len, struct cxi_room *room, char *scratch,
                         size_t scratch_len)

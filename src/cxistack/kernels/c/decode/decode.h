@@ -91,9 +91,10 @@ struct cxi_bshuf {
     size_t offset;  /* its first byte's place in the decoded chunk */
     size_t bytes;   /* its decoded size */
     size_t block_bytes;  /* of every block but the last ones */
+    const char *src;     /* where it is stored */
     /* The rest is the decoder's. */
     struct cxi_decoder *decoder;
-    const char *src, *end;
+    const char *end;
     char *scratch;
     size_t total;
     uint32_t element;
@@ -110,5 +111,8 @@ int cxi_bshuf_open(struct cxi_bshuf *it, struct cxi_decoder *decoder,
 
 /* Decodes the next block to the it->bytes bytes at dst and moves on; NULL only steps over it. */
 int cxi_bshuf_next(struct cxi_bshuf *it, char *dst);
+
+/* Goes to a block, of which it->src was seen by who came there block by block. */
+void cxi_bshuf_seek(struct cxi_bshuf *it, size_t index, const char *src);
 
 #endif

@@ -1,0 +1,125 @@
+"""Frames to sums over them, as their blocks decode, where that can be: no frame is made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import FileChangedError
+from ..kernels import Moments, threads
+from ._sums import StoredChunks, SumChunks
+from .load import Load
+from .whole_chunks import Chunks, batches, runs_of
+
+__all__ = ["add_frames"]
+
+_BATCH_BYTES = 64 << 20  # of stored chunks that are in memory at a time
+_LARGEST_BLOCK = 64 << 10  # of which several stay in the cache
+_PARTS = 8  # of frames, that each thread has to do
+_LEAST_BLOCKS = 4  # that each thread has of a frame
+
+
+def add_frames(
+    load: Load,
+    numbers: NDArray[np.int64],
+    moments: Sequence[Moments],
+    mask: NDArray[np.bool_] | None = None,
+    *,
+    num_threads: int | None = None,
+    tick: Callable[[int], object] = lambda n: None,
+) -> bool:
+    """Add frames to sums as their chunks decode.
+
+    Parameters
+    ----------
+    load : Load
+        What is loaded.
+    numbers : ndarray of int64
+        Which frames.
+    moments : sequence of Moments
+        What they are added to.
+    mask : ndarray of bool, optional
+        Good pixels of all frames; of `load.frame_shape`.
+    num_threads : int, optional
+        How many threads work; every core when None.
+    tick : callable
+        Is told how many frames were added.
+
+    Returns
+    -------
+    bool
+        Whether all were. If not, something is unusual or wrong, which who loads the frames finds
+        out; `moments` are then of no use.
+    """
+    workers = threads.count_threads(num_threads)
+    numbers = np.ascontiguousarray(numbers)
+    runs = runs_of(load, numbers, "biuf")
+    if isinstance(runs, str):
+        return False
+    good = None if mask is None else np.ascontiguousarray(mask).reshape(-1)
+    for batch in batches(runs):
+        try:
+            chunks = Chunks.of(load, batch, numbers)
+        except (FileChangedError, FileNotFoundError):
+            return False
+        if chunks is None or not _is_usual(chunks, workers):
+            return False
+        chunks.split()
+        for some in _in_memory(chunks.tasks):
+            if not _add(chunks, some, moments, good, workers):
+                return False
+            tick(len(some))
+        if not chunks.are_as_they_were():
+            return False
+    return True
+
+
+def _is_usual(chunks: Chunks, workers: int) -> bool:
+    """Tell whether chunks are filtered, of many small blocks."""
+    pipeline, tasks = chunks.pipeline, chunks.tasks
+    blocks = pipeline.nbytes // pipeline.block_bytes
+    return (
+        pipeline.block_bytes <= _LARGEST_BLOCK
+        and (workers == 1 or blocks >= _LEAST_BLOCKS * workers)
+        and bool(((tasks["address"] >= 0) & (tasks["mask"] == 0)).all())
+        and int(tasks["size"].max()) <= 2 * pipeline.nbytes + _LARGEST_BLOCK
+    )
+
+
+def _in_memory(tasks: NDArray[np.void]) -> Iterator[NDArray[np.void]]:
+    """Cut tasks into those whose chunks are in memory together."""
+    ends = np.cumsum(tasks["size"])
+    begin = 0
+    while begin < len(tasks):
+        room = _BATCH_BYTES + (ends[begin - 1] if begin else 0)
+        end = max(begin + 1, int(np.searchsorted(ends, room, side="right")))
+        yield tasks[begin:end]
+        begin = end
+
+
+def _add(
+    chunks: Chunks,
+    tasks: NDArray[np.void],
+    moments: Sequence[Moments],
+    good: NDArray[np.bool_] | None,
+    workers: int,
+) -> bool:
+    pipeline, stored = chunks.pipeline, chunks.stored
+    blocks = -(-pipeline.nbytes // pipeline.block_bytes)
+    part = max(1, blocks // (_PARTS * workers))
+    tasks = tasks.copy()
+    tasks["place"] = np.arange(len(tasks))
+    there = StoredChunks(tasks, chunks.descriptors, pipeline, part)
+    threads.run(there, workers)
+    if there.failure is not None:
+        return False
+    states = [one.begin(len(tasks), masked=good is not None) for one in moments]
+    job = SumChunks(there, stored, stored.newbyteorder("="), states, good)
+    threads.run(job, workers)
+    if job.failure is not None:
+        return False
+    for one in moments:
+        one.end(len(tasks))
+    return True
