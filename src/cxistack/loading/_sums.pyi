@@ -24,4 +24,5 @@ class SumChunks(ChunkJob):
         pixel: np.dtype[Any],
         moments: Sequence[tuple[dict[str, NDArray[Any]], int]],
         mask: NDArray[np.bool_] | None,
+        following: StoredChunks | None,
     ) -> None: ...

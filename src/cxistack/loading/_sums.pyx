@@ -104,7 +104,9 @@ cdef class StoredChunks(ChunkJob):
 
 
 cdef class SumChunks(ChunkJob):
-    """Sums up chunks that are in memory, a part of all of them in each task.
+    """Sums up chunks that are in memory, a part of all of them in each task, and brings others.
+
+    So threads that wait for a disk have others beside them that add.
 
     Parameters
     ----------
@@ -117,9 +119,13 @@ cdef class SumChunks(ChunkJob):
         :func:`cxistack.kernels._moments.accumulate`.
     mask : ndarray of bool or None
         Good pixels of all frames, in one piece.
+    following : StoredChunks or None
+        What is brought into memory meanwhile.
     """
 
     cdef StoredChunks _chunks
+    cdef StoredChunks _following
+    cdef Py_ssize_t _brought
     cdef Sums *_sums
     cdef int _count
     cdef Py_ssize_t _together
@@ -127,13 +133,14 @@ cdef class SumChunks(ChunkJob):
     cdef object _arrays
 
     def __init__(self, StoredChunks chunks not None, cnp.dtype stored not None,
-                 cnp.dtype pixel not None, moments, mask):
+                 cnp.dtype pixel not None, moments, mask, StoredChunks following):
         cdef cnp.ndarray frames = np.empty((1, chunks.w.chunk_bytes // stored.itemsize), stored)
         cdef Py_ssize_t together = TOGETHER_BYTES // chunks._block_bytes
         cdef int i
-        Job.__init__(self, chunks._parts)
+        self._brought = 0 if following is None else following.tasks
+        Job.__init__(self, chunks._parts + self._brought)
         self._share(chunks)
-        self._chunks = chunks
+        self._chunks, self._following = chunks, following
         self._together = max(LEAST_TOGETHER, min(MOST_TOGETHER, together))
         self._size = stored.itemsize
         self.w.tile_bytes = self._together * chunks._block_bytes
@@ -150,10 +157,14 @@ cdef class SumChunks(ChunkJob):
 
     cdef int _do(self, int64_t k, Space *space) noexcept nogil:
         cdef Py_ssize_t first = 0, last, frames = self._chunks.tasks
+        # What is brought comes evenly among what is added.
+        cdef Py_ssize_t before = k * self._brought // self.tasks
         cdef int status = 0
+        if before < (k + 1) * self._brought // self.tasks:
+            return self._following._do(before, space)
         while first < frames and not status:
             last = min(frames, first + self._together)
-            status = self._add(k, first, last, space)
+            status = self._add(k - before, first, last, space)
             first = last
         return fail_task(&self.w, k, status) if status else 0
 

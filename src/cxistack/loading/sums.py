@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from .whole_chunks import Chunks, batches, runs_of
 
 __all__ = ["add_frames"]
 
-_BATCH_BYTES = 64 << 20  # of stored chunks that are in memory at a time
+_BATCH_BYTES = 64 << 20  # of stored chunks, of which two batches are in memory
 _LARGEST_BLOCK = 64 << 10  # of which several stay in the cache
 _PARTS = 8  # of frames, that each thread has to do
 _LEAST_BLOCKS = 4  # that each thread has of a frame
@@ -67,10 +67,8 @@ def add_frames(
         if chunks is None or not _is_usual(chunks, workers):
             return False
         chunks.split()
-        for some in _in_memory(chunks.tasks):
-            if not _add(chunks, some, moments, good, workers):
-                return False
-            tick(len(some))
+        if not _add(chunks, moments, good, workers, tick):
+            return False
         if not chunks.are_as_they_were():
             return False
     return True
@@ -101,25 +99,35 @@ def _in_memory(tasks: NDArray[np.void]) -> Iterator[NDArray[np.void]]:
 
 def _add(
     chunks: Chunks,
-    tasks: NDArray[np.void],
     moments: Sequence[Moments],
     good: NDArray[np.bool_] | None,
     workers: int,
+    tick: Callable[[int], object],
 ) -> bool:
     pipeline, stored = chunks.pipeline, chunks.stored
-    blocks = -(-pipeline.nbytes // pipeline.block_bytes)
-    part = max(1, blocks // (_PARTS * workers))
-    tasks = tasks.copy()
-    tasks["place"] = np.arange(len(tasks))
-    there = StoredChunks(tasks, chunks.descriptors, pipeline, part)
-    threads.run(there, workers)
-    if there.failure is not None:
-        return False
-    states = [one.begin(len(tasks), masked=good is not None) for one in moments]
-    job = SumChunks(there, stored, stored.newbyteorder("="), states, good)
-    threads.run(job, workers)
-    if job.failure is not None:
-        return False
-    for one in moments:
-        one.end(len(tasks))
+    part = max(1, pipeline.nbytes // pipeline.block_bytes // (_PARTS * workers))
+    waiting = _stored(chunks, part)
+    first = next(waiting)
+    threads.run(first, workers)
+    following: StoredChunks | None = first
+    while following is not None:
+        there, following = following, next(waiting, None)
+        if there.failure is not None:
+            return False
+        states = [one.begin(there.tasks, masked=good is not None) for one in moments]
+        job = SumChunks(there, stored, stored.newbyteorder("="), states, good, following)
+        threads.run(job, workers)
+        if job.failure is not None:
+            return False
+        for one in moments:
+            one.end(there.tasks)
+        tick(there.tasks)
     return True
+
+
+def _stored(chunks: Chunks, part: int) -> Generator[StoredChunks]:
+    """Yield what brings chunks into memory, some at a time."""
+    for tasks in _in_memory(chunks.tasks):
+        tasks = tasks.copy()
+        tasks["place"] = np.arange(len(tasks))
+        yield StoredChunks(tasks, chunks.descriptors, chunks.pipeline, part)
