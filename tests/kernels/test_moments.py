@@ -112,7 +112,11 @@ def test_merged_moments_are_those_of_all(dtype: str, data: st.DataObject) -> Non
     each = mask is not None and mask.ndim == frames.ndim
     once = moments(frames, mask, [], 1)
     left = moments(frames[:cut], mask[:cut] if each else mask, [], 1)
-    left.merge(moments(frames[cut:], mask[cut:] if each else mask, [], 1))
+    right = moments(frames[cut:], mask[cut:] if each else mask, [], 1)
+    before = pickle.dumps((left, right))
+    left.merged(right).merge(right)
+    assert pickle.dumps((left, right)) == before  # a worker may be asked for them again
+    left.merge(right)
     assert left.frames == once.frames
     for word in WORDS:
         np.testing.assert_allclose(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from copy import copy
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -199,6 +200,13 @@ class Moments:
         """Know of frames that a kernel has added."""
         self.frames += count
 
+    def merged(self, other: Moments) -> Moments:
+        """Return what :meth:`merge` makes of this, which stays as it is."""
+        new = copy(self)
+        new._states = dict(self._states)  # a merge makes new arrays
+        new.merge(other)
+        return new
+
     def merge(self, other: Moments) -> None:
         """Take in what another has summed up, as if its frames came after.
 
@@ -235,21 +243,13 @@ class Moments:
         if "rest" in mine:
             _merge_floats(mine, theirs)
         elif "total" in mine:
-            total = mine["total"] + theirs["total"]
-            wrapped = (
-                ((mine["total"] ^ total) & (theirs["total"] ^ total)) < 0
-                if total.dtype.kind == "i"
-                else total < theirs["total"]
-            )
-            if wrapped.any():
-                self._refuse(int(np.argmax(wrapped)))
-            mine["total"] = total
+            mine["total"] = self._added(mine["total"], theirs["total"])
         for name, join in (
             *(("squares", np.add), ("over", np.add), ("saturated", np.add)),
             *(("lowest", np.minimum), ("highest", np.maximum)),
         ):
             if name in mine:
-                join(mine[name], theirs[name], out=mine[name])
+                mine[name] = join(mine[name], theirs[name])
         if "count" in mine or "count" in theirs:
             mine["count"] = np.broadcast_to(counts[0] + counts[1], self.shape).astype(np.int64)
         self.frames += other.frames
@@ -315,6 +315,15 @@ class Moments:
             n = counts[some] if np.ndim(count) else count
             flat[some] = _exact_variance(totals[some], squares[some], n)
         return found
+
+    def _added(self, one: NDArray[Any], other: NDArray[Any]) -> NDArray[Any]:
+        total: NDArray[Any] = one + other
+        if self.dtype.itemsize < 8:  # so many frames as there may be fit
+            return total
+        wrapped = ((one ^ total) & (other ^ total)) < 0 if total.dtype.kind == "i" else total < one
+        if wrapped.any():
+            self._refuse(int(np.argmax(wrapped)))
+        return total
 
     def _refuse(self, pixel: int) -> None:
         where = tuple(int(i) for i in np.unravel_index(pixel, self.shape))
@@ -399,8 +408,7 @@ def _merge_floats(mine: dict[str, NDArray[Any]], theirs: dict[str, NDArray[Any]]
         total = mine["total"] + theirs["total"]
         part = total - mine["total"]
         lost = (mine["total"] - (total - part)) + (theirs["total"] - part)
-    mine["rest"] += theirs["rest"]
-    mine["rest"] += np.where(np.isfinite(total), lost, 0.0)
+    mine["rest"] = mine["rest"] + theirs["rest"] + np.where(np.isfinite(total), lost, 0.0)
     mine["total"] = total
 
 

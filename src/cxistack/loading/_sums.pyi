@@ -14,6 +14,7 @@ class StoredChunks(ChunkJob):
         descriptors: NDArray[np.int32],
         pipeline: Pipeline,
         part_blocks: int,
+        memory: NDArray[np.uint8],
     ) -> None: ...
 
 class SumChunks(ChunkJob):

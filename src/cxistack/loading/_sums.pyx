@@ -10,7 +10,6 @@ from cxistack.kernels._decode cimport (
 )
 from cxistack.kernels._moments cimport Sums, set_sums, sum_up
 from cxistack.kernels.job cimport Job
-from cxistack.kernels.results cimport give, take
 from cxistack.loading._read_chunks cimport ChunkJob, Space, Task, fail_task, fetch
 
 import numpy as np
@@ -36,9 +35,12 @@ cdef class StoredChunks(ChunkJob):
         Bitshuffle with a codec, alone.
     part_blocks : int
         Blocks of a part.
+    memory : ndarray of uint8
+        Where the chunks go.
     """
 
     cdef char *_bytes
+    cdef unsigned char[::1] _room
     cdef int64_t[::1] _begins       # of chunks, in memory
     cdef int64_t[:, ::1] _marks     # of the parts of each, in it
     cdef size_t _block_bytes
@@ -46,7 +48,7 @@ cdef class StoredChunks(ChunkJob):
     cdef Py_ssize_t _parts
 
     def __init__(self, const Task[::1] tasks, const int32_t[::1] descriptors, pipeline,
-                 Py_ssize_t part_blocks):
+                 Py_ssize_t part_blocks, unsigned char[::1] memory):
         cdef Py_ssize_t count = tasks.shape[0]
         sizes = np.asarray(tasks)["size"]
         places = np.arange(count)
@@ -59,12 +61,10 @@ cdef class StoredChunks(ChunkJob):
         self._parts = (self.w.chunk_bytes + self._part_bytes - 1) // self._part_bytes
         self._begins = np.cumsum(sizes) - sizes
         self._marks = np.empty((count, self._parts), np.int64)
-        self._bytes = <char *>take(sizes.sum() + 64)
-        if self._bytes == NULL:
-            raise MemoryError(f"{sizes.sum()} bytes of chunks")
-
-    def __dealloc__(self):
-        give(self._bytes)
+        if sizes.sum() > memory.shape[0]:
+            raise ValueError(f"{sizes.sum()} bytes of chunks do not fit into {memory.shape[0]}")
+        self._room = memory
+        self._bytes = <char *>&memory[0]
 
     cdef int _open(self, cxi_bshuf *it, Py_ssize_t k, Space *space) noexcept nogil:
         return cxi_bshuf_open(it, &space.decoder, &self.w.pipeline.filter[0], self.w.chunk_bytes,

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import FileChangedError
 from ..kernels import Moments, threads
+from ..kernels.results import empty
 from ._sums import StoredChunks, SumChunks
 from .load import Load
 from .whole_chunks import Chunks, batches, runs_of
 
 __all__ = ["add_frames"]
 
-_BATCH_BYTES = 64 << 20  # of stored chunks, of which two batches are in memory
+_BATCH_BYTES = (64 << 20) - 4096  # of stored chunks: memory of a batch is kept for the next sums
 _LARGEST_BLOCK = 64 << 10  # of which several stay in the cache
 _PARTS = 8  # of frames, that each thread has to do
 _LEAST_BLOCKS = 4  # that each thread has of a frame
@@ -106,12 +107,7 @@ def _add(
 ) -> bool:
     pipeline, stored = chunks.pipeline, chunks.stored
     part = max(1, pipeline.nbytes // pipeline.block_bytes // (_PARTS * workers))
-    waiting = _stored(chunks, part)
-    first = next(waiting)
-    threads.run(first, workers)
-    following: StoredChunks | None = first
-    while following is not None:
-        there, following = following, next(waiting, None)
+    for there, following in _in_turn(chunks, part, workers):
         if there.failure is not None:
             return False
         states = [one.begin(there.tasks, masked=good is not None) for one in moments]
@@ -125,9 +121,25 @@ def _add(
     return True
 
 
-def _stored(chunks: Chunks, part: int) -> Generator[StoredChunks]:
-    """Yield what brings chunks into memory, some at a time."""
-    for tasks in _in_memory(chunks.tasks):
+def _in_turn(
+    chunks: Chunks, part: int, workers: int
+) -> Iterator[tuple[StoredChunks, StoredChunks | None]]:
+    """Yield chunks that are in memory, and those that come into it while these are added."""
+    batches = list(_in_memory(chunks.tasks))
+    most = max(int(tasks["size"].sum()) for tasks in batches)
+    # One thread has nobody who adds while it waits for a disk.
+    places = 1 if workers == 1 else 2
+    memory = [empty((most,), np.dtype(np.uint8)) for _ in batches[:places]]
+    there: StoredChunks | None = None
+    for number, tasks in enumerate(batches):
         tasks = tasks.copy()
         tasks["place"] = np.arange(len(tasks))
-        yield StoredChunks(tasks, chunks.descriptors, chunks.pipeline, part)
+        how = chunks.descriptors, chunks.pipeline, part
+        following = StoredChunks(tasks, *how, memory[number % places])
+        if there is not None:
+            yield there, following if places > 1 else None
+        if there is None or places == 1:
+            threads.run(following, workers)
+        there = following
+    assert there is not None
+    yield there, None

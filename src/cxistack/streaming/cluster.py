@@ -24,6 +24,7 @@ from ..catalogue.index import FrameIndex
 from ..progress import Progress
 from .per_frame import is_of_pixels, reduced
 from .reduce import BandResults, Limits, Plan, Source, bands_of, spare_memory, states_of
+from .reductions import Histogram, Statistics
 from .shares import shares_of
 
 __all__ = ["Cluster", "Job", "reduce_on", "share_count"]
@@ -197,10 +198,11 @@ def _states(job: Any, numbers: NDArray[np.int64], reductions: Sequence[Any]) -> 
 
 
 def _merge(reductions: Sequence[Any], a: Sequence[Any], b: Sequence[Any]) -> list[Any]:
-    # A merge may change its first state, which may be asked for again when a worker dies.
-    kept = copy.deepcopy(a)
     merged = []
-    for one, mine, theirs in zip(reductions, kept, b, strict=True):
+    for one, first, theirs in zip(reductions, a, b, strict=True):
+        # A user's merge may change its first state, which may be asked for again when a worker
+        # dies.
+        mine = first if isinstance(one, Statistics | Histogram) else copy.deepcopy(first)
         state = one.merge(mine, theirs)
         merged.append(mine if state is None else state)
     return merged

@@ -111,10 +111,8 @@ class Statistics:
         return state
 
     def merge(self, a: list[Moments], b: list[Moments]) -> list[Moments]:
-        """Return the state of the frames of both."""
-        for one, other in zip(a, b, strict=True):
-            one.merge(other)
-        return a
+        """Return the state of the frames of both, which stay as they are."""
+        return [one.merged(other) for one, other in zip(a, b, strict=True)]
 
     def finish(self, state: list[Moments]) -> list[NDArray[Any]]:
         """Return the result."""
