@@ -50,7 +50,7 @@ class _Size(Size):
 
 
 SIZES = {
-    "normal": _Size(48, DETECTOR, Pace(3), 20, (400, 600), 1_000_000),
+    "normal": _Size(100, DETECTOR, Pace(3), 20, (400, 600), 1_000_000),
     "quick": _Size(6, DETECTOR, Pace(3), 20, (400, 600), 1_000_000),
     "tiny": _Size(2, (20, 30), Pace(1), 3, (4, 6), 1000),
 }

@@ -123,7 +123,9 @@ def by_value():
     cloudpickle.unregister_pickle_by_value(sys.modules[Killer.__module__])
 
 
-def test_states_are_merged_in_the_order_of_frames(store, client, by_value):
+@pytest.mark.parametrize("near", [cluster._NEAR, ()])
+def test_states_are_merged_in_the_order_of_frames(store, client, by_value, monkeypatch, near):
+    monkeypatch.setattr(cluster, "_NEAR", near)  # workers elsewhere merge the last two, too
     found = store.reduce("data", Joined(), client=client, **QUIET)
     assert found == [(k, int(frame[0, 0])) for k, frame in enumerate(RUN)]
 

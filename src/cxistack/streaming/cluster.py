@@ -14,6 +14,7 @@ import pickle
 import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
@@ -29,7 +30,7 @@ from .shares import shares_of
 
 __all__ = ["Cluster", "Job", "reduce_on", "share_count"]
 
-_SHARE_BYTES = 4 << 30  # of pixels that one task takes at most, and that a death costs
+_SHARE_BYTES = 8 << 30  # of pixels that one task takes at most, and that a death costs
 _EMBEDDED = 1 << 20  # bytes of a job that goes with each task; a larger one goes to a worker once
 _BAND_ROWS = 16  # that a task has at least: of most codecs, each task decodes whole chunks
 _NEAR = ("127.0.0.1", "::1")
@@ -110,11 +111,18 @@ class Cluster:
         for future, result in coming:
             take(numbers[future.key], result)
 
-    def result(self, future: Any) -> Any:
-        """Wait for a future; return its result."""
-        # Workers of this machine are in reach without the scheduler, which is slow to pass it on.
-        is_near = all(urlsplit(one).hostname in _NEAR for one in self._workers())
-        return self._client.gather(future, direct=True if is_near else None)
+    def results(self, futures: list[Any]) -> list[Any]:
+        """Wait for futures; return their results."""
+        found: list[Any] = self._client.gather(futures, direct=True if self.is_near else None)
+        return found
+
+    @cached_property
+    def is_near(self) -> bool:
+        """Whether all workers are on this machine.
+
+        They are then in reach without the scheduler, which is slow to pass results on.
+        """
+        return all(urlsplit(one).hostname in _NEAR for one in self._workers())
 
     def _workers(self) -> dict[str, Any]:
         workers: dict[str, Any] = self._client.scheduler_info(n_workers=-1)["workers"]
@@ -238,7 +246,9 @@ def _merged(
         for k, numbers in enumerate(shares)
     ]
     wanted, level = (list(states) if bar is not None else []), 0
-    while len(states) > 1:
+    # The last two come here, where that is no longer a way than from worker to worker.
+    left = 2 if cluster.is_near else 1
+    while len(states) > left:
         pairs = [
             cluster.submit(f"merge-{level}-{k}", _merge, reductions, *states[k : k + 2], first=True)
             for k in range(0, len(states) - 1, 2)
@@ -247,8 +257,8 @@ def _merged(
         level += 1
     if bar is not None:
         _tell(wanted, shares, bar)
-    result: list[Any] = cluster.result(states[0])
-    return result
+    results = cluster.results(states)
+    return results[0] if len(results) == 1 else _merge(reductions, *results)
 
 
 def _tell(futures: list[Any], shares: Sequence[NDArray[np.int64]], bar: Progress) -> None:
