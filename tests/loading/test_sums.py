@@ -58,7 +58,7 @@ def same(found, wanted):
     wanted=st.none() | st.lists(st.integers(0, 20), min_size=1, max_size=50),
     masked=st.booleans(),
     batch=st.sampled_from([1, 40_000, 1 << 20]),
-    threads=st.integers(1, 3),
+    threads=st.integers(1, 2),
 )
 def test_they_are_those_of_loaded_frames(
     tmp_path_factory, codec, dtype, block, wanted, masked, batch, threads
@@ -69,7 +69,6 @@ def test_they_are_those_of_loaded_frames(
     native = np.dtype(dtype).newbyteorder("=")
     with CXIStore(str(folder / "*.h5")) as store, pytest.MonkeyPatch.context() as patch:
         patch.setattr(sums, "_BATCH_BYTES", batch)
-        patch.setattr(sums, "_LEAST_BLOCKS", 0)
         load = store._prepare("data", dtype=native)
         numbers = np.arange(21) if wanted is None else np.array(wanted)
         good = np.random.default_rng(1).random(load.frame_shape) < 0.7 if masked else None

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from ..errors import FileChangedError
 from ..kernels import Moments, threads
+from ..kernels._decode import Pipeline
 from ..kernels.results import empty
 from ._sums import StoredChunks, SumChunks
 from .load import Load
@@ -19,7 +20,6 @@ __all__ = ["add_frames"]
 _BATCH_BYTES = (64 << 20) - 4096  # of stored chunks: memory of a batch is kept for the next sums
 _LARGEST_BLOCK = 64 << 10  # of which several stay in the cache
 _PARTS = 8  # of frames, that each thread has to do
-_LEAST_BLOCKS = 4  # that each thread has of a frame
 
 
 def add_frames(
@@ -59,13 +59,15 @@ def add_frames(
     runs = runs_of(load, numbers, "biuf")
     if isinstance(runs, str):
         return False
+    if not all(_has_parts(kind.how[0], workers) for kind in {run[0].kind for run in runs}):
+        return False
     good = None if mask is None else np.ascontiguousarray(mask).reshape(-1)
     for batch in batches(runs):
         try:
             chunks = Chunks.of(load, batch, numbers)
         except (FileChangedError, FileNotFoundError):
             return False
-        if chunks is None or not _is_usual(chunks, workers):
+        if chunks is None or not _are_usual(chunks):
             return False
         chunks.split()
         if not _add(chunks, moments, good, workers, tick):
@@ -75,15 +77,18 @@ def add_frames(
     return True
 
 
-def _is_usual(chunks: Chunks, workers: int) -> bool:
-    """Tell whether chunks are filtered, of many small blocks."""
-    pipeline, tasks = chunks.pipeline, chunks.tasks
-    blocks = pipeline.nbytes // pipeline.block_bytes
+def _has_parts(pipeline: Pipeline, workers: int) -> bool:
+    """Tell whether chunks are of small blocks; of one for two threads it is still faster."""
+    blocks = -(-pipeline.nbytes // pipeline.block_bytes)
+    return pipeline.block_bytes <= _LARGEST_BLOCK and 2 * blocks >= workers
+
+
+def _are_usual(chunks: Chunks) -> bool:
+    """Tell whether all chunks are there, filtered, and of a size that they may have."""
+    tasks = chunks.tasks
     return (
-        pipeline.block_bytes <= _LARGEST_BLOCK
-        and (workers == 1 or blocks >= _LEAST_BLOCKS * workers)
-        and bool(((tasks["address"] >= 0) & (tasks["mask"] == 0)).all())
-        and int(tasks["size"].max()) <= 2 * pipeline.nbytes + _LARGEST_BLOCK
+        bool(((tasks["address"] >= 0) & (tasks["mask"] == 0)).all())
+        and int(tasks["size"].max()) <= 2 * chunks.pipeline.nbytes + _LARGEST_BLOCK
     )
 
 
