@@ -81,6 +81,11 @@ def test_the_scale_is_the_one_asked_for(store, ax):
         store.plot("data", 0, ax=ax, vmin=3, vmax=2)
 
 
+def test_a_mask_of_ones_own_is_refused_in_words(store, ax):
+    with pytest.raises(TypeError, match="True or False"):
+        store.plot("data", -1, ax=ax, mask=GOOD)
+
+
 def test_without_the_mask_only_what_has_no_value_is_grey(store, ax):
     store.plot("data", -1, ax=ax, mask=False)
     assert np.argwhere(np.ma.getmaskarray(shown(ax))).tolist() == [[0, 0]]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any, cast
 
+import numpy as np
 from numpy.typing import DTypeLike
 
 from ..errors import CastError, CXIError
@@ -113,6 +114,8 @@ class Drawn(Contents):
             As :meth:`load_attribute`; also where `mm` is asked for and no pixel size is known.
         IndexError
             There is no such module.
+        TypeError
+            `mask` is an array.
         ValueError
             `vmin` is above `vmax`, or `log` is asked of what is not positive.
 
@@ -130,6 +133,11 @@ class Drawn(Contents):
         ('run.cxi: data, frame 5 of 6, 8 × 10 uint16', 'fast axis (pixel)')
         """
         self._check_open()
+        if not isinstance(mask, bool | np.bool_):
+            raise TypeError(
+                "mask= of a plot is True or False: whether the run's own mask is shown, not "
+                f"{type(mask).__name__}; a masked array of yours is drawn by Matplotlib's imshow"
+            )
         look = Look(dtype, mask, Contrast(vmin, vmax, log, percentiles))
         drawing = Drawing(module, mm, cmap, colorbar)
         run = cast(Run, self)  # whatever loads: a store
