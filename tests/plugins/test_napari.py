@@ -3,11 +3,16 @@
 import importlib.metadata
 import importlib.resources
 import importlib.util
+import os
+import shutil
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.image import imread
 
 from cxistack import LazyArray
 from cxistack.plugins.napari import layers_of, reader_of
@@ -113,15 +118,20 @@ def test_real_files_are_shown_by_the_protocol_that_finds_most(shared_data):
     assert layers["data"][0].shape[1:] == (2167, 2070)
 
 
-def manifest(npe2):
-    """Return the manifest as npe2 finds it, if it looks into installed packages of this kind."""
+def where_the_manifest_is():
+    """Return the path of the manifest, and the package that holds it."""
     (entry,) = importlib.metadata.entry_points(group="napari.manifest", name="cxistack")
     module, _, file = entry.value.partition(":")
-    path = importlib.resources.files(module) / file
+    return str(importlib.resources.files(module) / file), module
+
+
+def manifest(npe2):
+    """Return the manifest as npe2 finds it, if it looks into installed packages of this kind."""
+    path, module = where_the_manifest_is()
     folders = importlib.util.find_spec(module).submodule_search_locations
     if any(Path(folder).is_dir() for folder in folders):
         return npe2.PluginManifest.from_distribution("cxistack")
-    return npe2.PluginManifest.from_file(str(path))  # of an editable installation
+    return npe2.PluginManifest.from_file(path)  # of an editable installation
 
 
 @pytest.fixture
@@ -154,3 +164,49 @@ def test_napari_shows_frames_and_reads_no_more_than_it_shows(plugins, names, ask
     assert bad._data_view.sum() == 2
     assert [str(unit) for unit in data.units] == ["pixel", "millimeter", "millimeter"]
     assert all(np.prod(shape) <= 35 for _, shape in asked)
+
+
+HAS_WINDOWS = (
+    shutil.which("xvfb-run") is not None
+    and importlib.util.find_spec("napari") is not None
+    and any(map(importlib.util.find_spec, ("PyQt6", "PySide6")))
+)
+
+
+@pytest.mark.skipif(not HAS_WINDOWS, reason="there is no napari, Qt or virtual screen")
+def test_its_window_shows_the_frame_its_bad_pixels_and_the_pixels_shape(tmp_path):
+    """The whole of napari, on a screen that nobody sees, finds the reader by itself."""
+    data, mask = np.full((12, 40, 60), 500, np.uint16), np.ones((40, 60), bool)
+    data[:, 16:24, 40:56] = 0
+    for number, frame in enumerate(data):
+        frame[4:12, 4 + 4 * number : 8 + 4 * number] = 1000
+    data[:, 28:36, 20:30], mask[28:36, 20:30] = 60_000, False
+    names = [
+        put(tmp_path / f"run_{n}.cxi", {DATA: data[4 * n : 4 * n + 4], MASK: mask, **PITCH})
+        for n in range(3)
+    ]
+    canvas, window = tmp_path / "canvas.png", tmp_path / "window.png"
+    manifest, _ = where_the_manifest_is()
+    script = Path(__file__).with_name("napari_window.py")
+    screen = ("xvfb-run", "--auto-servernum", "--server-args=-screen 0 1400x900x24")
+    command = [*screen, sys.executable, script, manifest, "6", canvas, window, *names]
+    settings = {"QT_QPA_PLATFORM": "xcb", "NAPARI_CONFIG": str(tmp_path / "settings.yaml")}
+    subprocess.run(command, env={**os.environ, **settings}, check=True, timeout=180)
+    assert min(imread(window).shape[:2]) > 500
+
+    shown = imread(canvas)[..., :3]
+    rows, columns = np.nonzero((shown > 0.2).any(axis=2))
+    top, left = rows.min(), columns.min()
+    height, width = rows.max() + 1 - top, columns.max() + 1 - left
+    # 40 pixels of 75 um are as high as 60 of 50 um are wide.
+    assert height == pytest.approx(width, rel=0.02)
+    assert height > 300
+
+    def colour(row, column):
+        return shown[top + round(height * row / 40), left + round(width * column / 60)]
+
+    np.testing.assert_allclose(colour(2, 2), 0.5, atol=0.02)
+    np.testing.assert_allclose(colour(8, 26), 0.5, atol=0.02)  # where frame 5 is white
+    np.testing.assert_allclose(colour(8, 30), 1, atol=0.02)  # where frame 6 is
+    np.testing.assert_allclose(colour(20, 48), 0, atol=0.02)
+    assert np.ptp(colour(32, 25)) > 0.2  # bad pixels have a colour

@@ -95,15 +95,19 @@ def test_on_a_light_desk_all_is_there_and_fits(page):
     assert all(one.startswith("screen and ") for one in found["rules"])
 
 
-def test_on_a_dark_phone_it_is_dark_and_nothing_is_cut_off(page):
-    png = page.with_name("shown.png")
-    browse(page, f"--screenshot={png}", scheme=DARK, width=400, height=2600)
+@pytest.mark.parametrize("width", [400, 1400], ids=["phone", "desk"])
+@pytest.mark.parametrize(
+    ("scheme", "back"), [(LIGHT, (255, 255, 255)), (DARK, (20, 23, 27))], ids=["light", "dark"]
+)
+def test_it_has_the_colours_of_its_place_and_nothing_is_cut_off(page, scheme, back, width):
+    png = page.with_name(f"shown_{scheme}_{width}.png")
+    browse(page, f"--screenshot={png}", scheme=scheme, width=width, height=2600)
     pixels = np.rint(imread(png)[..., :3] * 255).astype(int)
-    assert pixels.shape[:2] == (2600, 400)
-    back = np.array([20, 23, 27])
+    assert pixels.shape[:2] == (2600, width)
     assert (pixels[:, :4] == back).all()
     assert (pixels[:, -4:] == back).all()  # the margin on the right is whole
-    assert (pixels[..., 1] > 200).mean() > 0.02  # what is good is yellow
+    red, green, blue = np.moveaxis(pixels, 2, 0)
+    assert ((red > 200) & (green > 200) & (blue < 100)).mean() > 0.02  # what is good is yellow
 
 
 def test_it_can_be_printed(page):
