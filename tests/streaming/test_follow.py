@@ -111,7 +111,7 @@ def followed(store, writer, **words):
 def test_what_an_swmr_writer_appends(tmp_path, chunks, filters, block, flush):
     name = str(tmp_path / "run.h5")
     words = {"chunks": chunks, "filters": filters, "block": block, "flush": flush}
-    with start(SWMR, name=name, seconds=3, **words) as writer:
+    with start(SWMR, name=name, seconds=2, **words) as writer:
         store = cxi.CXIStore(name, swmr=True, wait=20)
         begin = time.monotonic()
         followed(store, writer, timeout=20)  # the end is that of the writer
@@ -121,12 +121,12 @@ def test_what_an_swmr_writer_appends(tmp_path, chunks, filters, block, flush):
 @pytest.mark.parametrize("code", [APPENDING, SAVING], ids=["appended", "replaced"])
 def test_a_file_that_is_opened_and_closed(tmp_path, code):
     name = str(tmp_path / "run.cxi")
-    with start(code, name=name, seconds=3) as writer:
+    with start(code, name=name, seconds=2) as writer:
         followed(cxi.CXIStore(name, wait=20), writer, timeout=2)
 
 
 def test_new_files_that_match(tmp_path):
-    with start(FILES, folder=tmp_path, seconds=3) as writer:
+    with start(FILES, folder=tmp_path, seconds=2) as writer:
         store = cxi.CXIStore(str(tmp_path / "scan_*.h5"), wait=20)
         followed(store, writer, timeout=2, batch=2)
     assert store["data"].shape == (len(store.filenames()) * 3, *SHAPE)
