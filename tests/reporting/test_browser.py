@@ -122,6 +122,14 @@ def test_it_has_the_colours_of_its_place_and_nothing_is_cut_off(page, scheme, ba
     assert ((red > 200) & (green > 200) & (blue < 100)).mean() > 0.02  # what is good is yellow
 
 
+def test_a_phone_scrolls_wide_tables(page):
+    """Paths are in one line, beside the screen's edge, and no row is higher for them."""
+    script = """return [...document.querySelectorAll(".wide tr")].map(
+      one => one.getBoundingClientRect().height)"""
+    heights = measured(page, script, width=400)
+    assert max(heights) < 40
+
+
 def test_it_can_be_printed(page):
     pdf = page.with_name("run.pdf")
     browse(page, f"--print-to-pdf={pdf}", "--no-pdf-header-footer", scheme=DARK)

@@ -64,6 +64,7 @@ h3{font-size:.95rem;margin:0 0 .5rem}
 p{margin:.4rem 0;overflow-wrap:anywhere}
 .dim,figcaption,footer{color:var(--dim)}
 .wide{overflow-x:auto}
+@media screen{.wide wbr{display:none}}
 table{border-collapse:collapse;font-size:.88rem}
 th,td{text-align:left;vertical-align:top;padding:.3em 1em .3em 0;
 border-bottom:1px solid var(--line);white-space:nowrap;font-variant-numeric:tabular-nums}

@@ -78,7 +78,8 @@ def positions_curve(
         x, y = positions[:, chosen[0]], positions[:, chosen[1]]
         if len(x) <= _PATH:
             axes.plot(x, y, color=line, lw=0.5, alpha=0.5)
-        points = axes.scatter(x, y, c=numbers, s=8, cmap="viridis", zorder=2)
+        edges = {"edgecolors": line, "linewidths": 0.3}  # the darkest are seen on dark paper, too
+        points = axes.scatter(x, y, c=numbers, s=9, cmap="viridis", zorder=2, **edges)
         axes.set(xlabel=f"axis {chosen[0]}{label}", ylabel=f"axis {chosen[1]}{label}")
         if min(spans[chosen]) > 0.05 * max(spans[chosen]):
             axes.set_aspect("equal", adjustable="datalim")
