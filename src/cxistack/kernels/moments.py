@@ -12,7 +12,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from . import _moments
 
-__all__ = ["Moment", "Moments"]
+__all__ = ["Moment", "Moments", "begin_frames", "end_frames", "merged"]
 
 Moment: TypeAlias = Literal["sum", "mean", "var", "std", "min", "max", "over", "saturated"]
 
@@ -174,38 +174,13 @@ class Moments:
             raise ValueError(f"Frames of shape {self.shape} are added here, not {shape}")
         if frames.dtype.newbyteorder("=") != self.dtype:
             raise TypeError(f"Pixels of type {self.dtype} are added here, not {frames.dtype}")
-        states, before = self.begin(len(frames), masked=mask is not None)
+        states, before = begin_frames(self, len(frames), masked=mask is not None)
         bad = _moments.accumulate(
             frames, states, dtype=self.dtype, before=before, mask=mask, num_threads=num_threads
         )
         if bad is not None:
             self._refuse(bad)
-        self.end(len(frames))
-
-    def begin(self, count: int, *, masked: bool) -> tuple[dict[str, NDArray[Any]], int]:
-        """Return what a kernel adds `count` frames to: states by name, and the frames before.
-
-        Raises
-        ------
-        OverflowError
-            Sums of so many frames may not fit.
-        """
-        if self.frames + count > _MOST_FRAMES and self.dtype.kind != "f":
-            raise OverflowError(f"After {_MOST_FRAMES} frames, sums may no longer fit 64 bits.")
-        if masked and "count" not in self._states:
-            self._states["count"] = np.full(self.shape, self.frames, np.int64)
-        return self._states, self.frames
-
-    def end(self, count: int) -> None:
-        """Know of frames that a kernel has added."""
-        self.frames += count
-
-    def merged(self, other: Moments) -> Moments:
-        """Return what :meth:`merge` makes of this, which stays as it is."""
-        new = copy(self)
-        new._states = dict(self._states)  # a merge makes new arrays
-        new.merge(other)
-        return new
+        end_frames(self, len(frames))
 
     def merge(self, other: Moments) -> None:
         """Take in what another has summed up, as if its frames came after.
@@ -331,6 +306,37 @@ class Moments:
             f"The sum of pixel {where} does not fit {self._states['total'].dtype}; take the mean "
             'of such values as dtype="float64".'
         )
+
+
+def begin_frames(
+    moments: Moments, count: int, *, masked: bool
+) -> tuple[dict[str, NDArray[Any]], int]:
+    """Return what a kernel adds `count` frames to: states by name, and the frames before.
+
+    Raises
+    ------
+    OverflowError
+        Sums of so many frames may not fit.
+    """
+    if moments.frames + count > _MOST_FRAMES and moments.dtype.kind != "f":
+        raise OverflowError(f"After {_MOST_FRAMES} frames, sums may no longer fit 64 bits.")
+    states = moments._states
+    if masked and "count" not in states:
+        states["count"] = np.full(moments.shape, moments.frames, np.int64)
+    return states, moments.frames
+
+
+def end_frames(moments: Moments, count: int) -> None:
+    """Let moments know of frames that a kernel has added."""
+    moments.frames += count
+
+
+def merged(moments: Moments, other: Moments) -> Moments:
+    """Return what :meth:`Moments.merge` makes of moments, which stay as they are."""
+    new = copy(moments)
+    new._states = dict(moments._states)  # a merge makes new arrays
+    new.merge(other)
+    return new
 
 
 def _exact_variance(

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from ..errors import FileChangedError
 from ..kernels import Moments, threads
 from ..kernels._decode import Pipeline
+from ..kernels.moments import begin_frames, end_frames
 from ..kernels.results import empty
 from ._sums import StoredChunks, SumChunks
 from .load import Load
@@ -115,13 +116,13 @@ def _add(
     for there, following in _in_turn(chunks, part, workers):
         if there.failure is not None:
             return False
-        states = [one.begin(there.tasks, masked=good is not None) for one in moments]
+        states = [begin_frames(one, there.tasks, masked=good is not None) for one in moments]
         job = SumChunks(there, stored, stored.newbyteorder("="), states, good, following)
         threads.run(job, workers)
         if job.failure is not None:
             return False
         for one in moments:
-            one.end(there.tasks)
+            end_frames(one, there.tasks)
         tick(there.tasks)
     return True
 

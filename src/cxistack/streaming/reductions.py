@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..kernels import Moments, median, percentile
+from ..kernels.moments import merged
 
 __all__ = [
     "MOMENTS",
@@ -112,7 +113,7 @@ class Statistics:
 
     def merge(self, a: list[Moments], b: list[Moments]) -> list[Moments]:
         """Return the state of the frames of both, which stay as they are."""
-        return [one.merged(other) for one, other in zip(a, b, strict=True)]
+        return [merged(one, other) for one, other in zip(a, b, strict=True)]
 
     def finish(self, state: list[Moments]) -> list[NDArray[Any]]:
         """Return the result."""
