@@ -50,7 +50,7 @@ def same(found, wanted):
         assert one.dtype == other.dtype
 
 
-@settings(deadline=None, max_examples=120)
+@settings(deadline=None, max_examples=80)
 @given(
     codec=st.sampled_from(["lz4", "zstd"]),
     dtype=st.sampled_from(["u1", "u2", "u4", "u8", "i1", "i2", "i8", ">u2", ">f8", "f4", "f8"]),
