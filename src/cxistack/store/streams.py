@@ -224,7 +224,7 @@ class Streams(Contents):
             store. Frames of a file that cannot be opened are not numbered.
         client : dask.distributed.Client, optional
             Let the workers of a Dask cluster do it, which reach the files by the same paths: a task
-            for each share of the frames, of 8 GiB at most and of whole chunks, or for each band of
+            for each share of the frames, of 16 GiB at most and of whole chunks, or for each band of
             rows. `num_threads` are those of a task, 1 when None; `memory` is that of a task. When a
             worker dies, its tasks run again.
 

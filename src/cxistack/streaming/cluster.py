@@ -30,7 +30,7 @@ from .shares import shares_of
 
 __all__ = ["Cluster", "Job", "reduce_on", "share_count"]
 
-_SHARE_BYTES = 8 << 30  # of pixels that one task takes at most, and that a death costs
+_SHARE_BYTES = 16 << 30  # of pixels that one task takes at most, and that a death costs
 _EMBEDDED = 1 << 20  # bytes of a job that goes with each task; a larger one goes to a worker once
 _BAND_ROWS = 16  # that a task has at least: of most codecs, each task decodes whole chunks
 _NEAR = ("127.0.0.1", "::1")
