@@ -12,6 +12,7 @@ from cxistack import (
     CXIStore,
     Downscale,
     FileChangedError,
+    LayoutError,
     Mirror,
     StorageError,
 )
@@ -332,6 +333,15 @@ def test_a_pixel_of_any_band_is_told_by_its_place(store):
     for memory in (None, 1):
         with pytest.raises(ValueError, match=rf"Pixel \({SHAPE[0] - 2}, 3\)"):
             store.reduce("data", "median", mask=good, memory=memory, **QUIET)
+
+
+@pytest.mark.parametrize(
+    "words", [{"how": "mean"}, {"how": "median"}, {"how": "sum", "axis": (1, 2)}]
+)
+def test_a_mask_of_other_pixels_is_refused(tmp_path, words):
+    store = written(tmp_path, RUN, np.ones((9, 11), bool))
+    with pytest.raises(LayoutError, match=r"frames of \(9, 12\), and its mask \(9, 11\)"):
+        store.reduce("data", mask=True, **words, **QUIET)
 
 
 def test_a_mask_of_numbers_is_refused(store):

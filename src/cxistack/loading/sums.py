@@ -131,13 +131,13 @@ def _in_turn(
     chunks: Chunks, part: int, workers: int
 ) -> Iterator[tuple[StoredChunks, StoredChunks | None]]:
     """Yield chunks that are in memory, and those that come into it while these are added."""
-    batches = list(_in_memory(chunks.tasks))
-    most = max(int(tasks["size"].sum()) for tasks in batches)
+    cut = list(_in_memory(chunks.tasks))
+    most = max(int(tasks["size"].sum()) for tasks in cut)
     # One thread has nobody who adds while it waits for a disk.
     places = 1 if workers == 1 else 2
-    memory = [empty((most,), np.dtype(np.uint8)) for _ in batches[:places]]
+    memory = [empty((most,), np.dtype(np.uint8)) for _ in cut[:places]]
     there: StoredChunks | None = None
-    for number, tasks in enumerate(batches):
+    for number, tasks in enumerate(cut):
         tasks = tasks.copy()
         tasks["place"] = np.arange(len(tasks))
         how = chunks.descriptors, chunks.pipeline, part

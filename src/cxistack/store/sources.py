@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import LayoutError
 from ..kernels import Moments
 from ..loading.load import Load
 from ..progress import Progress, progress_bar
@@ -69,6 +70,11 @@ class Frames:
         if self.mask is None or isinstance(self.mask, bool):
             if self.mask and not self.load.attribute.has_pixels:
                 raise ValueError(f"{self.load.attr!r} has no pixels that a mask is about")
+            if self.mask and self.masks.frame_shape != shape:
+                raise LayoutError(
+                    f"{self.load.attr!r} has frames of {shape}, and its mask "
+                    f"{self.masks.frame_shape}: mask=True needs a mask of the same pixels"
+                )
             return
         if np.shape(self.mask) not in (shape, (len(self.numbers), *shape)):
             raise ValueError(
@@ -128,8 +134,8 @@ class Frames:
             if not self.masks.is_static:
                 return False
             good = self.read("mask", self.numbers[:1], self.transform)[0]
-        if good is not None and np.ndim(good) > len(self.load.frame_shape):
-            return False
+        if good is not None and np.shape(good) != self.load.frame_shape:
+            return False  # there is one for each frame
         return self.add(moments, self.numbers, good, tick)
 
     def _progress(self) -> AbstractContextManager[Progress | None]:

@@ -14,7 +14,6 @@ import pickle
 import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import cached_property
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
@@ -116,13 +115,14 @@ class Cluster:
         found: list[Any] = self._client.gather(futures, direct=True if self.is_near else None)
         return found
 
-    @cached_property
+    @property
     def is_near(self) -> bool:
-        """Whether all workers are on this machine.
+        """Whether there are workers, and all are on this machine.
 
         They are then in reach without the scheduler, which is slow to pass results on.
         """
-        return all(urlsplit(one).hostname in _NEAR for one in self._workers())
+        workers = self._workers()
+        return bool(workers) and all(urlsplit(one).hostname in _NEAR for one in workers)
 
     def _workers(self) -> dict[str, Any]:
         workers: dict[str, Any] = self._client.scheduler_info(n_workers=-1)["workers"]
