@@ -12,7 +12,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from . import _moments
 
-__all__ = ["Moment", "Moments", "begin_frames", "end_frames", "merged"]
+__all__ = ["Moment", "Moments", "begin_frames", "merged"]
 
 Moment: TypeAlias = Literal["sum", "mean", "var", "std", "min", "max", "over", "saturated"]
 
@@ -180,7 +180,7 @@ class Moments:
         )
         if bad is not None:
             self._refuse(bad)
-        end_frames(self, len(frames))
+        self.frames += len(frames)
 
     def merge(self, other: Moments) -> None:
         """Take in what another has summed up, as if its frames came after.
@@ -313,6 +313,8 @@ def begin_frames(
 ) -> tuple[dict[str, NDArray[Any]], int]:
     """Return what a kernel adds `count` frames to: states by name, and the frames before.
 
+    Who calls it raises `moments.frames` when they are added.
+
     Raises
     ------
     OverflowError
@@ -324,11 +326,6 @@ def begin_frames(
     if masked and "count" not in states:
         states["count"] = np.full(moments.shape, moments.frames, np.int64)
     return states, moments.frames
-
-
-def end_frames(moments: Moments, count: int) -> None:
-    """Let moments know of frames that a kernel has added."""
-    moments.frames += count
 
 
 def merged(moments: Moments, other: Moments) -> Moments:

@@ -76,7 +76,7 @@ cdef class StoredChunks(ChunkJob):
         cdef int status = self._open(it, k, space)
         if not status:
             cxi_bshuf_seek(it, part * (self._part_bytes // self._block_bytes),
-                           self._bytes + self._begins[k] + self._marks[k, part])
+                           self._bytes + self._marks[k, part])
         return status
 
     cdef int _do(self, int64_t k, Space *space) noexcept nogil:
@@ -99,7 +99,7 @@ cdef class StoredChunks(ChunkJob):
                 status = cxi_bshuf_next(&it, NULL)
                 if status:
                     return status
-            self._marks[k, part] = it.src - self._bytes - self._begins[k]
+            self._marks[k, part] = it.src - self._bytes
         return 0
 
 

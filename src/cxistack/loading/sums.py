@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ..errors import FileChangedError
 from ..kernels import Moments, threads
 from ..kernels._decode import Pipeline
-from ..kernels.moments import begin_frames, end_frames
+from ..kernels.moments import begin_frames
 from ..kernels.results import empty
 from ._sums import StoredChunks, SumChunks
 from .load import Load
@@ -122,7 +122,7 @@ def _add(
         if job.failure is not None:
             return False
         for one in moments:
-            end_frames(one, there.tasks)
+            one.frames += there.tasks
         tick(there.tasks)
     return True
 
@@ -138,10 +138,8 @@ def _in_turn(
     memory = [empty((most,), np.dtype(np.uint8)) for _ in cut[:places]]
     there: StoredChunks | None = None
     for number, tasks in enumerate(cut):
-        tasks = tasks.copy()
-        tasks["place"] = np.arange(len(tasks))
-        how = chunks.descriptors, chunks.pipeline, part
-        following = StoredChunks(tasks, *how, memory[number % places])
+        how = chunks.descriptors, chunks.pipeline, part, memory[number % places]
+        following = StoredChunks(tasks, *how)
         if there is not None:
             yield there, following if places > 1 else None
         if there is None or places == 1:
